@@ -1,0 +1,1 @@
+//! The native harness: isolates, objects and a network on virtual time, over the same core.

@@ -1,0 +1,1 @@
+//! Whole exchanges and simulations through the public API and the harness only.

@@ -1,0 +1,1 @@
+//! The Cloudflare Worker's entry points.
