@@ -1,0 +1,76 @@
+//! The record of one exchange: what was used, by whom, through which deployment, at what cost.
+//!
+//! Stage 7. Columns follow `databricks.md` 7.6 and `design.md` section 8, "Requests".
+
+use crate::id::RequestId;
+use crate::time::{Millis, UnixMillis};
+use crate::units::Money;
+use alloc::string::String;
+use serde::{Deserialize, Serialize};
+
+/// Tokens of one exchange. `input` includes cached tokens, `output` includes reasoning (`providers.md`, 1.3).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// All input tokens.
+    pub input: u64,
+    /// Of these, read from the upstream's cache.
+    #[serde(default)]
+    pub cached_input: u64,
+    /// All output tokens.
+    pub output: u64,
+    /// Of these, hidden reasoning.
+    #[serde(default)]
+    pub reasoning: u64,
+    /// Whether Weir counted, because the upstream did not say.
+    #[serde(default)]
+    pub estimated: bool,
+}
+
+impl Usage {
+    /// Input and output together.
+    pub const fn total(&self) -> u64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+/// One exchange whose upstream answered. Written exactly once (promise 2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UsageRecord {
+    /// The exchange.
+    pub id: RequestId,
+    /// When it began.
+    pub at: UnixMillis,
+    /// Deployment, as configured.
+    pub deployment: String,
+    /// Model of the deployment.
+    pub model: String,
+    /// Served entity that answered.
+    pub entity: String,
+    /// Who called.
+    pub principal: String,
+    /// With which key.
+    pub key: String,
+    /// What the caller spoke (`surface::Surface::label`).
+    pub surface: String,
+    /// Status the caller got.
+    pub status: u16,
+    /// Whether it was a stream.
+    pub streamed: bool,
+    /// Whether the answer reached its regular end.
+    pub complete: bool,
+    /// What was used.
+    pub usage: Usage,
+    /// What it cost; `None` where the price is unknown.
+    pub cost: Option<Money>,
+    /// Currency of `cost`.
+    pub currency: Option<String>,
+    /// From the first byte of the request to the end.
+    pub latency: Millis,
+    /// From the first byte of the request to the answer's head.
+    pub time_to_first_byte: Millis,
+    /// Upstream calls made.
+    pub attempts: u32,
+    /// The caller's own id for it, if one was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_request_id: Option<String>,
+}

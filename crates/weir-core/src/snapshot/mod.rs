@@ -1,0 +1,249 @@
+//! The snapshot: the immutable, versioned form of an account's configuration that isolates route by.
+//!
+//! Base. Decides the shape that `control` writes and the request path reads; not how configuration is changed
+//! (`control`), and not how a deployment is found in it ([`index`]). It travels as JSON from a Registry to
+//! isolates. Secrets in it are sealed (`seal`), keys are hashes: a snapshot at rest opens nothing.
+
+pub mod index;
+
+use crate::id::{AccountId, DeploymentName, PrincipalId};
+use crate::simulate::SimulatorConfig;
+use crate::time::{Millis, UnixMillis};
+use crate::units::Money;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// One account's configuration at one version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Whose configuration.
+    pub account: AccountId,
+    /// Counts changes; a higher number is newer. Zero: nothing was ever configured.
+    pub version: u64,
+    /// Every credential that opens the data plane.
+    pub keys: Vec<KeyEntry>,
+    /// Every deployment that can be called.
+    pub deployments: Vec<Deployment>,
+}
+
+/// A credential that opens the data plane of its account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyEntry {
+    /// SHA-256 of the key's text, 64 lower-case hex digits.
+    pub hash: String,
+    /// The key's own id, for usage and audit.
+    pub id: PrincipalId,
+    /// Who calls when this key is presented.
+    pub principal: PrincipalId,
+    /// The deployments that it may query, in folded form; all, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployments: Option<Vec<String>>,
+    /// From this time on it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// How a deployment came to be: the API that made it (`design.md`, section 2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentKind {
+    /// An account deployment of Azure.
+    Account,
+    /// A serverless endpoint of Azure.
+    Serverless,
+    /// A serving endpoint of Databricks.
+    ServingEndpoint,
+}
+
+/// What a deployment is asked to do (`databricks.md`, 3.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Task {
+    /// Chat completions.
+    #[serde(rename = "llm/v1/chat")]
+    Chat,
+    /// Text completions.
+    #[serde(rename = "llm/v1/completions")]
+    Completions,
+    /// Embeddings.
+    #[serde(rename = "llm/v1/embeddings")]
+    Embeddings,
+}
+
+/// A named, addressable configuration: what callers ask for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// As it was written when it was created; found without regard to case.
+    pub name: DeploymentName,
+    /// Which API made it.
+    pub kind: DeploymentKind,
+    /// What it does.
+    pub task: Task,
+    /// The model's name for usage and answers, e.g. `gpt-4o`.
+    pub model: String,
+    /// The models behind it, in order of preference. Never empty in a deployment that is ready.
+    pub entities: Vec<ServedEntity>,
+    /// What may go through; all hold at once.
+    #[serde(default)]
+    pub limits: Vec<Limit>,
+    /// Whether exchanges go ahead when the limiter cannot be reached (closed by default).
+    #[serde(default)]
+    pub limiter_fail_open: bool,
+    /// How long the parts of an exchange may take.
+    #[serde(default)]
+    pub deadlines: Deadlines,
+}
+
+/// One model behind a deployment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedEntity {
+    /// Unique within the deployment; shown as `served-model-name`.
+    pub name: String,
+    /// The word of `databricks.md` 3.3 and `design.md` section 2, e.g. `openai`, `custom`, `simulator`.
+    pub provider: String,
+    /// The model's name at the provider.
+    pub upstream_model: String,
+    /// Share of the traffic, 0..=100; zero is reached by fallback only.
+    pub weight: u32,
+    /// Where it runs.
+    pub target: Target,
+    /// What its tokens cost; unknown if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+}
+
+/// Where a served entity runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// An OpenAI-compatible server.
+    Http(Upstream),
+    /// The built-in simulated model.
+    Simulator(SimulatorConfig),
+}
+
+/// An OpenAI-compatible server (`providers.md`, sections 2, 3 and 13).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upstream {
+    /// Scheme, host and path without a trailing slash, e.g. `https://api.openai.com/v1`.
+    pub base: String,
+    /// How operation paths are added to `base`.
+    pub paths: UpstreamPaths,
+    /// The credential, sealed.
+    pub auth: UpstreamAuth,
+    /// Sent as `OpenAI-Organization`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+}
+
+/// How an operation's path is made from an upstream's base.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamPaths {
+    /// `{base}/chat/completions` and so on.
+    OpenAi,
+    /// `{base}/openai/deployments/{deployment}/chat/completions?api-version={api_version}`.
+    AzureOpenAi {
+        /// Deployment name at the upstream.
+        deployment: String,
+        /// Its `api-version`.
+        api_version: String,
+    },
+    /// `base` is the whole address of one operation.
+    Exact,
+}
+
+/// How Weir shows itself to an upstream. Values are sealed (`seal::open` with the upstream's base as context).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpstreamAuth {
+    /// The upstream asks for nothing.
+    None,
+    /// `Authorization: Bearer {value}`.
+    Bearer {
+        /// Sealed credential.
+        sealed: String,
+    },
+    /// A header of its own, e.g. `api-key`.
+    Header {
+        /// Lower-case header name.
+        name: String,
+        /// Sealed credential.
+        sealed: String,
+    },
+}
+
+/// Price of an entity's tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Price {
+    /// ISO 4217 code, e.g. `USD`.
+    pub currency: String,
+    /// Price of one input token.
+    pub input: Money,
+    /// Price of one input token that the upstream had cached; as `input` if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<Money>,
+    /// Price of one output token.
+    pub output: Money,
+}
+
+/// What a limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Meter {
+    /// One cell an exchange.
+    Requests,
+    /// One cell a token, input and output together; an estimate is reserved, the actual use settled.
+    Tokens,
+}
+
+/// Who shares a limit.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitScope {
+    /// All callers of the deployment.
+    Deployment,
+    /// Every principal has one of its own.
+    EachPrincipal,
+    /// This principal only; stands instead of `EachPrincipal` for it.
+    Principal(PrincipalId),
+}
+
+/// A rate allowed: `amount` cells per `per`, at most `burst` at once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limit {
+    /// What is counted.
+    pub meter: Meter,
+    /// Who shares it.
+    pub scope: LimitScope,
+    /// Cells per `per`. Zero admits nothing.
+    pub amount: u64,
+    /// The period of `amount`; one minute for all limits of Azure and Databricks.
+    pub per: Millis,
+    /// Cells that may be admitted at once, 1..=amount unless `amount` is zero.
+    pub burst: u64,
+}
+
+/// How long the parts of an exchange may take (`design.md`, section 8, "Deadlines").
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deadlines {
+    /// Until the first event of a stream: the answer's head must be there by then.
+    pub first_event: Millis,
+    /// Until a plain answer is whole.
+    pub plain: Millis,
+    /// Between two events of a stream.
+    pub idle: Millis,
+    /// The whole exchange with all its attempts.
+    pub total: Millis,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            first_event: Millis::from_secs(55),
+            plain: Millis::from_secs(600),
+            idle: Millis::from_secs(45),
+            total: Millis::from_secs(600),
+        }
+    }
+}
