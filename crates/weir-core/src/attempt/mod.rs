@@ -1,1 +1,221 @@
-//! Stub.
+//! Stage 5: which entity, when again, when to stop.
+//!
+//! Decides what follows from each outcome of an upstream call; it neither makes calls nor measures time. One
+//! [`AttemptMachine`] lives as long as its exchange:
+//!
+//! ```text
+//!            first()                    outcome: good
+//!   Ready ───────────▶ Sending ───────────────────────────▶ Committed
+//!                       ▲   │ outcome: may be tried again
+//!            resume()   │   ▼
+//!                     Waiting          outcome: final, plan or budget used up
+//!                       Sending ───────────────────────────▶ Failed
+//! ```
+//!
+//! It answers each event with exactly one [`Step`]. After `Committed` there is no further attempt (promise 4):
+//! the state has no way out.
+
+pub mod backoff;
+pub mod budget;
+pub mod classify;
+pub mod plan;
+
+use crate::time::{Millis, UnixMillis};
+use alloc::string::String;
+use backoff::delay;
+use budget::RetryBudget;
+use classify::{Verdict, classify};
+use plan::AttemptPlan;
+
+/// Why no upstream gave a usable answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AttemptError {
+    /// The upstream answered with an error status that is the caller's business.
+    #[error("the model answered with status {status}")]
+    UpstreamStatus {
+        /// The upstream's status, 400..=599.
+        status: u16,
+        /// How long it asked to wait.
+        retry_after: Option<Millis>,
+        /// Its own words for the caller, bounded; `None` if it gave none that can be shown.
+        message: Option<String>,
+    },
+    /// No connection, or it broke before an answer.
+    #[error("the model could not be reached")]
+    Unreachable,
+    /// No answer in time.
+    #[error("the model did not answer in time")]
+    Timeout,
+    /// Something that is not an answer of its dialect.
+    #[error("the model's answer could not be understood")]
+    Malformed,
+    /// The upstream refused Weir's own credential.
+    #[error("the model refused the gateway's credential")]
+    BadCredential,
+    /// The upstream answered with a redirect, which is never followed.
+    #[error("the model answered with a redirect")]
+    Redirect,
+}
+
+/// What became of one upstream call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A head arrived.
+    Answered {
+        /// HTTP status, 100..=599.
+        status: u16,
+        /// The wait that the upstream asked for, already bounded.
+        retry_after: Option<Millis>,
+        /// `x-should-retry`, which overrules the status.
+        should_retry: Option<bool>,
+    },
+    /// No connection, or it broke before the head.
+    Unreachable,
+    /// No head, or no whole answer, within the time allowed.
+    TimedOut,
+    /// An answer that is not one of its dialect.
+    Malformed,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Call this entity.
+    Send {
+        /// Index into the deployment's entities.
+        entity: u32,
+        /// Give up on this call after so long.
+        timeout: Millis,
+    },
+    /// Do nothing until then, and call [`AttemptMachine::resume`].
+    Wait {
+        /// When to go on.
+        until: UnixMillis,
+        /// Why, for logs.
+        reason: &'static str,
+    },
+    /// The answer at hand is the exchange's answer.
+    Deliver,
+    /// There will be no answer.
+    GiveUp(AttemptError),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    Sending { entity: u32 },
+    Waiting { entity: u32 },
+    Committed,
+    Failed,
+}
+
+/// The attempts of one exchange.
+#[derive(Clone, Debug)]
+pub struct AttemptMachine {
+    plan: AttemptPlan,
+    state: State,
+    made: u32,
+}
+
+impl AttemptMachine {
+    /// A machine that has made no attempt.
+    pub const fn new(plan: AttemptPlan) -> Self {
+        Self { plan, state: State::Ready, made: 0 }
+    }
+
+    /// Upstream calls begun so far, at most [`AttemptPlan::attempts_max`].
+    pub const fn made(&self) -> u32 {
+        self.made
+    }
+
+    /// The first step: the first entity of the plan, or giving up if there is none or no time.
+    pub fn first(&mut self, now: UnixMillis, budget: &mut RetryBudget) -> Step {
+        match (self.state, self.plan.entity(0)) {
+            (State::Ready, Some(entity)) => {
+                budget.deposit();
+                self.send(now, entity)
+            }
+            (State::Ready, None) => self.fail(AttemptError::Unreachable),
+            (State::Sending { .. } | State::Waiting { .. } | State::Committed | State::Failed, _) => {
+                self.fail(AttemptError::Malformed)
+            }
+        }
+    }
+
+    /// What follows from the outcome of the call in flight. `random` spreads the waits of exchanges that fail
+    /// together. An outcome that no call is waiting for changes nothing.
+    pub fn outcome(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        outcome: &Outcome,
+        budget: &mut RetryBudget,
+    ) -> Step {
+        let State::Sending { entity } = self.state else {
+            return Step::GiveUp(AttemptError::Malformed);
+        };
+        match classify(outcome) {
+            Verdict::Good => {
+                self.state = State::Committed;
+                Step::Deliver
+            }
+            Verdict::Final(error) => self.fail(error),
+            Verdict::Again { after, error } => self.again(now, random, entity, after, error, budget),
+        }
+    }
+
+    /// Ends a wait that [`Step::Wait`] asked for.
+    pub fn resume(&mut self, now: UnixMillis) -> Step {
+        match self.state {
+            State::Waiting { entity } => self.send(now, entity),
+            State::Ready | State::Sending { .. } | State::Committed | State::Failed => {
+                Step::GiveUp(AttemptError::Malformed)
+            }
+        }
+    }
+
+    /// The next entity at once if there is one; else the same entity after a wait, if attempts, time and budget
+    /// allow.
+    fn again(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        entity: u32,
+        after: Option<Millis>,
+        error: AttemptError,
+        budget: &mut RetryBudget,
+    ) -> Step {
+        if self.made >= self.plan.attempts_max || now >= self.plan.deadline || !budget.withdraw() {
+            return self.fail(error);
+        }
+        if let Some(next) = self.plan.after(entity) {
+            return self.send(now, next);
+        }
+        let wait = after.unwrap_or_else(|| delay(self.made, random));
+        let until = now.plus(wait);
+        // A wait that would use up the caller's time helps nobody: the caller may come again itself.
+        if wait > self.plan.wait_max || until >= self.plan.deadline {
+            return self.fail(error);
+        }
+        self.state = State::Waiting { entity };
+        Step::Wait { until, reason: "the upstream asked for time, or failed in a way that passes" }
+    }
+
+    fn send(&mut self, now: UnixMillis, entity: u32) -> Step {
+        let left = self.plan.deadline.since(now);
+        if left.0 == 0 {
+            return self.fail(AttemptError::Timeout);
+        }
+        self.made = self.made.saturating_add(1);
+        self.state = State::Sending { entity };
+        Step::Send { entity, timeout: left.min(self.plan.timeout) }
+    }
+
+    fn fail(&mut self, error: AttemptError) -> Step {
+        self.state = State::Failed;
+        Step::GiveUp(error)
+    }
+}
+
+#[cfg(test)]
+mod tests;
