@@ -1,1 +1,29 @@
-//! Stub.
+//! The exchange: one caller request and all that is done for it. Above the stages; the only place that knows
+//! their order.
+//!
+//! [`Isolate`] is the state of one isolate and the front of the whole core. A driver (the Worker's, the native
+//! harness's) tells it what happened and performs the one [`Action`] that it answers; beside the exchanges it
+//! performs the object calls that [`Isolate::poll_call`] hands out. Drivers decide nothing.
+//!
+//! ```text
+//! begin ─▶ Pause ─▶ Resumed ─▶ …          (a snapshot or a lease is on its way)
+//!       ─▶ Reply                          (refused: over)
+//!       ─▶ Send ─▶ Answer ─▶ Deliver      (plain: settled, over)
+//!               ─▶ Head ─▶ DeliverStream ─▶ Piece … ─▶ Ended ─▶ Close | Abort   (stream: settled, over)
+//!               ─▶ Failed ─▶ Pause | Send | Reply
+//! ```
+//!
+//! Every reservation is settled exactly once: the exchange owns it, and each way to its end leads through
+//! `settle`.
+
+pub mod action;
+mod accounts;
+mod admit;
+mod finish;
+pub mod flat;
+mod head;
+mod isolate;
+mod relay;
+
+pub use action::{Action, Event, Failure, Head, Pause, Request, Send, StreamEnd, UpstreamHeaders};
+pub use isolate::{Isolate, Settings};

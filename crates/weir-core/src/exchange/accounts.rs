@@ -1,0 +1,212 @@
+//! The snapshots that an isolate holds: when to refresh, when to wait for it, what to do if it fails.
+//!
+//! Above the stages. Decides from times only; the call itself goes through `isolate`.
+
+use crate::snapshot::index::SnapshotIndex;
+use crate::id::AccountId;
+use crate::time::{Millis, UnixMillis};
+use alloc::collections::BTreeMap;
+use alloc::rc::Rc;
+
+/// A snapshot younger than this is used as it is.
+const FRESH: Millis = Millis(2_000);
+/// An older one is not used before a refresh was tried: a change is seen everywhere within 5 s.
+const STALE: Millis = Millis(4_000);
+/// After a refresh that got no answer the old snapshot serves for so long before the next try (promise 6).
+const FAIL_STATIC: Millis = Millis(1_000);
+/// An unknown key or name forces a refresh at most so often, so that guessing costs the Registry nothing.
+const FORCE_EVERY: Millis = Millis(250);
+/// A refresh without an answer for so long is lost.
+const LOST_AFTER: Millis = Millis(3_000);
+/// Snapshots held at most; the one that was used longest ago makes room.
+const ACCOUNTS_MAX: usize = 256;
+
+/// What the exchange shall do about a snapshot.
+#[derive(Clone, Debug)]
+pub(super) enum Readiness {
+    /// Use it.
+    Ready(Rc<SnapshotIndex>),
+    /// Use it, and refresh it meanwhile.
+    Refresh(Rc<SnapshotIndex>),
+    /// Wait for a refresh, which must be asked for now.
+    Ask,
+    /// Wait for a refresh that is on its way.
+    Wait,
+    /// There never was one, and there is none to be had now.
+    Unavailable,
+}
+
+/// One account as this isolate sees it.
+struct View {
+    index: Option<Rc<SnapshotIndex>>,
+    /// When the snapshot was last known to be the newest.
+    checked: UnixMillis,
+    /// When the refresh in flight was asked for.
+    asked: Option<UnixMillis>,
+    /// When a refresh was last forced.
+    forced: UnixMillis,
+    /// Whether the last refresh got no answer.
+    failed: bool,
+    used: UnixMillis,
+}
+
+/// All accounts that this isolate has seen lately.
+#[derive(Default)]
+pub(super) struct Accounts {
+    views: BTreeMap<AccountId, View>,
+}
+
+impl Accounts {
+    /// How the snapshot of `account` stands at `now`.
+    pub(super) fn readiness(&mut self, now: UnixMillis, account: &AccountId) -> Readiness {
+        let view = self.view(now, account);
+        view.used = now;
+        let asked = view.asked.is_some_and(|at| now.since(at) < LOST_AFTER);
+        let age = now.since(view.checked);
+        match &view.index {
+            Some(index) if age < FRESH || (age < STALE && asked) => Readiness::Ready(Rc::clone(index)),
+            Some(index) if age < STALE => Readiness::Refresh(Rc::clone(index)),
+            Some(_) | None if asked => Readiness::Wait,
+            None if view.failed && age < FAIL_STATIC => Readiness::Unavailable,
+            Some(_) | None => Readiness::Ask,
+        }
+    }
+
+    /// Whether an unknown key or name may force a refresh now; marks the snapshot as old if so.
+    pub(super) fn force(&mut self, now: UnixMillis, account: &AccountId) -> bool {
+        let view = self.view(now, account);
+        if now.since(view.forced) < FORCE_EVERY {
+            return false;
+        }
+        view.forced = now;
+        view.checked = UnixMillis::default();
+        true
+    }
+
+    /// A refresh was asked for. Answers the version at hand.
+    pub(super) fn asked(&mut self, now: UnixMillis, account: &AccountId) -> u64 {
+        let view = self.view(now, account);
+        view.asked = Some(now);
+        view.index.as_ref().map_or(0, |index| index.version())
+    }
+
+    /// A refresh asked for at `sent` was answered: a newer snapshot, or the one at hand is the newest. An older
+    /// snapshot than the one at hand is a late answer and changes nothing.
+    pub(super) fn refreshed(&mut self, sent: UnixMillis, account: &AccountId, newer: Option<SnapshotIndex>) {
+        let view = self.view(sent, account);
+        view.asked = None;
+        view.failed = false;
+        view.checked = view.checked.max(sent);
+        if let Some(index) = newer
+            && view.index.as_ref().is_none_or(|old| old.version() <= index.version())
+        {
+            view.index = Some(Rc::new(index));
+        }
+    }
+
+    /// A refresh got no answer: what is at hand serves on.
+    pub(super) fn lost(&mut self, now: UnixMillis, account: &AccountId) {
+        let view = self.view(now, account);
+        view.asked = None;
+        view.failed = true;
+        view.checked = if view.index.is_some() { now.minus(STALE).plus(FAIL_STATIC) } else { now };
+    }
+
+    /// The account's view, made if it is new; makes room first.
+    fn view(&mut self, now: UnixMillis, account: &AccountId) -> &mut View {
+        if self.views.len() >= ACCOUNTS_MAX && !self.views.contains_key(account) {
+            let oldest = self.views.iter().min_by_key(|(_, view)| view.used).map(|(name, _)| name.clone());
+            if let Some(oldest) = oldest {
+                self.views.remove(&oldest);
+            }
+        }
+        self.views.entry(account.clone()).or_insert_with(|| View::new(now))
+    }
+}
+
+impl View {
+    const fn new(now: UnixMillis) -> Self {
+        Self {
+            index: None,
+            checked: UnixMillis(0),
+            asked: None,
+            forced: UnixMillis(0),
+            failed: false,
+            used: now,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seal::SealKey;
+    use alloc::vec::Vec;
+    use crate::snapshot::Snapshot;
+
+    fn index(version: u64) -> SnapshotIndex {
+        let snapshot = Snapshot {
+            account: AccountId::default_account(),
+            version,
+            keys: Vec::new(),
+            deployments: Vec::new(),
+        };
+        SnapshotIndex::build(snapshot, Some(&SealKey::parse("0123456789abcdef").unwrap())).unwrap()
+    }
+
+    fn word(readiness: &Readiness) -> &'static str {
+        match readiness {
+            Readiness::Ready(_) => "ready",
+            Readiness::Refresh(_) => "refresh",
+            Readiness::Ask => "ask",
+            Readiness::Wait => "wait",
+            Readiness::Unavailable => "unavailable",
+        }
+    }
+
+    #[test]
+    fn a_snapshot_ages_from_ready_over_refresh_to_ask() {
+        let (account, mut accounts) = (AccountId::default_account(), Accounts::default());
+        let start = UnixMillis(1_000_000);
+        assert_eq!(word(&accounts.readiness(start, &account)), "ask");
+        accounts.asked(start, &account);
+        assert_eq!(word(&accounts.readiness(start, &account)), "wait");
+        accounts.refreshed(start, &account, Some(index(7)));
+        for (age, want) in [(0, "ready"), (1_999, "ready"), (2_000, "refresh"), (3_999, "refresh"), (4_000, "ask")] {
+            assert_eq!(word(&accounts.readiness(start.plus(Millis(age)), &account)), want, "{age} ms");
+        }
+    }
+
+    #[test]
+    fn a_lost_refresh_leaves_the_old_snapshot_serving() {
+        let (account, mut accounts) = (AccountId::default_account(), Accounts::default());
+        let start = UnixMillis(1_000_000);
+        accounts.lost(start, &account);
+        assert_eq!(word(&accounts.readiness(start, &account)), "unavailable");
+        accounts.refreshed(start, &account, Some(index(7)));
+        let late = start.plus(Millis(60_000));
+        assert_eq!(word(&accounts.readiness(late, &account)), "ask");
+        accounts.lost(late, &account);
+        assert_eq!(word(&accounts.readiness(late, &account)), "refresh");
+    }
+
+    #[test]
+    fn a_late_answer_never_brings_an_older_version_back() {
+        let (account, mut accounts) = (AccountId::default_account(), Accounts::default());
+        let start = UnixMillis(1_000_000);
+        accounts.refreshed(start, &account, Some(index(8)));
+        accounts.refreshed(start, &account, Some(index(7)));
+        assert_eq!(accounts.asked(start, &account), 8);
+    }
+
+    #[test]
+    fn forcing_is_itself_limited() {
+        let (account, mut accounts) = (AccountId::default_account(), Accounts::default());
+        let start = UnixMillis(1_000_000);
+        accounts.refreshed(start, &account, Some(index(1)));
+        assert!(accounts.force(start, &account));
+        assert_eq!(word(&accounts.readiness(start, &account)), "ask");
+        assert!(!accounts.force(start.plus(Millis(249)), &account));
+        assert!(accounts.force(start.plus(Millis(250)), &account));
+    }
+}

@@ -1,0 +1,167 @@
+//! What happens to an exchange (events) and what shall be done for it (actions), as plain data.
+//!
+//! Above the stages. Decides nothing.
+
+use crate::reply::Reply;
+use crate::simulate::Script;
+use crate::surface::HEADERS;
+use crate::time::Millis;
+use crate::wire::envelope::Edit;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A caller's request, borrowed from the driver.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// HTTP method, upper case.
+    pub method: &'a str,
+    /// The absolute address, as it was asked for.
+    pub url: &'a str,
+    /// The values of [`HEADERS`], in their order; only those that `surface::wanted` names need be there.
+    pub headers: [Option<&'a str>; HEADERS.len()],
+    /// The body, whole; empty if `length` is over the bound.
+    pub body: &'a [u8],
+    /// The body's length in bytes, as declared or as read.
+    pub length: u64,
+}
+
+impl<'a> Request<'a> {
+    /// The value of the header `name` (lower case), which must be one of [`HEADERS`].
+    pub fn header(&self, name: &str) -> Option<&'a str> {
+        let at = HEADERS.iter().position(|header| *header == name)?;
+        self.headers.get(at).copied().flatten()
+    }
+}
+
+/// The head members of an upstream's answer that core reads.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UpstreamHeaders<'a> {
+    /// `content-type`.
+    pub content_type: Option<&'a str>,
+    /// `retry-after`.
+    pub retry_after: Option<&'a str>,
+    /// `retry-after-ms`.
+    pub retry_after_ms: Option<&'a str>,
+    /// `x-should-retry`.
+    pub should_retry: Option<&'a str>,
+}
+
+/// Why an upstream call gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection, or it broke.
+    Unreachable,
+    /// The time allowed ran out.
+    TimedOut,
+    /// The answer is larger than may be buffered.
+    TooLarge,
+}
+
+/// How a stream came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The upstream closed it regularly.
+    Closed,
+    /// The upstream's connection broke.
+    Broken,
+    /// No event for too long, or the exchange's time is up.
+    TimedOut,
+    /// The caller is gone.
+    CallerLeft,
+}
+
+/// Something happened to an exchange.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// The pause that was asked for is over.
+    Resumed,
+    /// The head of the upstream's answer arrived (asked for by [`Send::head_first`]).
+    Head {
+        /// HTTP status.
+        status: u16,
+        /// What core reads of the head.
+        headers: UpstreamHeaders<'a>,
+    },
+    /// The upstream's answer arrived whole.
+    Answer {
+        /// HTTP status.
+        status: u16,
+        /// What core reads of the head.
+        headers: UpstreamHeaders<'a>,
+        /// The body, whole.
+        body: &'a [u8],
+    },
+    /// The upstream call gave no answer.
+    Failed(Failure),
+    /// Bytes of the upstream's stream.
+    Piece(&'a [u8]),
+    /// The stream is over.
+    Ended(StreamEnd),
+}
+
+/// What shall be done next for an exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Answer with this. The exchange is over.
+    Reply(Reply),
+    /// Call an upstream.
+    Send(Send),
+    /// Do what the pause says, then give [`Event::Resumed`].
+    Pause(Pause),
+    /// Answer with this head and the body of the [`Event::Answer`] just given. The exchange is over.
+    Deliver(Head),
+    /// Answer with this head and relay the upstream's stream: each piece through [`Event::Piece`], its end
+    /// through [`Event::Ended`].
+    DeliverStream {
+        /// The caller's head.
+        head: Head,
+        /// Give up when no bytes came for so long.
+        idle: Millis,
+    },
+    /// Read the answer whole and give it as [`Event::Answer`].
+    ReadWhole,
+    /// Pass the piece on as it is.
+    PassPiece,
+    /// Pass these bytes on instead of the piece; may be empty.
+    PassInstead(Vec<u8>),
+    /// Pass these bytes on, then end the caller's stream regularly. The exchange is over.
+    Close(Vec<u8>),
+    /// Pass these bytes on, then end the caller's connection visibly broken, and the upstream call with it. The
+    /// exchange is over.
+    Abort(Vec<u8>),
+}
+
+/// Why an exchange waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// Perform the object calls of `Isolate::poll_call`, all of them, and wait for their answers.
+    Calls,
+    /// Let so much time pass.
+    For(Millis),
+}
+
+/// An upstream call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Send {
+    /// Address, complete. For a simulated model it is only shown in logs.
+    pub url: String,
+    /// All headers to be sent beside those that the transport adds, lower case.
+    pub headers: Vec<(String, String)>,
+    /// What to change in the caller's body.
+    pub edits: Vec<Edit>,
+    /// Give up when there is no head (with `head_first`) or no whole answer by then.
+    pub timeout: Millis,
+    /// Whether the head shall be given as [`Event::Head`] before the body is read.
+    pub head_first: bool,
+    /// A simulated model's answer: perform this script instead of a call.
+    pub script: Option<Script>,
+}
+
+/// The head of an answer to the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers, in order; names are lower case.
+    pub headers: Vec<(&'static str, String)>,
+}

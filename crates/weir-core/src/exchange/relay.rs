@@ -1,0 +1,223 @@
+//! A passed-through stream, event by event: what the caller gets of it, and what it tells about the exchange.
+//!
+//! Above the stages. Decides which bytes go on: whole events as they are wherever possible; comments, `event:`
+//! lines and CRLF are removed, because strict clients break on them (`azure.md` A11, `databricks.md` 10.5); the
+//! usage event is withheld from callers who did not ask for it (`design.md` section 8, "Metering"). It holds
+//! back an event that is not whole yet, so a caller never gets a part of one that breaks off.
+
+use crate::account::observe::{Observed, StreamObserver};
+use crate::wire::bounds::EVENT_BYTES_MAX;
+use alloc::vec::Vec;
+use memchr::memmem;
+
+/// What to pass on for one piece.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Relayed {
+    /// The piece as it is.
+    Same,
+    /// These bytes instead.
+    Instead(Vec<u8>),
+    /// The upstream sends something that is no event stream, or reports an error in mid-stream.
+    Broken,
+}
+
+/// One stream on its way to the caller.
+#[derive(Debug)]
+pub(super) struct StreamRelay {
+    observer: StreamObserver,
+    /// Whether the caller asked for the usage event.
+    usage_wanted: bool,
+    /// The beginning of an event that is not whole yet.
+    held: Vec<u8>,
+    finished: bool,
+}
+
+impl StreamRelay {
+    pub(super) fn new(usage_wanted: bool) -> Self {
+        Self { observer: StreamObserver::default(), usage_wanted, held: Vec::new(), finished: false }
+    }
+
+    /// Takes the next bytes of the upstream's stream.
+    pub(super) fn push(&mut self, piece: &[u8]) -> Relayed {
+        if self.finished {
+            return Relayed::Instead(Vec::new());
+        }
+        if self.held.is_empty() && is_plain(piece) {
+            return self.push_plain(piece);
+        }
+        self.push_general(piece)
+    }
+
+    /// What was seen, once the stream is over.
+    pub(super) fn observed(self) -> Observed {
+        self.observer.finish()
+    }
+
+    /// The usual case: whole events in the strict grammar. Nothing is copied unless an event is withheld.
+    fn push_plain(&mut self, piece: &[u8]) -> Relayed {
+        self.observer.push(piece);
+        if self.observer.failed() {
+            return Relayed::Broken;
+        }
+        if self.usage_wanted || !has_usage(piece) {
+            self.finished = self.observer.terminal();
+            return Relayed::Same;
+        }
+        let mut out = Vec::with_capacity(piece.len());
+        let mut rest = piece;
+        while let Some((event, after)) = split_event(rest) {
+            if !is_usage_event(event) {
+                out.extend_from_slice(event);
+            }
+            rest = after;
+        }
+        self.finished = self.observer.terminal();
+        Relayed::Instead(out)
+    }
+
+    /// Any other case: events cut by the network, CRLF, comments, other fields.
+    fn push_general(&mut self, piece: &[u8]) -> Relayed {
+        self.held.extend(piece.iter().copied().filter(|byte| *byte != b'\r'));
+        if self.held.len() > EVENT_BYTES_MAX {
+            return Relayed::Broken;
+        }
+        let held = core::mem::take(&mut self.held);
+        let mut out = Vec::with_capacity(held.len());
+        let mut rest: &[u8] = &held;
+        while let Some((event, after)) = split_event(rest) {
+            let event = strict(event);
+            self.observer.push(&event);
+            if self.usage_wanted || !is_usage_event(&event) {
+                out.extend_from_slice(&event);
+            }
+            rest = after;
+        }
+        self.held = rest.to_vec();
+        if self.observer.failed() {
+            return Relayed::Broken;
+        }
+        self.finished = self.observer.terminal();
+        Relayed::Instead(out)
+    }
+}
+
+/// Whether `piece` is whole events of one `data: ` line each.
+fn is_plain(piece: &[u8]) -> bool {
+    if !piece.ends_with(b"\n\n") || memchr::memchr(b'\r', piece).is_some() {
+        return false;
+    }
+    let mut start = 0usize;
+    for end in memchr::memchr_iter(b'\n', piece) {
+        let line = piece.get(start..end).unwrap_or_default();
+        if !line.is_empty() && !line.starts_with(b"data: ") {
+            return false;
+        }
+        start = end.saturating_add(1);
+    }
+    true
+}
+
+/// The first event of `bytes` with its empty line, and what follows it.
+fn split_event(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memmem::find(bytes, b"\n\n")?;
+    bytes.split_at_checked(at.saturating_add(2))
+}
+
+/// The event's `data` lines in the strict grammar; nothing if it has none (a comment, a keep-alive).
+fn strict(event: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(event.len());
+    for line in event.split(|byte| *byte == b'\n') {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let Some(data) = line.strip_prefix(b"data:") else { continue };
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(data.strip_prefix(b" ").unwrap_or(data));
+        out.push(b'\n');
+    }
+    if !out.is_empty() {
+        out.push(b'\n');
+    }
+    out
+}
+
+fn has_usage(bytes: &[u8]) -> bool {
+    memmem::find(bytes, b"\"usage\"").is_some()
+}
+
+/// Whether the event tells usage and nothing else: `choices` is empty (`providers.md`, 1.7).
+fn is_usage_event(event: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Chunk<'a> {
+        #[serde(borrow)]
+        choices: Option<&'a serde_json::value::RawValue>,
+        #[serde(borrow)]
+        usage: Option<&'a serde_json::value::RawValue>,
+    }
+    if !has_usage(event) {
+        return false;
+    }
+    let json = event.strip_prefix(b"data: ").unwrap_or(event);
+    serde_json::from_slice::<Chunk<'_>>(json).is_ok_and(|chunk| {
+        let empty = chunk.choices.is_none_or(|choices| choices.get().bytes().all(|b| b"[] \n\t".contains(&b)));
+        empty && chunk.usage.is_some_and(|usage| usage.get() != "null")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use proptest::prelude::*;
+
+    const DELTA: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
+    const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    const USAGE: &str =
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4}}\n\n";
+    const DONE: &str = "data: [DONE]\n\n";
+
+    fn relay(stream: &[u8], cuts: &[usize], usage_wanted: bool) -> (String, Observed) {
+        let (mut relay, mut out, mut start) = (StreamRelay::new(usage_wanted), Vec::new(), 0);
+        for cut in cuts.iter().copied().chain([stream.len()]) {
+            let piece = &stream[start..cut.max(start)];
+            start = cut.max(start);
+            match relay.push(piece) {
+                Relayed::Same => out.extend_from_slice(piece),
+                Relayed::Instead(bytes) => out.extend_from_slice(&bytes),
+                Relayed::Broken => panic!("broken"),
+            }
+        }
+        (String::from_utf8(out).unwrap(), relay.observed())
+    }
+
+    proptest! {
+        /// Any split of the bytes gives the same answer, with usage withheld from those who did not ask.
+        #[test]
+        fn splits_change_nothing(mut cuts in proptest::collection::vec(0usize..360, 0..8), crlf: bool, asked: bool) {
+            let mut stream = [": hello\n\n", DELTA, STOP, USAGE, DONE].concat();
+            if crlf {
+                stream = stream.replace('\n', "\r\n");
+            }
+            cuts.sort_unstable();
+            cuts.iter_mut().for_each(|cut| *cut = (*cut).min(stream.len()));
+            let (text, observed) = relay(stream.as_bytes(), &cuts, asked);
+            let want = if asked { [DELTA, STOP, USAGE, DONE].concat() } else { [DELTA, STOP, DONE].concat() };
+            prop_assert_eq!(text, want);
+            prop_assert!(observed.terminal);
+            prop_assert_eq!(observed.usage.map(|usage| usage.total()), Some(4));
+        }
+    }
+
+    #[test]
+    fn whole_events_are_passed_on_as_they_are() {
+        let mut relay = StreamRelay::new(false);
+        assert_eq!(relay.push(DELTA.as_bytes()), Relayed::Same);
+        assert_eq!(relay.push([STOP, DONE].concat().as_bytes()), Relayed::Same);
+        assert!(relay.observed().terminal);
+    }
+
+    #[test]
+    fn an_event_without_an_end_is_bounded() {
+        let mut relay = StreamRelay::new(false);
+        let piece = alloc::vec![b'x'; EVENT_BYTES_MAX + 1];
+        assert_eq!(relay.push(&piece), Relayed::Broken);
+    }
+}
