@@ -4,7 +4,7 @@
 
 use crate::reply::Reply;
 use crate::simulate::Script;
-use crate::surface::HEADERS;
+use crate::surface::HeaderValues;
 use crate::time::Millis;
 use crate::wire::envelope::Edit;
 use alloc::string::String;
@@ -17,20 +17,12 @@ pub struct Request<'a> {
     pub method: &'a str,
     /// The absolute address, as it was asked for.
     pub url: &'a str,
-    /// The values of [`HEADERS`], in their order; only those that `surface::wanted` names need be there.
-    pub headers: [Option<&'a str>; HEADERS.len()],
+    /// The headers; only those that `surface::wanted` names need be there.
+    pub headers: HeaderValues<'a>,
     /// The body, whole; empty if `length` is over the bound.
     pub body: &'a [u8],
     /// The body's length in bytes, as declared or as read.
     pub length: u64,
-}
-
-impl<'a> Request<'a> {
-    /// The value of the header `name` (lower case), which must be one of [`HEADERS`].
-    pub fn header(&self, name: &str) -> Option<&'a str> {
-        let at = HEADERS.iter().position(|header| *header == name)?;
-        self.headers.get(at).copied().flatten()
-    }
 }
 
 /// The head members of an upstream's answer that core reads.

@@ -1,0 +1,360 @@
+//! The second half of an exchange: from the upstream's answer to the settled end.
+//!
+//! Above the stages. Decides what each event means for a running exchange: another attempt, an answer, a piece of
+//! a stream, the end. Every way out of here settles the reservation and, if the upstream gave a usable answer,
+//! writes one usage record (promise 2).
+
+use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
+use super::admit::Admission;
+use super::head::{self, HeadFacts};
+use super::isolate::Isolate;
+use super::relay::{Relayed, StreamRelay};
+use crate::account::price;
+use crate::account::record::{Usage, UsageRecord};
+use crate::account::usage;
+use crate::attempt::backoff::retry_after;
+use crate::attempt::{AttemptError, AttemptMachine, Outcome, Step};
+use crate::error::WeirError;
+use crate::id::{AccountId, PrincipalId};
+use crate::limit::reserve::Reservation;
+use crate::reply;
+use crate::snapshot::index::SnapshotIndex;
+use crate::snapshot::{Deadlines, Price};
+use crate::surface::Surface;
+use crate::time::{Millis, UnixMillis};
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// The longest wait of an upstream that is told to the caller.
+const RETRY_AFTER_MAX: Millis = Millis(60_000);
+/// An upstream's own words for the caller are cut to this.
+const MESSAGE_BYTES_MAX: usize = 2_048;
+
+/// An admitted exchange.
+pub(super) struct Running {
+    pub(super) admission: Admission,
+    pub(super) account: AccountId,
+    pub(super) surface: Surface,
+    pub(super) operation: &'static str,
+    /// Keeps the configuration alive under which the exchange was admitted.
+    pub(super) index: Rc<SnapshotIndex>,
+    pub(super) deployment: String,
+    pub(super) model: String,
+    pub(super) principal: PrincipalId,
+    pub(super) key: PrincipalId,
+    pub(super) deadlines: Deadlines,
+    pub(super) machine: AttemptMachine,
+    pub(super) entities: Vec<PreparedEntity>,
+    /// Which of `entities` was called last.
+    pub(super) entity: u32,
+    pub(super) reservation: Reservation,
+    pub(super) prompt_chars: u64,
+    pub(super) streamed: bool,
+    pub(super) usage_wanted: bool,
+    pub(super) client_request_id: Option<String>,
+    /// Given once the stream's head was delivered.
+    pub(super) relay: Option<StreamRelay>,
+    pub(super) head_at: Option<UnixMillis>,
+}
+
+/// All that a call of one entity needs, prepared while the request was at hand.
+pub(super) struct PreparedEntity {
+    pub(super) name: String,
+    pub(super) price: Option<Price>,
+    pub(super) send: Send,
+}
+
+impl Isolate {
+    /// What follows from `event` for a running exchange.
+    pub(super) fn advance(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        event: Event<'_>,
+    ) -> Action {
+        match event {
+            Event::Resumed => {
+                let step = running.machine.resume(now);
+                self.perform(now, handle, running, step, None)
+            }
+            Event::Head { status, headers } => {
+                if (200..300).contains(&status) && is_event_stream(&headers) {
+                    return self.stream_begins(now, random, handle, running, status);
+                }
+                self.keep(now, handle, running);
+                Action::ReadWhole
+            }
+            Event::Answer { status, headers, body } => {
+                self.answered(now, random, handle, running, status, &headers, body)
+            }
+            Event::Failed(failure) => {
+                let outcome = match failure {
+                    Failure::Unreachable => Outcome::Unreachable,
+                    Failure::TimedOut => Outcome::TimedOut,
+                    Failure::TooLarge => Outcome::Malformed,
+                };
+                self.outcome(now, random, handle, running, &outcome, None)
+            }
+            Event::Piece(piece) => self.piece(now, handle, running, piece),
+            Event::Ended(end) => self.ended(now, running, end),
+        }
+    }
+
+    /// Does what the attempt machine says. `message` is the upstream's own words, for an error that ends it.
+    pub(super) fn perform(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Running,
+        step: Step,
+        message: Option<String>,
+    ) -> Action {
+        match step {
+            Step::Send { entity, timeout } => {
+                running.entity = entity;
+                let Some(prepared) = running.entities.get(usize::try_from(entity).unwrap_or(usize::MAX)) else {
+                    return self.fail(now, running, &WeirError::Bug { what: "an entity of the plan is missing" });
+                };
+                let limit = if running.streamed { running.deadlines.first_event } else { running.deadlines.plain };
+                let mut send = prepared.send.clone();
+                send.timeout = timeout.min(limit);
+                self.keep(now, handle, running);
+                Action::Send(send)
+            }
+            Step::Wait { until, .. } => {
+                self.keep(now, handle, running);
+                Action::Pause(Pause::For(until.since(now)))
+            }
+            Step::GiveUp(error) => {
+                let error = match error {
+                    AttemptError::UpstreamStatus { status, retry_after, .. } => {
+                        AttemptError::UpstreamStatus { status, retry_after, message }
+                    }
+                    AttemptError::Unreachable
+                    | AttemptError::Timeout
+                    | AttemptError::Malformed
+                    | AttemptError::BadCredential
+                    | AttemptError::Redirect => error,
+                };
+                self.fail(now, running, &WeirError::Attempt(error))
+            }
+            // Answers are delivered where their bodies are at hand, never from here.
+            Step::Deliver => self.fail(now, running, &WeirError::Bug { what: "an answer without a body" }),
+        }
+    }
+
+    fn outcome(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        outcome: &Outcome,
+        message: Option<String>,
+    ) -> Action {
+        let budget = self.retries.entry(running.deployment.clone()).or_default();
+        let step = running.machine.outcome(now, random, outcome, budget);
+        self.perform(now, handle, running, step, message)
+    }
+
+    /// A whole answer: the caller's, if it is one of its dialect; else an outcome to think about.
+    #[expect(clippy::too_many_arguments, reason = "an answer has these parts; each caller has them apart")]
+    fn answered(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+        headers: &UpstreamHeaders<'_>,
+        body: &[u8],
+    ) -> Action {
+        let good = (200..300).contains(&status);
+        let answer = if good && !running.streamed { usage::read(body) } else { None };
+        let outcome = if good && answer.is_none() {
+            Outcome::Malformed
+        } else {
+            Outcome::Answered {
+                status,
+                retry_after: retry_after(headers.retry_after_ms, headers.retry_after, RETRY_AFTER_MAX),
+                should_retry: headers.should_retry.and_then(|word| word.parse().ok()),
+            }
+        };
+        let Some(answer) = answer else {
+            let message = (400..500).contains(&status).then(|| upstream_message(body)).flatten();
+            return self.outcome(now, random, handle, running, &outcome, message);
+        };
+        let budget = self.retries.entry(running.deployment.clone()).or_default();
+        let step = running.machine.outcome(now, random, &outcome, budget);
+        if step != Step::Deliver {
+            return self.perform(now, handle, running, step, None);
+        }
+        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
+        let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, length));
+        running.head_at = Some(now);
+        let head = self.head(now, &running, status, "application/json");
+        self.settle(now, running, status, used, true);
+        Action::Deliver(head)
+    }
+
+    fn stream_begins(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+    ) -> Action {
+        let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
+        let budget = self.retries.entry(running.deployment.clone()).or_default();
+        let step = running.machine.outcome(now, random, &outcome, budget);
+        if step != Step::Deliver {
+            return self.perform(now, handle, running, step, None);
+        }
+        running.relay = Some(StreamRelay::new(running.usage_wanted));
+        running.head_at = Some(now);
+        let head = self.head(now, &running, status, "text/event-stream");
+        let idle = running.deadlines.idle;
+        self.keep(now, handle, running);
+        Action::DeliverStream { head, idle }
+    }
+
+    fn piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
+        let late = now.since(running.admission.began) > running.deadlines.total;
+        let Some(relay) = running.relay.as_mut().filter(|_| !late) else {
+            return self.ended(now, running, StreamEnd::TimedOut);
+        };
+        match relay.push(piece) {
+            Relayed::Same => {
+                self.keep(now, handle, running);
+                Action::PassPiece
+            }
+            Relayed::Instead(bytes) => {
+                self.keep(now, handle, running);
+                Action::PassInstead(bytes)
+            }
+            Relayed::Broken => self.ended(now, running, StreamEnd::Broken),
+        }
+    }
+
+    /// The stream is over: regularly only if its terminal event was seen (promise 3).
+    fn ended(&mut self, now: UnixMillis, mut running: Running, end: StreamEnd) -> Action {
+        let Some(relay) = running.relay.take() else {
+            self.abandon(now, running);
+            return Action::Abort(Vec::new());
+        };
+        let observed = relay.observed();
+        let complete = observed.terminal && end != StreamEnd::CallerLeft;
+        let used = observed
+            .usage
+            .unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
+        let surface = running.surface;
+        self.settle(now, running, 200, used, complete);
+        match (complete, end) {
+            (true, _) => Action::Close(Vec::new()),
+            (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
+            (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
+                Action::Abort(reply::stream_error(surface))
+            }
+        }
+    }
+
+    /// An exchange whose driver is gone: what its answer was is unknown, so the reservation counts as used.
+    pub(super) fn abandon(&mut self, now: UnixMillis, mut running: Running) {
+        match running.relay.take().map(StreamRelay::observed) {
+            Some(observed) => {
+                let used = observed
+                    .usage
+                    .unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
+                self.settle(now, running, 200, used, false);
+            }
+            None => self.leases.settle_as_reserved(now, running.reservation),
+        }
+    }
+
+    /// No answer: the tokens go back, the request stays counted.
+    fn fail(&mut self, now: UnixMillis, running: Running, error: &WeirError) -> Action {
+        let reply = reply::render(error, running.surface, running.operation, running.admission.id);
+        self.leases.settle(now, running.reservation, 0);
+        Action::Reply(reply)
+    }
+
+    /// The one way to the end of an exchange that was answered.
+    fn settle(&mut self, now: UnixMillis, running: Running, status: u16, used: Usage, complete: bool) {
+        let attempts = running.machine.made();
+        let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
+        let price = entity.and_then(|entity| entity.price.as_ref());
+        let began = running.admission.began;
+        let record = UsageRecord {
+            id: running.admission.id,
+            at: began,
+            deployment: running.deployment,
+            model: running.model,
+            entity: entity.map(|entity| entity.name.clone()).unwrap_or_default(),
+            principal: running.principal.to_string(),
+            key: running.key.to_string(),
+            surface: running.surface.label().to_string(),
+            status,
+            streamed: running.streamed,
+            complete,
+            cost: price.and_then(|price| price::cost(price, &used)),
+            currency: price.map(|price| price.currency.clone()),
+            usage: used,
+            latency: now.since(began),
+            time_to_first_byte: running.head_at.unwrap_or(now).since(began),
+            attempts,
+            client_request_id: running.client_request_id,
+        };
+        self.leases.settle(now, running.reservation, used.total());
+        self.batches.push(now, &running.account, record);
+    }
+
+    fn head(&self, now: UnixMillis, running: &Running, status: u16, content_type: &'static str) -> Head {
+        let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
+        let facts = HeadFacts {
+            surface: running.surface,
+            id: running.admission.id,
+            status,
+            content_type,
+            entity: entity.map(|entity| entity.name.as_str()),
+            client_request_id: running.client_request_id.as_deref(),
+        };
+        head::answer(&facts, &self.leases.standings(now, &running.reservation))
+    }
+}
+
+fn is_event_stream(headers: &UpstreamHeaders<'_>) -> bool {
+    headers.content_type.is_some_and(|value| {
+        value.trim_start().get(..17).is_some_and(|head| head.eq_ignore_ascii_case("text/event-stream"))
+    })
+}
+
+/// The upstream's own words in an error body (`providers.md`, 1.4), cut to a bounded length.
+fn upstream_message(body: &[u8]) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Body {
+        error: Option<Nested>,
+        message: Option<String>,
+    }
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Nested {
+        Object { message: String },
+        Text(String),
+    }
+    if body.len() > 1 << 20 {
+        return None;
+    }
+    let body: Body = serde_json::from_slice(body).ok()?;
+    let mut message = match body.error {
+        Some(Nested::Object { message } | Nested::Text(message)) => message,
+        None => body.message?,
+    };
+    while message.len() > MESSAGE_BYTES_MAX {
+        message.pop();
+    }
+    Some(message)
+}

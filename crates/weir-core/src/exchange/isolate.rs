@@ -1,0 +1,264 @@
+//! The state of one isolate, and the front of the whole core.
+//!
+//! Above the stages. Decides which exchange an event belongs to, and what an object's answer is for; what follows
+//! for an exchange is decided in `admit` (until the upstream is called) and `finish` (from its answer on). An
+//! isolate must be able to lose all of it at any moment.
+
+use super::accounts::{Accounts, Readiness};
+use super::action::{Action, Event, Pause, Request};
+use super::admit::{Admission, Held};
+use super::finish::Running;
+use crate::account::batch::UsageBatches;
+use crate::attempt::budget::RetryBudget;
+use crate::id::{AccountId, IsolateId, RequestId};
+use crate::limit::lease::LeaseBook;
+use crate::object::{CallOutcome, ObjectCall, ObjectKind};
+use crate::seal::SealKey;
+use crate::snapshot::Snapshot;
+use crate::snapshot::index::SnapshotIndex;
+use crate::time::{Millis, UnixMillis};
+use alloc::collections::BTreeMap;
+use alloc::collections::VecDeque;
+use alloc::format;
+use alloc::rc::Rc;
+use alloc::string::{String, ToString};
+
+/// What the operator set, as far as the data path needs it.
+#[derive(Clone, Default)]
+pub struct Settings {
+    /// SHA-256 of the administrator's token.
+    pub admin_token_hash: Option<[u8; 32]>,
+    /// Opens what is sealed in snapshots.
+    pub seal_key: Option<SealKey>,
+}
+
+/// Exchanges that one isolate carries at once; beyond it callers are told to come again.
+const EXCHANGES_MAX: usize = 20_000;
+/// Object calls in flight or queued at once.
+const CALLS_MAX: usize = 4_096;
+/// An exchange that got no event for so long was given up by its driver (its deadlines are shorter).
+const ABANDONED_AFTER: Millis = Millis(15 * 60 * 1000);
+/// A driver that was asked to make object calls and did not do so for this long is asked again.
+const CALLS_OVERDUE: Millis = Millis(500);
+/// How long an exchange waits before it looks again whether another one's object call was answered.
+const POLL: Millis = Millis(4);
+
+/// What an object call was made for.
+#[derive(Clone, Debug)]
+enum CallFor {
+    Snapshot { account: AccountId, sent: UnixMillis },
+    Limiter { token: u64 },
+    Ledger { token: u64 },
+}
+
+/// One exchange between two events.
+enum Stage {
+    /// Not yet admitted: the request is kept until what it waits for is there.
+    Waiting(Held),
+    /// Admitted: reservations are held, an upstream is or was called.
+    Running(Running),
+}
+
+struct Exchange {
+    stage: Stage,
+    touched: UnixMillis,
+}
+
+/// One isolate.
+pub struct Isolate {
+    pub(super) id: IsolateId,
+    pub(super) settings: Settings,
+    pub(super) accounts: Accounts,
+    pub(super) leases: LeaseBook,
+    pub(super) batches: UsageBatches,
+    pub(super) retries: BTreeMap<String, RetryBudget>,
+    exchanges: BTreeMap<u32, Exchange>,
+    next_handle: u32,
+    outbox: VecDeque<ObjectCall>,
+    calls: BTreeMap<u64, CallFor>,
+    next_call: u64,
+    /// When the driver last promised to make object calls.
+    calls_due: Option<UnixMillis>,
+    swept: UnixMillis,
+}
+
+impl Isolate {
+    /// A new isolate. `id` must be random; handles begin somewhere in the `u32` range by it, so that an event
+    /// for an exchange of an isolate that trapped does not hit one of its successor.
+    pub fn new(id: IsolateId, settings: Settings) -> Self {
+        Self {
+            id,
+            settings,
+            accounts: Accounts::default(),
+            leases: LeaseBook::new(id),
+            batches: UsageBatches::new(id),
+            retries: BTreeMap::new(),
+            exchanges: BTreeMap::new(),
+            next_handle: u32::try_from(id.0 & 0x7fff_ffff).unwrap_or(0),
+            outbox: VecDeque::new(),
+            calls: BTreeMap::new(),
+            next_call: 1,
+            calls_due: None,
+            swept: UnixMillis::default(),
+        }
+    }
+
+    /// Begins an exchange. `random` names it and spreads its choices. Answers its handle, for later events, and
+    /// what to do first.
+    pub fn begin(&mut self, now: UnixMillis, random: u128, request: &Request<'_>) -> (u32, Action) {
+        self.sweep(now);
+        let handle = self.next_handle;
+        self.next_handle = handle.wrapping_add(1);
+        let id = RequestId::from_random(random);
+        let full = self.exchanges.len() >= EXCHANGES_MAX;
+        let admission = Admission { id, began: now, random, refreshed: false };
+        let action = self.admit(now, handle, request, admission, full);
+        (handle, action)
+    }
+
+    /// Tells what happened to an exchange. An event for an exchange that is over (or of another isolate) breaks
+    /// the caller's connection: nothing can be said truthfully any more.
+    pub fn handle(&mut self, now: UnixMillis, random: u64, handle: u32, event: Event<'_>) -> Action {
+        let Some(exchange) = self.exchanges.remove(&handle) else {
+            return Action::Abort(alloc::vec::Vec::new());
+        };
+        match exchange.stage {
+            Stage::Waiting(held) => {
+                let admission = held.admission;
+                self.admit(now, handle, &held.request(), admission, false)
+            }
+            Stage::Running(running) => self.advance(now, random, handle, running, event),
+        }
+    }
+
+    /// The next object call to make, if any. Every call must be reported back by [`Isolate::called`].
+    pub fn poll_call(&mut self, now: UnixMillis) -> Option<ObjectCall> {
+        self.calls_due = None;
+        if let Some(call) = self.outbox.pop_front() {
+            return Some(call);
+        }
+        if self.calls.len() >= CALLS_MAX {
+            return None;
+        }
+        if let Some(message) = self.leases.poll_message(now) {
+            let call_for = CallFor::Limiter { token: message.token };
+            return Some(self.call(ObjectKind::Limiter, message.object, message.body, call_for));
+        }
+        let message = self.batches.poll_message(now)?;
+        let call_for = CallFor::Ledger { token: message.token };
+        Some(self.call(ObjectKind::Ledger, message.object, message.body, call_for))
+    }
+
+    /// Tells what became of an object call. An unknown or repeated `call` changes nothing.
+    pub fn called(&mut self, now: UnixMillis, call: u64, outcome: CallOutcome<'_>) {
+        match self.calls.remove(&call) {
+            None => {}
+            Some(CallFor::Snapshot { account, sent }) => self.snapshot_came(now, sent, &account, outcome),
+            Some(CallFor::Limiter { token }) => self.leases.answered(now, token, outcome),
+            Some(CallFor::Ledger { token }) => self.batches.answered(now, token, outcome),
+        }
+    }
+
+    /// After how long the driver shall make object calls beside what it does: `None` if nothing is due, or if a
+    /// driver already promised it. Asking is promising: the caller must see to it.
+    pub fn calls_after(&mut self, now: UnixMillis) -> Option<Millis> {
+        let due = if self.outbox.is_empty() && !self.leases.wants_call(now) {
+            self.batches.due(now)?
+        } else {
+            now
+        };
+        if self.calls_due.is_some_and(|promised| promised <= due && now < promised.plus(CALLS_OVERDUE)) {
+            return None;
+        }
+        self.calls_due = Some(due);
+        Some(due.since(now))
+    }
+
+    /// Whether the newest configuration of `account` is at hand: what `GET /readyz` asks.
+    pub fn is_ready(&mut self, now: UnixMillis, account: &AccountId) -> bool {
+        matches!(self.accounts.readiness(now, account), Readiness::Ready(_) | Readiness::Refresh(_))
+    }
+
+    /// The snapshot of `account`, or what to do to get it.
+    pub(super) fn snapshot(
+        &mut self,
+        now: UnixMillis,
+        account: &AccountId,
+    ) -> Result<Rc<SnapshotIndex>, Option<Pause>> {
+        match self.accounts.readiness(now, account) {
+            Readiness::Ready(index) => Ok(index),
+            Readiness::Refresh(index) => {
+                self.ask_snapshot(now, account);
+                Ok(index)
+            }
+            Readiness::Ask => {
+                self.ask_snapshot(now, account);
+                Err(Some(Pause::Calls))
+            }
+            Readiness::Wait => Err(Some(Pause::For(POLL))),
+            Readiness::Unavailable => Err(None),
+        }
+    }
+
+    /// How an exchange waits for a lease that was asked for.
+    pub(super) fn lease_pause(&self, now: UnixMillis) -> Pause {
+        if self.leases.wants_call(now) { Pause::Calls } else { Pause::For(POLL) }
+    }
+
+    pub(super) fn keep(&mut self, now: UnixMillis, handle: u32, running: Running) {
+        self.exchanges.insert(handle, Exchange { stage: Stage::Running(running), touched: now });
+    }
+
+    pub(super) fn hold(&mut self, now: UnixMillis, handle: u32, held: Held) {
+        self.exchanges.insert(handle, Exchange { stage: Stage::Waiting(held), touched: now });
+    }
+
+    fn ask_snapshot(&mut self, now: UnixMillis, account: &AccountId) {
+        let known = self.accounts.asked(now, account);
+        let body = format!("{{\"snapshot\":{{\"known\":{known}}}}}").into_bytes();
+        let call_for = CallFor::Snapshot { account: account.clone(), sent: now };
+        let call = self.call(ObjectKind::Registry, account.to_string(), body, call_for);
+        self.outbox.push_back(call);
+    }
+
+    fn snapshot_came(&mut self, now: UnixMillis, sent: UnixMillis, account: &AccountId, outcome: CallOutcome<'_>) {
+        let CallOutcome::Answered(body) = outcome else {
+            return self.accounts.lost(now, account);
+        };
+        // Either `{"unchanged":version}` or a snapshot.
+        if body.starts_with(b"{\"unchanged\"") {
+            return self.accounts.refreshed(sent, account, None);
+        }
+        let index = serde_json::from_slice::<Snapshot>(body)
+            .ok()
+            .and_then(|snapshot| SnapshotIndex::build(snapshot, self.settings.seal_key.as_ref()).ok());
+        match index {
+            Some(index) => self.accounts.refreshed(sent, account, Some(index)),
+            None => self.accounts.lost(now, account),
+        }
+    }
+
+    fn call(&mut self, kind: ObjectKind, name: String, body: alloc::vec::Vec<u8>, call_for: CallFor) -> ObjectCall {
+        let id = self.next_call;
+        // The driver carries ids as 32-bit words.
+        self.next_call = if id >= u64::from(u32::MAX) { 1 } else { id.saturating_add(1) };
+        self.calls.insert(id, call_for);
+        ObjectCall { id, kind, name, body }
+    }
+
+    /// Settles what drivers have given up, now and then.
+    fn sweep(&mut self, now: UnixMillis) {
+        if now.since(self.swept) < Millis(60_000) {
+            return;
+        }
+        self.swept = now;
+        let dead = |exchange: &Exchange| now.since(exchange.touched) > ABANDONED_AFTER;
+        let handles: alloc::vec::Vec<u32> =
+            self.exchanges.iter().filter(|(_, exchange)| dead(exchange)).map(|(handle, _)| *handle).collect();
+        for handle in handles {
+            if let Some(Exchange { stage: Stage::Running(running), .. }) = self.exchanges.remove(&handle) {
+                self.abandon(now, running);
+            }
+        }
+    }
+}

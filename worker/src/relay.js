@@ -1,0 +1,78 @@
+// @ts-check
+/**
+ * A stream on its way to the caller: each piece as core says, and its end only when core has judged it.
+ */
+
+import { BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, PASS, PIECE, headersOf, tell } from './memory.js';
+import { calls } from './objects.js';
+
+/** Bytes read of a stream at once. */
+const READ_BYTES = 64 << 10;
+/**
+ * Pause after a piece of a fast stream, in milliseconds: what arrives meanwhile is one piece. JavaScript costs
+ * 50-110 µs a piece however small it is, so this bounds a stream's cost; a stream slower than this never waits.
+ */
+const COALESCE_MS = 8;
+
+/**
+ * Hands the upstream's stream to the caller, each piece as core says, and its end only when core has judged it.
+ * @param {import('./memory.js').Plan} plan @param {Response} upstream @param {any} env @param {ExecutionContext} ctx
+ */
+export function relay(plan, upstream, env, ctx) {
+  const { readable, writable } = new IdentityTransformStream();
+  ctx.waitUntil(pump(plan, /** @type {ReadableStream} */ (upstream.body), writable.getWriter(), env));
+  return new Response(readable, { status: plan.status, headers: headersOf(plan) });
+}
+
+/**
+ * @param {import('./memory.js').Plan} plan @param {ReadableStream} body @param {WritableStreamDefaultWriter} writer @param {any} env
+ */
+async function pump({ handle, ms: idle }, body, writer, env) {
+  const reader = body.getReader({ mode: 'byob' });
+  /** Why the stream ended before its own end, once it did. */
+  let ended = -1;
+  const stop = (/** @type {number} */ end) => {
+    if (ended < 0) {
+      ended = end;
+      reader.cancel().catch(() => {});
+    }
+  };
+  writer.closed.catch(() => stop(CALLER_LEFT));
+  let last = Date.now();
+  const watch = setInterval(() => Date.now() - last > idle && stop(IDLE), Math.max(1000, idle / 4));
+  let buffer = new ArrayBuffer(READ_BYTES);
+  try {
+    for (;;) {
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      if (done || ended >= 0) break;
+      const now = Date.now();
+      const fast = now - last < COALESCE_MS;
+      last = now;
+      const plan = tell(handle, PIECE, 0, '', value);
+      if (plan.kind === PASS) await writer.write(value);
+      else if (plan.kind === INSTEAD) plan.bytes.byteLength && (await writer.write(plan.bytes));
+      else return await finish(plan, writer, stop, env);
+      buffer = value.buffer;
+      if (fast) await scheduler.wait(COALESCE_MS);
+    }
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
+    if (ended < 0) ended = writer.desiredSize === null ? CALLER_LEFT : BROKEN;
+  } finally {
+    clearInterval(watch);
+  }
+  return finish(tell(handle, ENDED, ended < 0 ? CLOSED : ended), writer, stop, env);
+}
+
+/** @param {import('./memory.js').Plan} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env */
+async function finish(plan, writer, stop, env) {
+  try {
+    if (plan.bytes.byteLength) await writer.write(plan.bytes);
+    if (plan.kind === CLOSE) await writer.close();
+    else await writer.abort(new Error('the answer is not complete'));
+  } catch {
+    // The caller is gone: nobody is left to be told.
+  }
+  stop(BROKEN);
+  if (plan.callsAfter) await calls(env, plan.callsAfter - 1);
+}
