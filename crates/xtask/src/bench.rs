@@ -203,7 +203,7 @@ fn round_of(
     let (process, loads) = sections.split_last_mut().context("no sections")?;
     for (scenario, section) in scenarios.iter().zip(loads) {
         eprintln!("bench: {}", scenario.title);
-        let outcome = measure::scenario(scenario, &servers, options.quick)?;
+        let outcome = measure::scenario(scenario, &servers, upstream, options.quick)?;
         for (row, line) in section.rows.iter_mut().zip(&scenario.lines) {
             let value = |cycle: &measure::Cycle| {
                 cycle.iter().map(|(name, figures)| (*name, figures.get(line.figure))).collect::<Sample>()
@@ -211,6 +211,7 @@ fn round_of(
             row.samples.extend(outcome.cycles.iter().map(value));
         }
         section.failures.extend(outcome.failures);
+        section.ceilings.extend(outcome.ceiling);
     }
     let mut memory = Sample::new();
     for running in &servers {
@@ -242,6 +243,7 @@ fn sections(scenarios: &[Scenario]) -> Vec<Section> {
             name: scenario.name,
             title: scenario.title,
             rows: scenario.lines.iter().map(row).collect(),
+            ceilings: Vec::new(),
             failures: Vec::new(),
         })
         .collect();
@@ -260,6 +262,7 @@ fn sections(scenarios: &[Scenario]) -> Vec<Section> {
             process("peak memory", "MiB", Compare::Ratio, 1.2),
             process("start to first answer", "ms", Compare::Difference, 50.0),
         ],
+        ceilings: Vec::new(),
         failures: Vec::new(),
     });
     sections

@@ -16,6 +16,8 @@ use super::http::{Framing, Side};
 
 /// Left out at the front of a slice: the first requests after a pause are slow (collections, cold caches).
 pub(super) const RAMP: Duration = Duration::from_millis(20);
+/// Servers close connections that were idle for 5 s; those idle for longer than this are made anew.
+const IDLE_MAX: Duration = Duration::from_secs(3);
 /// An answer that takes longer than this ends the bench.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Kept of each answer to show what was wrong, and to find the terminal event.
@@ -54,6 +56,9 @@ pub(super) struct Slice {
 
 /// Kept connections to one server.
 pub(super) struct Client {
+    address: SocketAddr,
+    /// When the last slice ended.
+    idle_since: Instant,
     poll: Poll,
     connections: Vec<Connection>,
     buffer: Vec<u8>,
@@ -87,27 +92,17 @@ impl Client {
         let poll = Poll::new()?;
         let mut connections = Vec::with_capacity(count);
         for index in 0..count {
-            let stream = std::net::TcpStream::connect(address)?;
-            stream.set_nodelay(true)?;
-            stream.set_nonblocking(true)?;
-            let mut stream = TcpStream::from_std(stream);
-            poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
-            connections.push(Connection {
-                stream,
-                framing: Framing::new(Side::Response),
-                sent: None,
-                began: Instant::now(),
-                first: None,
-                start: Vec::new(),
-                tail: Vec::new(),
-                made: 0,
-            });
+            connections.push(Connection::open(&poll, index, address)?);
         }
-        Ok(Self { poll, connections, buffer: vec![0; 256 * 1024] })
+        let idle_since = Instant::now();
+        Ok(Self { address, idle_since, poll, connections, buffer: vec![0; 256 * 1024] })
     }
 
     /// Runs one slice and waits for its last answer.
     pub(super) fn run(&mut self, request: &Rc<[u8]>, expect: Expect, length: Length) -> Result<Slice> {
+        if self.idle_since.elapsed() > IDLE_MAX {
+            *self = Self::new(self.address, self.connections.len())?;
+        }
         let request = Rc::clone(request);
         let mut running =
             Running { request, expect, began: Instant::now(), length, ended: 0, slice: Slice::default() };
@@ -143,6 +138,7 @@ impl Client {
                 }
             }
         }
+        self.idle_since = Instant::now();
         Ok(running.close())
     }
 }
@@ -188,6 +184,24 @@ impl Running {
 }
 
 impl Connection {
+    fn open(poll: &Poll, index: usize, address: SocketAddr) -> Result<Self> {
+        let stream = std::net::TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        let mut stream = TcpStream::from_std(stream);
+        poll.registry().register(&mut stream, Token(index), Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self {
+            stream,
+            framing: Framing::new(Side::Response),
+            sent: None,
+            began: Instant::now(),
+            first: None,
+            start: Vec::new(),
+            tail: Vec::new(),
+            made: 0,
+        })
+    }
+
     fn begin(&mut self, request: &[u8]) -> Result<()> {
         self.framing.reset();
         self.sent = Some(0);

@@ -1,6 +1,7 @@
 //! Runs the loads: one process per variant, slices taken in turn, processes restarted between rounds.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -10,7 +11,7 @@ use anyhow::{Context, Result};
 use super::load::{Client, Length, Slice};
 use super::scenario::{Figure, Scenario};
 use super::server::Server;
-use super::variant::Variant;
+use super::variant::{self, Variant};
 
 /// Work that a gateway puts off (usage batches, drained streams) is done after this.
 const DEFERRED: Duration = Duration::from_millis(400);
@@ -83,11 +84,18 @@ pub(super) struct Outcome {
     pub(super) cycles: Vec<Cycle>,
     /// Variants that could not do it, and why.
     pub(super) failures: Vec<(&'static str, String)>,
+    /// Exchanges per second without a gateway.
+    pub(super) ceiling: Option<f64>,
 }
 
 /// Runs one scenario over all variants. A variant that fails is left out of it from then on.
-pub(super) fn scenario(scenario: &Scenario, servers: &[Running], quick: bool) -> Result<Outcome> {
-    let mut outcome = Outcome::default();
+pub(super) fn scenario(
+    scenario: &Scenario,
+    servers: &[Running],
+    upstream: SocketAddr,
+    quick: bool,
+) -> Result<Outcome> {
+    let mut outcome = Outcome { ceiling: ceiling(scenario, upstream)?, ..Outcome::default() };
     let mut lanes = Vec::new();
     for running in servers {
         let request = running.variant.request(&running.upstream, &scenario.body);
@@ -95,38 +103,54 @@ pub(super) fn scenario(scenario: &Scenario, servers: &[Running], quick: bool) ->
         lanes.push(Lane { running, client, request: Rc::from(request), open: None });
     }
     let warm = Length::Time(Duration::from_millis(if quick { 150 } else { 300 }));
-    let warm = if matches!(scenario.length, Length::Each(_)) { None } else { Some(warm) };
-    let mut alive = Vec::new();
-    for mut lane in lanes {
-        let warmed = match warm {
-            Some(length) => lane.client.run(&lane.request, scenario.expect, length).map(drop),
-            None => Ok(()),
-        };
-        match warmed {
-            Ok(()) => alive.push(lane),
-            Err(error) => outcome.failures.push((lane.running.variant.name(), format!("{error:#}"))),
-        }
+    if matches!(scenario.length, Length::Time(_)) {
+        lanes =
+            outcome.each(lanes, |lane, _| lane.client.run(&lane.request, scenario.expect, warm).map(drop));
     }
     let cycles = if quick { scenario.cycles.1 } else { scenario.cycles.0 };
     for cycle in 0..usize::try_from(cycles)? {
         outcome.cycles.push(Cycle::new());
-        // Each cycle begins with another variant, so that none always follows the same one.
-        let count = alive.len().max(1);
-        alive.rotate_left(cycle % count);
-        let mut kept = Vec::new();
-        for mut lane in alive {
-            match lane.slice(scenario, cycle, &mut outcome.cycles) {
-                Ok(()) => kept.push(lane),
-                Err(error) => outcome.failures.push((lane.running.variant.name(), format!("{error:#}"))),
-            }
+        // Neither the place in the cycle nor the variant before is always the same.
+        let count = lanes.len().max(1);
+        lanes.rotate_left(cycle % count);
+        if cycle % 2 == 1 {
+            lanes.reverse();
         }
-        alive = kept;
+        lanes = outcome.each(lanes, |lane, cycles| lane.slice(scenario, cycle, cycles));
     }
     sleep(DEFERRED);
-    for lane in &mut alive {
+    for lane in &mut lanes {
         lane.close(&mut outcome.cycles)?;
     }
     Ok(outcome)
+}
+
+/// What the load generator and the mock do without a gateway between them: no variant can be faster.
+fn ceiling(scenario: &Scenario, upstream: SocketAddr) -> Result<Option<f64>> {
+    if matches!(scenario.length, Length::Each(_)) {
+        return Ok(None);
+    }
+    let request = Rc::from(variant::direct_request(&scenario.body));
+    let mut client = Client::new(upstream, scenario.connections)?;
+    Ok(Some(client.run(&request, scenario.expect, scenario.length)?.rate))
+}
+
+impl Outcome {
+    /// Does one thing with each lane and drops those that fail.
+    fn each<'a>(
+        &mut self,
+        lanes: Vec<Lane<'a>>,
+        mut work: impl FnMut(&mut Lane<'a>, &mut [Cycle]) -> Result<()>,
+    ) -> Vec<Lane<'a>> {
+        let mut kept = Vec::new();
+        for mut lane in lanes {
+            match work(&mut lane, &mut self.cycles) {
+                Ok(()) => kept.push(lane),
+                Err(error) => self.failures.push((lane.running.variant.name(), format!("{error:#}"))),
+            }
+        }
+        kept
+    }
 }
 
 impl Lane<'_> {

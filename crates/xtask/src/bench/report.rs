@@ -10,7 +10,7 @@ use super::statistics::Spread;
 use super::variant::Variant;
 
 /// Width of a row's label, and of a column.
-const LABEL: usize = 26;
+const LABEL: usize = 32;
 const COLUMN: usize = 19;
 
 /// One value of each variant, taken together.
@@ -40,6 +40,8 @@ pub(super) struct Section {
     pub(super) title: &'static str,
     /// Its figures.
     pub(super) rows: Vec<Row>,
+    /// Exchanges per second without a gateway, of each round: what the bench itself can do.
+    pub(super) ceilings: Vec<f64>,
     /// Variants that could not do it, and why.
     pub(super) failures: Vec<(&'static str, String)>,
 }
@@ -110,9 +112,11 @@ fn padded(text: &str, width: usize) -> String {
 pub(super) fn table(sections: &[Section], variants: &[Variant]) -> String {
     let mut text = String::new();
     for section in sections {
-        let mut head = padded(section.title, LABEL + COLUMN / 2);
-        head = padded(&head, LABEL);
-        let _ = writeln!(text, "\n{}", head.trim_end());
+        let _ = write!(text, "\n{}", section.title);
+        if let Some(ceiling) = Spread::of(section.ceilings.iter().copied()) {
+            let _ = write!(text, "  (without a gateway {} /s)", number(ceiling.median));
+        }
+        text.push('\n');
         let mut titles = padded("", LABEL) + &padded("js", COLUMN / 2 + 3);
         for variant in variants.iter().filter(|variant| **variant != Variant::Js) {
             titles += &padded(variant.name(), COLUMN);
@@ -197,6 +201,7 @@ pub(super) fn json(sections: &[Section], variants: &[Variant]) -> Value {
             .map(|section| {
                 json!({
                     "name": section.name, "title": section.title,
+                    "without_gateway": spread(Spread::of(section.ceilings.iter().copied())),
                     "rows": section.rows.iter().map(row).collect::<Vec<_>>(),
                     "failures": section.failures.iter().map(|(variant, reason)| json!({ "variant": variant, "reason": reason })).collect::<Vec<_>>(),
                 })

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use super::mock::UPSTREAM_KEY;
+use super::mock::{UPSTREAM_KEY, UPSTREAM_MODEL};
 
 /// The key that callers present to the references and to Weir.
 pub(super) const CALLER_KEY: &str = "weir-bench-key";
@@ -59,8 +59,7 @@ impl Variant {
         if self == Self::Portkey {
             // Portkey is configured by each request; the model is overridden as the others do by their maps.
             let config = format!(
-                r#"{{"provider":"openai","api_key":"{UPSTREAM_KEY}","custom_host":"{upstream}","override_params":{{"model":"{}"}}}}"#,
-                super::mock::UPSTREAM_MODEL
+                r#"{{"provider":"openai","api_key":"{UPSTREAM_KEY}","custom_host":"{upstream}","override_params":{{"model":"{UPSTREAM_MODEL}"}}}}"#
             );
             head += "x-portkey-config: ";
             head += &config;
@@ -75,4 +74,10 @@ impl Variant {
         head += body;
         head.into_bytes()
     }
+}
+
+/// The request as a gateway would send it on: what the bench itself can do is measured by it.
+pub(super) fn direct_request(body: &str) -> Vec<u8> {
+    let request = Variant::Js.request("", &body.replacen(DEPLOYMENT, UPSTREAM_MODEL, 1));
+    String::from_utf8_lossy(&request).replacen(CALLER_KEY, UPSTREAM_KEY, 1).into_bytes()
 }
