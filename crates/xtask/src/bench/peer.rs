@@ -39,20 +39,21 @@ pub(super) fn prepare(folder: &Path, wrangler: &Path) -> Result<PathBuf> {
     let program = fs::read_to_string(folder.join("node_modules/@portkey-ai/gateway/build/start-server.js"))?;
     fs::write(folder.join("entry.mjs"), worker_entry(&program)?)?;
     eprintln!("bench: bundling it as a Worker");
-    run(Command::new(wrangler).current_dir(folder).env("WRANGLER_SEND_METRICS", "false").args([
-        "deploy",
-        "--dry-run",
-        "--minify",
-        "--outdir=out",
-        "--name=portkey",
-        "--compatibility-flags=nodejs_compat",
-        &format!("--compatibility-date={COMPATIBILITY_DATE}"),
-        "entry.mjs",
-    ]))?;
+    let settings = SETTINGS.replace("COMPATIBILITY_DATE", COMPATIBILITY_DATE);
+    fs::write(folder.join("wrangler.toml"), settings)?;
+    let bundle = ["deploy", "--dry-run", "--minify", "--outdir=out"];
+    run(Command::new(wrangler).current_dir(folder).env("WRANGLER_SEND_METRICS", "false").args(bundle))?;
     fs::rename(folder.join("out/entry.js"), folder.join("portkey.js"))?;
     fs::write(&config, CONFIG.replace("COMPATIBILITY_DATE", COMPATIBILITY_DATE))?;
     Ok(config)
 }
+
+/// Without settings of its own wrangler would take those of the folders above.
+const SETTINGS: &str = r#"name = "portkey"
+main = "entry.mjs"
+compatibility_date = "COMPATIBILITY_DATE"
+compatibility_flags = ["nodejs_compat"]
+"#;
 
 const CONFIG: &str = r#"using Workerd = import "/workerd/workerd.capnp";
 

@@ -163,7 +163,7 @@ pub(super) fn all() -> Vec<Scenario> {
         },
         Scenario {
             length: Length::Each(1),
-            cycles: (3, 2),
+            cycles: (4, 3),
             lines: vec![
                 stream_cpu(),
                 Line { compare: Compare::Difference, ..line(First, Some(AtMost(1.0)), None) },
