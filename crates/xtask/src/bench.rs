@@ -5,7 +5,8 @@
 //! shown. The yardstick runs twice; what its second process differs by is noise. This file decides what is run; the
 //! modules below do it. Nothing here is part of the tests: they measure no time.
 
-mod http;
+mod configure;
+mod framing;
 mod load;
 mod measure;
 mod mock;
@@ -13,28 +14,26 @@ mod peer;
 mod report;
 mod scenario;
 mod server;
-mod setup;
 mod statistics;
 mod variant;
 
 use std::fs;
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::json;
+
+use crate::args::Args;
+use crate::project::Project;
+use crate::{setup, terminal, worker};
 
 use measure::Running;
 use report::{Row, Sample, Section};
 use scenario::{Budget, Compare, Figure, Scenario};
 use server::{Server, Start};
 use variant::Variant;
-
-/// Told to those who ask for something else.
-const USAGE: &str =
-    "cargo xtask bench [--peer portkey] [--quick] [--only NAME] [--rounds N] [--without VARIANT]";
 
 struct Options {
     quick: bool,
@@ -44,117 +43,101 @@ struct Options {
 }
 
 /// Where things are.
-struct Place {
-    root: PathBuf,
+struct Place<'a> {
+    project: &'a Project,
     results: PathBuf,
     workerd: PathBuf,
 }
 
-/// Runs the bench with the words after `bench`; prints the table and writes `target/bench/latest.json`.
-pub(crate) fn run(args: &[String]) -> Result<()> {
+/// Runs the bench; prints the table and writes `target/bench/latest.json`.
+///
+/// # Errors
+/// When a tool or a variant cannot be made ready. A variant that fails under load is a line of the result.
+pub(crate) fn run(project: &Project, args: Args) -> Result<()> {
+    let options = Options::parse(args)?;
+    let scenarios = options.scenarios()?;
+    let place = Place::prepare(project, &options)?;
     let began = Instant::now();
-    let place = Place::find()?;
-    let mut options = Options::parse(args)?;
-    if options.variants.contains(&Variant::Weir) && !place.root.join("worker/build/index_bg.wasm").exists() {
-        eprintln!(
-            "bench: no built Worker in worker/build (cargo xtask build makes it); running without weir"
-        );
-        options.variants.retain(|variant| *variant != Variant::Weir);
-    }
-    if options.variants.contains(&Variant::Portkey) {
-        peer::prepare(&place.results.join("portkey"), &place.tool("wrangler")?)?;
-    }
-    let scenarios: Vec<Scenario> = scenario::all()
-        .into_iter()
-        .filter(|scenario| options.only.as_deref().is_none_or(|only| scenario.name.contains(only)))
-        .collect();
-    if scenarios.is_empty() {
-        let names: Vec<&str> = scenario::all().iter().map(|scenario| scenario.name).collect();
-        bail!("no load has that name; there are {}", names.join(", "));
-    }
     let upstream = mock::start()?;
     let mut sections = sections(&scenarios);
     // The first start of all reads the program from disk; it would count as the yardstick's.
     drop(place.start(Variant::Js, upstream)?);
-    for round in 0..options.rounds {
-        round_of(&place, &options, &scenarios, upstream, &mut sections)
-            .with_context(|| format!("round {}", round + 1))?;
+    for round in 1..=options.rounds {
+        terminal::step(&format!("round {round} of {}", options.rounds), || {
+            round_of(&place, &options, &scenarios, upstream, &mut sections)
+        })?;
     }
-    let seconds = began.elapsed().as_secs();
     let document = json!({
-        "seconds": seconds, "rounds": options.rounds, "quick": options.quick,
+        "seconds": began.elapsed().as_secs(), "rounds": options.rounds, "quick": options.quick,
         "cores": std::thread::available_parallelism().map_or(0, std::num::NonZero::get),
         "sections": report::json(&sections, &options.variants),
     });
     let file = place.results.join("latest.json");
     fs::write(&file, serde_json::to_string_pretty(&document)?)?;
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "js is the yardstick = 1.00. Medians of slices paired with its own, [quartiles].")?;
-    writeln!(out, "js-again is the same Worker in another process: what it differs by is noise.")?;
-    write!(out, "{}", report::table(&sections, &options.variants))?;
-    writeln!(out, "\n{} rounds, {seconds} s; also in {}", options.rounds, file.display())?;
+    terminal::say("\njs is the yardstick = 1.00. Medians of slices paired with its own, [quartiles].");
+    terminal::say("js-again is the same Worker in another process: what it differs by is noise.");
+    terminal::say(&report::table(&sections, &options.variants));
+    terminal::say(&format!("{}; also in {}", terminal::seconds(began.elapsed()), file.display()));
     Ok(())
 }
 
 impl Options {
-    fn parse(args: &[String]) -> Result<Self> {
+    fn parse(mut args: Args) -> Result<Self> {
         let mut variants = vec![Variant::Js, Variant::JsAgain, Variant::Metered, Variant::Weir];
-        let (mut quick, mut rounds, mut only) = (false, None, None);
-        let mut words = args.iter();
-        while let Some(word) = words.next() {
-            let mut value = || words.next().with_context(|| format!("{word} needs a value\n{USAGE}"));
-            match word.as_str() {
-                "--quick" => quick = true,
-                "--rounds" => rounds = Some(value()?.parse().context("--rounds takes a number")?),
-                "--only" => only = Some(value()?.clone()),
-                "--without" => {
-                    let name = value()?;
-                    variants.retain(|variant| *variant == Variant::Js || variant.name() != name);
-                }
-                "--peer" => match value()?.as_str() {
-                    "portkey" => variants.push(Variant::Portkey),
-                    other => bail!("no peer {other:?}; there is portkey"),
-                },
-                other => bail!("unknown word {other:?}\n{USAGE}"),
+        let quick = args.flag("--quick");
+        let rounds = match args.value("--rounds")? {
+            Some(text) => text.parse().with_context(|| format!("--rounds {text}: give a number"))?,
+            None if quick => 1,
+            None => 3,
+        };
+        let only = args.value("--only")?;
+        match args.value("--peer")?.as_deref() {
+            None => {}
+            Some("portkey") => variants.push(Variant::Portkey),
+            Some(other) => bail!("no peer `{other}`; there is portkey"),
+        }
+        while let Some(name) = args.value("--without")? {
+            let before = variants.len();
+            variants.retain(|variant| *variant == Variant::Js || variant.name() != name);
+            if variants.len() == before {
+                bail!("--without {name}: give js-again, metered, weir or portkey");
             }
         }
-        Ok(Self { quick, rounds: rounds.unwrap_or(if quick { 1 } else { 3 }), only, variants })
+        args.done()?;
+        Ok(Self { quick, rounds, only, variants })
+    }
+
+    /// The loads asked for.
+    fn scenarios(&self) -> Result<Vec<Scenario>> {
+        let mut all = scenario::all();
+        let Some(only) = &self.only else { return Ok(all) };
+        let names: Vec<&str> = all.iter().map(|scenario| scenario.name).collect();
+        // A full name means that one, else all that contain the word.
+        let exact = names.contains(&only.as_str());
+        all.retain(|scenario| if exact { scenario.name == only } else { scenario.name.contains(only) });
+        if all.is_empty() {
+            bail!("no load is called {only}; there are {}", names.join(", "));
+        }
+        Ok(all)
     }
 }
 
-impl Place {
-    fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).context("no root")?.to_owned();
-        let results = root.join("target/bench");
+impl<'a> Place<'a> {
+    /// Installs what is missing and builds the Worker.
+    fn prepare(project: &'a Project, options: &Options) -> Result<Self> {
+        if options.variants.contains(&Variant::Weir) {
+            let tools = setup::ensure(project)?;
+            worker::build(project, &tools)?;
+        } else {
+            setup::install_tools(project)?;
+        }
+        let results = project.path("target/bench");
         fs::create_dir_all(&results)?;
-        let mut place = Self { root, results, workerd: PathBuf::new() };
-        place.workerd = place.workerd()?;
-        Ok(place)
-    }
-
-    /// The program itself, not npm's wrapper: its processor time is what is measured.
-    fn workerd(&self) -> Result<PathBuf> {
-        let packages = self.modules().join("@cloudflare");
-        for entry in fs::read_dir(&packages).with_context(|| packages.display().to_string())? {
-            let program = entry?.path().join("bin/workerd");
-            if program.exists() {
-                return Ok(program);
-            }
+        let packages = project.tools().join("npm/node_modules");
+        if options.variants.contains(&Variant::Portkey) {
+            peer::prepare(&results.join("portkey"), &packages.join(".bin/wrangler"))?;
         }
-        bail!("no workerd below {}; `cargo xtask setup` installs it", packages.display())
-    }
-
-    fn tool(&self, name: &str) -> Result<PathBuf> {
-        let program = self.modules().join(".bin").join(name);
-        if !program.exists() {
-            bail!("no {name} at {}; `cargo xtask setup` installs it", program.display());
-        }
-        Ok(program)
-    }
-
-    /// Where npm's tools are.
-    fn modules(&self) -> PathBuf {
-        self.root.join("target/tools/npm/node_modules")
+        Ok(Self { project, results, workerd: workerd(&packages.join("@cloudflare"))? })
     }
 
     fn start(&self, variant: Variant, upstream: SocketAddr) -> Result<(Running, f64)> {
@@ -164,7 +147,7 @@ impl Place {
         let began = Instant::now();
         let server = Server::start(&Start {
             workerd: &self.workerd,
-            config: &self.root.join(variant.config()),
+            config: &self.project.path(variant.config()),
             objects: variant.has_objects().then_some(objects.as_path()),
             log: &log,
             variables: &[("UPSTREAM", base.clone()), ("UPSTREAM_KEY", mock::UPSTREAM_KEY.to_owned())],
@@ -175,19 +158,30 @@ impl Place {
         } else {
             chat.clone()
         };
-        setup::wait_for(server.address, &first)?;
+        configure::wait_for(server.address, &first)?;
         let started = began.elapsed().as_secs_f64() * 1e3;
         if variant == Variant::Weir {
-            setup::configure_weir(server.address, upstream)?;
-            setup::wait_for(server.address, &chat)?;
+            configure::configure_weir(server.address, upstream)?;
+            configure::wait_for(server.address, &chat)?;
         }
         Ok((Running { variant, server, upstream: base }, started))
     }
 }
 
+/// The program itself, not npm's wrapper: its processor time is what is measured.
+fn workerd(packages: &Path) -> Result<PathBuf> {
+    for entry in fs::read_dir(packages).with_context(|| packages.display().to_string())? {
+        let program = entry?.path().join("bin/workerd");
+        if program.exists() {
+            return Ok(program);
+        }
+    }
+    bail!("no workerd below {}; delete target/tools/npm and try again", packages.display())
+}
+
 /// One round: fresh processes, all loads, then what they hold in memory.
 fn round_of(
-    place: &Place,
+    place: &Place<'_>,
     options: &Options,
     scenarios: &[Scenario],
     upstream: SocketAddr,
@@ -202,7 +196,7 @@ fn round_of(
     }
     let (process, loads) = sections.split_last_mut().context("no sections")?;
     for (scenario, section) in scenarios.iter().zip(loads) {
-        eprintln!("bench: {}", scenario.title);
+        terminal::say(&format!("    {}", scenario.title));
         let outcome = measure::scenario(scenario, &servers, upstream, options.quick)?;
         for (row, line) in section.rows.iter_mut().zip(&scenario.lines) {
             let value = |cycle: &measure::Cycle| {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::http::{Framing, Side};
+use super::framing::{Framing, Side};
 
 /// Left out at the front of a slice: the first requests after a pause are slow (collections, cold caches).
 pub(super) const RAMP: Duration = Duration::from_millis(20);

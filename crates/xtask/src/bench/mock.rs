@@ -16,7 +16,9 @@ use memchr::memmem;
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 
-use super::http::{Framing, Side, header};
+use crate::terminal;
+
+use super::framing::{Framing, Side, header};
 
 /// The key that the upstream takes.
 pub(super) const UPSTREAM_KEY: &str = "mock-upstream-key";
@@ -47,7 +49,7 @@ pub(super) fn start() -> Result<SocketAddr> {
         };
         // The error is the end of the bench: every variant then fails to reach its upstream.
         if let Err(error) = mock.run() {
-            eprintln!("mock upstream: {error:#}");
+            terminal::warn(&format!("the mock upstream ended: {error:#}"));
         }
     })?;
     Ok(address)

@@ -6,10 +6,12 @@
 //! bundles it as Portkey's own `deploy` script does.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
+
+use crate::{run, terminal};
 
 /// The version compared with; the shape of its file is known.
 const VERSION: &str = "1.15.2";
@@ -20,32 +22,32 @@ const NODE_END: &str = "=process.argv.slice(2)";
 /// The route by which the application's name is found.
 const ROUTE: &str = r#".post("/v1/chat/completions""#;
 
-/// Installs and bundles Portkey into `folder` unless that is done, and writes its configuration.
-pub(super) fn prepare(folder: &Path, wrangler: &Path) -> Result<PathBuf> {
+/// Installs and bundles Portkey into `folder` with this `wrangler`, unless that is done, and writes its
+/// configuration.
+pub(super) fn prepare(folder: &Path, wrangler: &Path) -> Result<()> {
     let config = folder.join("portkey.capnp");
     if config.exists() {
-        return Ok(config);
+        return Ok(());
     }
-    fs::create_dir_all(folder)?;
-    fs::write(folder.join("package.json"), r#"{"name":"bench-peer","private":true}"#)?;
-    eprintln!("bench: installing @portkey-ai/gateway {VERSION} from npm");
-    run(Command::new("npm").current_dir(folder).args([
-        "install",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        &format!("@portkey-ai/gateway@{VERSION}"),
-    ]))?;
-    let program = fs::read_to_string(folder.join("node_modules/@portkey-ai/gateway/build/start-server.js"))?;
-    fs::write(folder.join("entry.mjs"), worker_entry(&program)?)?;
-    eprintln!("bench: bundling it as a Worker");
-    let settings = SETTINGS.replace("COMPATIBILITY_DATE", COMPATIBILITY_DATE);
-    fs::write(folder.join("wrangler.toml"), settings)?;
-    let bundle = ["deploy", "--dry-run", "--minify", "--outdir=out"];
-    run(Command::new(wrangler).current_dir(folder).env("WRANGLER_SEND_METRICS", "false").args(bundle))?;
-    fs::rename(folder.join("out/entry.js"), folder.join("portkey.js"))?;
-    fs::write(&config, CONFIG.replace("COMPATIBILITY_DATE", COMPATIBILITY_DATE))?;
-    Ok(config)
+    terminal::step(&format!("installing @portkey-ai/gateway {VERSION} from npm"), || {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("package.json"), r#"{"name":"bench-peer","private":true}"#)?;
+        let package = format!("@portkey-ai/gateway@{VERSION}");
+        let words = ["install", "--ignore-scripts", "--no-audit", "--no-fund", &package];
+        run::logged(Command::new("npm").current_dir(folder).args(words), &folder.join("npm.log"), None)
+    })?;
+    terminal::step("bundling it as a Worker", || {
+        let program = folder.join("node_modules/@portkey-ai/gateway/build/start-server.js");
+        fs::write(folder.join("entry.mjs"), worker_entry(&fs::read_to_string(program)?)?)?;
+        fs::write(folder.join("wrangler.toml"), SETTINGS.replace("COMPATIBILITY_DATE", COMPATIBILITY_DATE))?;
+        let mut bundle = Command::new(wrangler);
+        bundle.current_dir(folder).env("WRANGLER_SEND_METRICS", "false");
+        bundle.args(["deploy", "--dry-run", "--minify", "--outdir=out"]);
+        run::logged(&mut bundle, &folder.join("wrangler.log"), None)?;
+        fs::rename(folder.join("out/entry.js"), folder.join("portkey.js"))?;
+        fs::write(&config, CONFIG.replace("COMPATIBILITY_DATE", COMPATIBILITY_DATE))?;
+        Ok(())
+    })
 }
 
 /// Without settings of its own wrangler would take those of the folders above.
@@ -86,20 +88,6 @@ fn worker_entry(program: &str) -> Result<String> {
         bail!("Portkey's program has no longer the known form");
     }
     Ok(format!("{module}\nexport default {name};\n"))
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let output =
-        command.output().with_context(|| format!("cannot start {}", command.get_program().display()))?;
-    if !output.status.success() {
-        bail!(
-            "{:?} failed:\n{}{}",
-            command,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -7,8 +7,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde::Deserialize;
+
+use crate::children::{self, Running};
 
 /// What `workerd` writes to its control descriptor.
 #[derive(Deserialize)]
@@ -19,7 +21,9 @@ struct Listening {
 
 /// A running `workerd`; it ends when this is dropped.
 pub(super) struct Server {
-    child: Child,
+    /// Ends the process when it is dropped.
+    _child: Running,
+    id: u32,
     /// Where it listens.
     pub(super) address: SocketAddr,
 }
@@ -55,16 +59,14 @@ impl Server {
         }
         let log = File::create(start.log)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        let mut child =
-            command.spawn().with_context(|| format!("cannot start {}", start.workerd.display()))?;
-        match listening_port(&mut child) {
+        let mut child = children::spawn(&mut command)?;
+        match listening_port(child.child()) {
             Ok(port) => {
-                let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-                Ok(Self { child, address })
+                let (id, address) = (child.child().id(), SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+                Ok(Self { _child: child, id, address })
             }
             Err(error) => {
-                child.kill()?;
-                child.wait()?;
+                child.end();
                 let said = fs::read_to_string(start.log).unwrap_or_default();
                 Err(error.context(format!("workerd did not start; {} says:\n{said}", start.log.display())))
             }
@@ -75,7 +77,7 @@ impl Server {
     /// keeps them, else the clock ticks of `stat`, which are 10 ms.
     pub(super) fn processor_time(&self) -> Result<Duration> {
         let mut nanos = 0u64;
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+        for task in fs::read_dir(format!("/proc/{}/task", self.id))? {
             let Ok(text) = fs::read_to_string(task?.path().join("schedstat")) else { return self.ticks() };
             nanos += text.split(' ').next().context("empty schedstat")?.trim().parse::<u64>()?;
         }
@@ -83,7 +85,7 @@ impl Server {
     }
 
     fn ticks(&self) -> Result<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.id))?;
         let after_name = stat.rsplit(')').next().context("no name in stat")?;
         let fields: Vec<&str> = after_name.split_whitespace().collect();
         let ticks: u64 =
@@ -93,17 +95,9 @@ impl Server {
 
     /// The largest resident memory so far, in KiB.
     pub(super) fn memory_peak_kib(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id))?;
         let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("no VmHWM")?;
         Ok(line.split_whitespace().nth(1).context("short VmHWM")?.parse()?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself; then there is nothing to do.
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 

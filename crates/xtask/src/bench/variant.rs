@@ -1,7 +1,6 @@
 //! The gateways compared: how each is served, and how a caller addresses it.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
 use super::mock::{UPSTREAM_KEY, UPSTREAM_MODEL};
 
@@ -38,13 +37,13 @@ impl Variant {
     }
 
     /// The configuration's place under the project's root.
-    pub(super) fn config(self) -> PathBuf {
-        PathBuf::from(match self {
+    pub(super) fn config(self) -> &'static str {
+        match self {
             Self::Js | Self::JsAgain => "tests/bench/js.capnp",
             Self::Metered => "tests/bench/metered.capnp",
             Self::Weir => "tests/bench/weir.capnp",
             Self::Portkey => "target/bench/portkey/portkey.capnp",
-        })
+        }
     }
 
     /// It has Durable Objects, so a folder for their rows.

@@ -4,10 +4,12 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use super::http::{Framing, Side};
+use crate::http;
+
+use super::framing::{Framing, Side};
 use super::mock::{UPSTREAM_KEY, UPSTREAM_MODEL};
 use super::variant::{CALLER_KEY, DEPLOYMENT};
 
@@ -16,7 +18,7 @@ const ADMIN_TOKEN: &str = "weir-dev-admin-token";
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One request on its own connection; returns status and body.
-pub(super) fn call(address: SocketAddr, request: &[u8]) -> Result<(u16, String)> {
+fn call(address: SocketAddr, request: &[u8]) -> Result<(u16, String)> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.write_all(request)?;
@@ -70,16 +72,11 @@ pub(super) fn configure_weir(address: SocketAddr, upstream: SocketAddr) -> Resul
     Ok(())
 }
 
-fn manage(address: SocketAddr, method: &str, path: &str, body: &Value) -> Result<Value> {
-    let body = body.to_string();
-    let request = format!(
-        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {ADMIN_TOKEN}\r\n\
-         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    );
-    let (status, answer) = call(address, request.as_bytes()).with_context(|| format!("{method} {path}"))?;
-    if !(200..300).contains(&status) {
-        bail!("{method} {path}: {status}: {answer}");
+fn manage(address: SocketAddr, method: &str, path: &str, body: &Value) -> Result<()> {
+    let answer = http::send(address.port(), method, path, Some(ADMIN_TOKEN), Some(&body.to_string()))
+        .with_context(|| format!("{method} {path}"))?;
+    if !(200..300).contains(&answer.status) {
+        bail!("{method} {path}: {}: {}", answer.status, answer.body);
     }
-    Ok(serde_json::from_str(&answer).unwrap_or(Value::Null))
+    Ok(())
 }
