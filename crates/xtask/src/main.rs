@@ -1,9 +1,10 @@
-//! The project's own commands: `cargo xtask dev`, `test`, `check`, `build`, `size`, `tidy`, `deploy`.
+//! The project's own commands: `cargo xtask dev`, `test`, `check`, `build`, `bench`, `size`, `tidy`, `deploy`.
 //!
 //! This file decides which command runs and how a failure is told: one line on stderr and exit code 1. It does
 //! not know how any command works. Stage: tooling, outside the pipeline.
 
 mod args;
+mod bench;
 mod check;
 mod children;
 mod deploy;
@@ -32,6 +33,8 @@ cargo xtask <command>
   check                                  the quick part: format, clippy, core for wasm32, tidy
   build                                  the Worker, as wrangler's [build] command calls it
   setup                                  only install what is missing
+  bench [--quick] [--peer portkey] [--only LOAD] [--without VARIANT] [--rounds N]
+                                         speed against two references in JavaScript, on workerd
   size [--update]                        compressed size of the Worker against the committed number
   tidy                                   the project's own rules about files and dependencies
   deploy [--dry-run]                     wrangler deploy";
@@ -68,6 +71,7 @@ fn run_command() -> anyhow::Result<ExitCode> {
             args.done()?;
             setup::ensure(&project)?;
         }
+        Some("bench") => bench::run(&project, args)?,
         Some("size") => size::run(&project, args)?,
         Some("tidy") => {
             args.done()?;

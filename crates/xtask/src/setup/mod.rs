@@ -36,16 +36,27 @@ pub(crate) struct Tools {
 pub(crate) fn ensure(project: &Project) -> Result<Tools> {
     npm::require_node()?;
     let toolchain = wasm_std::ensure(project)?;
-    npm::ensure(
-        project,
-        &Packages {
-            what: "wrangler, workerd, esbuild and wasm-opt from npm",
-            manifest: project.path("crates/xtask/npm"),
-            into: "npm",
-        },
-    )?;
+    npm::ensure(project, &npm_tools(project))?;
     cargo_tools::ensure(project)?;
     Ok(Tools { root: project.tools(), toolchain, wasm_target: project.wasm_target() })
+}
+
+/// Makes sure only of npm's tools: enough to serve a Worker that is not compiled here.
+///
+/// # Errors
+/// One line that says what is missing and what to do.
+pub(crate) fn install_tools(project: &Project) -> Result<()> {
+    npm::require_node()?;
+    npm::ensure(project, &npm_tools(project))?;
+    Ok(())
+}
+
+fn npm_tools(project: &Project) -> Packages {
+    Packages {
+        what: "wrangler, workerd, esbuild and wasm-opt from npm",
+        manifest: project.path("crates/xtask/npm"),
+        into: "npm",
+    }
 }
 
 impl Tools {
