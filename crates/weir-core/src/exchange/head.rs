@@ -1,0 +1,58 @@
+//! The head of an answer: which headers a surface's clients look for.
+//!
+//! Above the stages. Decides names and values for good answers; those of errors are `reply`'s. Each header costs
+//! about 2 % of an exchange's processor time, so only those stand here that a client reads or an engineer needs:
+//! the request id, the limits that could refuse the next call, and what each surface promises (`azure.md` B4,
+//! `databricks.md` 10.4).
+
+use super::action::Head;
+use crate::id::RequestId;
+use crate::limit::headers::Standing;
+use crate::surface::Surface;
+use alloc::borrow::ToOwned;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// What the head tells.
+pub(super) struct HeadFacts<'a> {
+    pub(super) surface: Surface,
+    pub(super) id: RequestId,
+    pub(super) status: u16,
+    pub(super) content_type: &'static str,
+    /// Served entity that answered.
+    pub(super) entity: Option<&'a str>,
+    /// The caller's own id, echoed on Azure's surfaces.
+    pub(super) client_request_id: Option<&'a str>,
+}
+
+/// The head of a good answer. `standings` are the limits of the deployment as they stand now.
+pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
+    let mut headers: Vec<(&'static str, String)> = Vec::with_capacity(8);
+    headers.push(("content-type", facts.content_type.to_owned()));
+    match facts.surface {
+        Surface::ModelInference | Surface::Serverless | Surface::AzureOpenAi | Surface::AzureOpenAiV1 => {
+            let id = facts.id.to_string();
+            // Azure's name for it, and the one that the OpenAI client shows as `request_id` (B4).
+            if matches!(facts.surface, Surface::AzureOpenAi | Surface::AzureOpenAiV1) {
+                headers.push(("x-request-id", id.clone()));
+            }
+            headers.push(("apim-request-id", id));
+            if let Some(echo) = facts.client_request_id {
+                headers.push(("x-ms-client-request-id", echo.to_owned()));
+            }
+        }
+        Surface::ServingEndpoints | Surface::MlflowGateway => {
+            headers.push(("x-request-id", facts.id.to_string()));
+            if let Some(entity) = facts.entity {
+                headers.push(("served-model-name", entity.to_owned()));
+            }
+        }
+        Surface::OpenAi | Surface::Anthropic | Surface::Arm | Surface::DatabricksApi | Surface::Weir => {
+            headers.push(("x-request-id", facts.id.to_string()));
+        }
+    }
+    for standing in standings {
+        standing.push_headers(&mut headers);
+    }
+    Head { status: facts.status, headers }
+}
