@@ -151,7 +151,7 @@ mod tests {
             keys: Vec::new(),
             deployments: Vec::new(),
         };
-        SnapshotIndex::build(snapshot, Some(&SealKey::parse("0123456789abcdef").unwrap())).unwrap()
+        SnapshotIndex::build(snapshot, &SealKey::parse("0123456789abcdef").unwrap()).unwrap()
     }
 
     fn word(readiness: &Readiness) -> &'static str {

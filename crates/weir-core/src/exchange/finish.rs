@@ -5,7 +5,7 @@
 //! writes one usage record (promise 2).
 
 use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
-use super::admit::Admission;
+use super::admit::{Admission, AppliedLimit};
 use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
 use super::relay::{Relayed, StreamRelay};
@@ -15,14 +15,13 @@ use crate::account::usage;
 use crate::attempt::backoff::retry_after;
 use crate::attempt::{AttemptError, AttemptMachine, Outcome, Step};
 use crate::error::WeirError;
-use crate::id::{AccountId, PrincipalId};
-use crate::limit::reserve::Reservation;
+use crate::id::AccountId;
+use crate::limit::headers::rate_limit;
+use crate::limit::Reservation;
 use crate::reply;
-use crate::snapshot::index::SnapshotIndex;
-use crate::snapshot::{Deadlines, Price};
+use crate::snapshot::{Deadlines, Meter, Price};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
-use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -37,17 +36,16 @@ pub(super) struct Running {
     pub(super) account: AccountId,
     pub(super) surface: Surface,
     pub(super) operation: &'static str,
-    /// Keeps the configuration alive under which the exchange was admitted.
-    pub(super) index: Rc<SnapshotIndex>,
     pub(super) deployment: String,
     pub(super) model: String,
-    pub(super) principal: PrincipalId,
-    pub(super) key: PrincipalId,
+    pub(super) principal: String,
+    pub(super) key: String,
     pub(super) deadlines: Deadlines,
     pub(super) machine: AttemptMachine,
     pub(super) entities: Vec<PreparedEntity>,
     /// Which of `entities` was called last.
     pub(super) entity: u32,
+    pub(super) limits: Vec<AppliedLimit>,
     pub(super) reservation: Reservation,
     pub(super) prompt_chars: u64,
     pub(super) streamed: bool,
@@ -271,20 +269,22 @@ impl Isolate {
                     .unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
                 self.settle(now, running, 200, used, false);
             }
-            None => self.leases.settle_as_reserved(now, running.reservation),
+            None => self.leases.settle(now, running.reservation, &[]),
         }
     }
 
     /// No answer: the tokens go back, the request stays counted.
     fn fail(&mut self, now: UnixMillis, running: Running, error: &WeirError) -> Action {
         let reply = reply::render(error, running.surface, running.operation, running.admission.id);
-        self.leases.settle(now, running.reservation, 0);
+        let actual = actual(&running.limits, 0);
+        self.leases.settle(now, running.reservation, &actual);
         Action::Reply(reply)
     }
 
     /// The one way to the end of an exchange that was answered.
     fn settle(&mut self, now: UnixMillis, running: Running, status: u16, used: Usage, complete: bool) {
         let attempts = running.machine.made();
+        let actual = actual(&running.limits, used.total());
         let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
         let price = entity.and_then(|entity| entity.price.as_ref());
         let began = running.admission.began;
@@ -294,8 +294,8 @@ impl Isolate {
             deployment: running.deployment,
             model: running.model,
             entity: entity.map(|entity| entity.name.clone()).unwrap_or_default(),
-            principal: running.principal.to_string(),
-            key: running.key.to_string(),
+            principal: running.principal,
+            key: running.key,
             surface: running.surface.label().to_string(),
             status,
             streamed: running.streamed,
@@ -308,7 +308,7 @@ impl Isolate {
             attempts,
             client_request_id: running.client_request_id,
         };
-        self.leases.settle(now, running.reservation, used.total());
+        self.leases.settle(now, running.reservation, &actual);
         self.batches.push(now, &running.account, record);
     }
 
@@ -322,8 +322,27 @@ impl Isolate {
             entity: entity.map(|entity| entity.name.as_str()),
             client_request_id: running.client_request_id.as_deref(),
         };
-        head::answer(&facts, &self.leases.standings(now, &running.reservation))
+        let mut head = head::answer(&facts);
+        let form = head::span_form(running.surface);
+        for limit in running.limits.iter().filter(|limit| limit.shared) {
+            if let Some(remaining) = self.leases.remaining(now, &limit.scope, limit.meter) {
+                let [total, left, _] = rate_limit(limit.meter, &remaining, form);
+                head.headers.extend([total, left]);
+            }
+        }
+        head
     }
+}
+
+/// What an exchange used of each of its limits.
+fn actual(limits: &[AppliedLimit], tokens: u64) -> Vec<u64> {
+    limits
+        .iter()
+        .map(|limit| match limit.meter {
+            Meter::Requests => 1,
+            Meter::Tokens => tokens,
+        })
+        .collect()
 }
 
 fn is_event_stream(headers: &UpstreamHeaders<'_>) -> bool {

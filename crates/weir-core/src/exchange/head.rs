@@ -7,7 +7,7 @@
 
 use super::action::Head;
 use crate::id::RequestId;
-use crate::limit::headers::Standing;
+use crate::limit::headers::SpanForm;
 use crate::surface::Surface;
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
@@ -25,8 +25,24 @@ pub(super) struct HeadFacts<'a> {
     pub(super) client_request_id: Option<&'a str>,
 }
 
-/// The head of a good answer. `standings` are the limits of the deployment as they stand now.
-pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
+/// How a surface writes spans of time (`design.md` section 8, "Reset headers").
+pub(super) const fn span_form(surface: Surface) -> SpanForm {
+    match surface {
+        Surface::ModelInference | Surface::Serverless | Surface::AzureOpenAi | Surface::AzureOpenAiV1 => {
+            SpanForm::Seconds
+        }
+        Surface::OpenAi
+        | Surface::Anthropic
+        | Surface::ServingEndpoints
+        | Surface::MlflowGateway
+        | Surface::Arm
+        | Surface::DatabricksApi
+        | Surface::Weir => SpanForm::Go,
+    }
+}
+
+/// The head of a good answer; the exchange adds its limits as they stand.
+pub(super) fn answer(facts: &HeadFacts<'_>) -> Head {
     let mut headers: Vec<(&'static str, String)> = Vec::with_capacity(8);
     headers.push(("content-type", facts.content_type.to_owned()));
     match facts.surface {
@@ -50,9 +66,6 @@ pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
         Surface::OpenAi | Surface::Anthropic | Surface::Arm | Surface::DatabricksApi | Surface::Weir => {
             headers.push(("x-request-id", facts.id.to_string()));
         }
-    }
-    for standing in standings {
-        standing.push_headers(&mut headers);
     }
     Head { status: facts.status, headers }
 }

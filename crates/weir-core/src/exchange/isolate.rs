@@ -11,7 +11,8 @@ use super::finish::Running;
 use crate::account::batch::UsageBatches;
 use crate::attempt::budget::RetryBudget;
 use crate::id::{AccountId, IsolateId, RequestId};
-use crate::limit::lease::LeaseBook;
+use crate::limit::{LeaseBook, LimitError, Reservation, WaitId};
+use crate::reply;
 use crate::object::{CallOutcome, ObjectCall, ObjectKind};
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
@@ -22,6 +23,7 @@ use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 /// What the operator set, as far as the data path needs it.
 #[derive(Clone, Default)]
@@ -46,7 +48,7 @@ const POLL: Millis = Millis(4);
 /// What an object call was made for.
 #[derive(Clone, Debug)]
 enum CallFor {
-    Snapshot { account: AccountId, sent: UnixMillis },
+    Snapshot { account: AccountId },
     Limiter { token: u64 },
     Ledger { token: u64 },
 }
@@ -75,7 +77,9 @@ pub struct Isolate {
     exchanges: BTreeMap<u32, Exchange>,
     next_handle: u32,
     outbox: VecDeque<ObjectCall>,
-    calls: BTreeMap<u64, CallFor>,
+    calls: BTreeMap<u64, (UnixMillis, CallFor)>,
+    /// Waits for leases that ended, until their exchange looks.
+    decided: BTreeMap<WaitId, Result<Reservation, LimitError>>,
     next_call: u64,
     /// When the driver last promised to make object calls.
     calls_due: Option<UnixMillis>,
@@ -97,6 +101,7 @@ impl Isolate {
             next_handle: u32::try_from(id.0 & 0x7fff_ffff).unwrap_or(0),
             outbox: VecDeque::new(),
             calls: BTreeMap::new(),
+            decided: BTreeMap::new(),
             next_call: 1,
             calls_due: None,
             swept: UnixMillis::default(),
@@ -110,23 +115,21 @@ impl Isolate {
         let handle = self.next_handle;
         self.next_handle = handle.wrapping_add(1);
         let id = RequestId::from_random(random);
-        let full = self.exchanges.len() >= EXCHANGES_MAX;
-        let admission = Admission { id, began: now, random, refreshed: false };
-        let action = self.admit(now, handle, request, admission, full);
-        (handle, action)
+        if self.exchanges.len() >= EXCHANGES_MAX {
+            return (handle, Action::Reply(reply::overloaded(request, id)));
+        }
+        let admission = Admission { id, began: now, random, refreshed: false, wait: None };
+        (handle, self.admit(now, handle, request, admission))
     }
 
     /// Tells what happened to an exchange. An event for an exchange that is over (or of another isolate) breaks
     /// the caller's connection: nothing can be said truthfully any more.
     pub fn handle(&mut self, now: UnixMillis, random: u64, handle: u32, event: Event<'_>) -> Action {
         let Some(exchange) = self.exchanges.remove(&handle) else {
-            return Action::Abort(alloc::vec::Vec::new());
+            return Action::Abort(Vec::new());
         };
         match exchange.stage {
-            Stage::Waiting(held) => {
-                let admission = held.admission;
-                self.admit(now, handle, &held.request(), admission, false)
-            }
+            Stage::Waiting(held) => self.admit_held(now, handle, &held),
             Stage::Running(running) => self.advance(now, random, handle, running, event),
         }
     }
@@ -142,28 +145,28 @@ impl Isolate {
         }
         if let Some(message) = self.leases.poll_message(now) {
             let call_for = CallFor::Limiter { token: message.token };
-            return Some(self.call(ObjectKind::Limiter, message.object, message.body, call_for));
+            return Some(self.call(now, ObjectKind::Limiter, message.object, message.body, call_for));
         }
         let message = self.batches.poll_message(now)?;
         let call_for = CallFor::Ledger { token: message.token };
-        Some(self.call(ObjectKind::Ledger, message.object, message.body, call_for))
+        Some(self.call(now, ObjectKind::Ledger, message.object, message.body, call_for))
     }
 
     /// Tells what became of an object call. An unknown or repeated `call` changes nothing.
     pub fn called(&mut self, now: UnixMillis, call: u64, outcome: CallOutcome<'_>) {
         match self.calls.remove(&call) {
             None => {}
-            Some(CallFor::Snapshot { account, sent }) => self.snapshot_came(now, sent, &account, outcome),
-            Some(CallFor::Limiter { token }) => self.leases.answered(now, token, outcome),
-            Some(CallFor::Ledger { token }) => self.batches.answered(now, token, outcome),
+            Some((sent, CallFor::Snapshot { account })) => self.snapshot_came(now, sent, &account, outcome),
+            Some((_, CallFor::Limiter { token })) => self.leases.answered(now, token, outcome),
+            Some((_, CallFor::Ledger { token })) => self.batches.answered(now, token, outcome),
         }
     }
 
     /// After how long the driver shall make object calls beside what it does: `None` if nothing is due, or if a
     /// driver already promised it. Asking is promising: the caller must see to it.
     pub fn calls_after(&mut self, now: UnixMillis) -> Option<Millis> {
-        let due = if self.outbox.is_empty() && !self.leases.wants_call(now) {
-            self.batches.due(now)?
+        let due = if self.outbox.is_empty() {
+            [self.leases.due(), self.batches.due(now)].into_iter().flatten().min()?.max(now)
         } else {
             now
         };
@@ -202,7 +205,15 @@ impl Isolate {
 
     /// How an exchange waits for a lease that was asked for.
     pub(super) fn lease_pause(&self, now: UnixMillis) -> Pause {
-        if self.leases.wants_call(now) { Pause::Calls } else { Pause::For(POLL) }
+        if self.leases.due().is_some_and(|due| due <= now) { Pause::Calls } else { Pause::For(POLL) }
+    }
+
+    /// What became of a wait for leases, if that is known by now.
+    pub(super) fn decided(&mut self, now: UnixMillis, wait: WaitId) -> Option<Result<Reservation, LimitError>> {
+        while let Some((id, outcome)) = self.leases.poll_decided(now) {
+            self.decided.insert(id, outcome);
+        }
+        self.decided.remove(&wait)
     }
 
     pub(super) fn keep(&mut self, now: UnixMillis, handle: u32, running: Running) {
@@ -216,8 +227,8 @@ impl Isolate {
     fn ask_snapshot(&mut self, now: UnixMillis, account: &AccountId) {
         let known = self.accounts.asked(now, account);
         let body = format!("{{\"snapshot\":{{\"known\":{known}}}}}").into_bytes();
-        let call_for = CallFor::Snapshot { account: account.clone(), sent: now };
-        let call = self.call(ObjectKind::Registry, account.to_string(), body, call_for);
+        let call_for = CallFor::Snapshot { account: account.clone() };
+        let call = self.call(now, ObjectKind::Registry, account.to_string(), body, call_for);
         self.outbox.push_back(call);
     }
 
@@ -238,11 +249,11 @@ impl Isolate {
         }
     }
 
-    fn call(&mut self, kind: ObjectKind, name: String, body: alloc::vec::Vec<u8>, call_for: CallFor) -> ObjectCall {
+    fn call(&mut self, now: UnixMillis, kind: ObjectKind, name: String, body: Vec<u8>, call_for: CallFor) -> ObjectCall {
         let id = self.next_call;
         // The driver carries ids as 32-bit words.
         self.next_call = if id >= u64::from(u32::MAX) { 1 } else { id.saturating_add(1) };
-        self.calls.insert(id, call_for);
+        self.calls.insert(id, (now, call_for));
         ObjectCall { id, kind, name, body }
     }
 
@@ -252,12 +263,21 @@ impl Isolate {
             return;
         }
         self.swept = now;
+        // The answer of a call whose driver is gone never comes; leases and batches have their own timeouts.
+        self.calls.retain(|_, (sent, _)| now.since(*sent) < Millis(60_000));
         let dead = |exchange: &Exchange| now.since(exchange.touched) > ABANDONED_AFTER;
-        let handles: alloc::vec::Vec<u32> =
+        let handles: Vec<u32> =
             self.exchanges.iter().filter(|(_, exchange)| dead(exchange)).map(|(handle, _)| *handle).collect();
         for handle in handles {
-            if let Some(Exchange { stage: Stage::Running(running), .. }) = self.exchanges.remove(&handle) {
-                self.abandon(now, running);
+            match self.exchanges.remove(&handle).map(|exchange| exchange.stage) {
+                Some(Stage::Running(running)) => self.abandon(now, running),
+                Some(Stage::Waiting(held)) => {
+                    if let Some(wait) = held.admission.wait {
+                        self.leases.abandon(now, wait);
+                        self.decided.remove(&wait);
+                    }
+                }
+                None => {}
             }
         }
     }
