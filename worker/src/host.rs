@@ -1,6 +1,7 @@
-//! What the host gives: the only place that draws randomness, and the forms in which time and secrets come in.
+//! What the host gives: the only place that reads the clock and draws randomness, and the forms in which time and secrets come in.
 //!
-//! Decides nothing. The clock is read by JavaScript, where the event is seen, and comes in as a number.
+//! Decides nothing. On the data path the clock is read
+//! by JavaScript, where the event is seen, and comes in as a number.
 //! Stage: shell.
 
 use sha2::{Digest, Sha256};
@@ -15,6 +16,18 @@ use weir_core::time::UnixMillis;
 )]
 pub(crate) fn millis(now: f64) -> UnixMillis {
     UnixMillis(now as u64)
+}
+
+/// The time of the event at hand: on this platform the clock stands still between events.
+pub(crate) fn now() -> UnixMillis {
+    UnixMillis(worker::Date::now().as_millis())
+}
+
+/// Fresh random bytes for keys and nonces.
+pub(crate) fn entropy() -> worker::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|problem| problem.to_string())?;
+    Ok(bytes)
 }
 
 /// The administrator's token as core compares it; none, if it is not set.

@@ -1,36 +1,35 @@
 //! The Cloudflare Worker's entry points.
 //!
-//! Decides nothing: it hands the data path's driver (`drive.js`) this module's exports and memory, and names
-//! the Durable Object classes. Stage: shell.
-#![allow(missing_docs)]
+//! Decides nothing. The data path is driven by `drive.js` over the exports of [`raw`]; management requests and
+//! Durable Objects are ordinary workers-rs. Stage: shell.
+
+mod bindings;
+mod host;
+mod manage;
+mod objects;
+pub mod raw;
+
+pub use objects::{Ledger, Limiter, Registry};
 
 use wasm_bindgen::prelude::{JsValue, wasm_bindgen};
-use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
+use worker::{Context, Env, Request, Response, Result, event};
 
-#[wasm_bindgen(module = "/src/drive.js")]
+#[wasm_bindgen(module = "/src/attach.js")]
 extern "C" {
     fn attach(exports: JsValue, memory: JsValue);
 }
 
-#[wasm_bindgen(start)]
+/// Shows this module to the data path's driver; runs again when the module is made anew after a trap.
+#[wasm_bindgen(start, private)]
 pub fn start() {
     attach(wasm_bindgen::exports(), wasm_bindgen::memory());
 }
 
-macro_rules! object {
-    ($name:ident) => {
-        #[durable_object]
-        pub struct $name {}
-        impl DurableObject for $name {
-            fn new(_state: State, _env: Env) -> Self {
-                Self {}
-            }
-            async fn fetch(&self, _request: Request) -> Result<Response> {
-                Response::error("not yet", 501)
-            }
-        }
-    };
+/// Everything that is not the data path: management, health.
+///
+/// # Errors
+/// What the platform reports; `entry.js` turns it into a 500.
+#[event(fetch)]
+pub async fn fetch(request: Request, env: Env, _context: Context) -> Result<Response> {
+    manage::answer(request, &env).await
 }
-object!(Registry);
-object!(Limiter);
-object!(Ledger);

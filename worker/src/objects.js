@@ -25,7 +25,7 @@ export async function calls(env, ms) {
 async function callObject(namespace, name, body, id) {
   let answer = NOTHING, ok = 0;
   try {
-    const response = await namespace.get(namespace.idFromName(name)).fetch('https://object/', { method: 'POST', body });
+    const response = await namespace.get(namespace.idFromName(name)).fetch(`https://object/${name}`, { method: 'POST', body });
     answer = new Uint8Array(await response.arrayBuffer());
     ok = response.ok ? 1 : 0;
   } catch (error) {

@@ -25,16 +25,19 @@ impl From<Stored> for Row {
 }
 
 impl Rows {
-    /// The object's storage with these tables. Their names are core's constants, never a caller's text.
-    pub(super) fn open(state: &State, tables: &[&'static str]) -> Result<Self> {
+    /// The object's storage with these tables. Their names are core's constants, never a caller's text. A table
+    /// that cannot be made is reported by the first statement that needs it.
+    pub(super) fn open(state: &State, tables: &[&'static str]) -> Self {
         let sql = state.storage().sql();
         for table in tables {
             let statement = format!(
                 "CREATE TABLE IF NOT EXISTS \"{table}\" (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID"
             );
-            sql.exec(&statement, None)?;
+            if let Err(problem) = sql.exec(&statement, None) {
+                worker::console_error!("table {table} could not be made: {problem}");
+            }
         }
-        Ok(Self { sql })
+        Self { sql }
     }
 
     /// All rows of a table, in key order.

@@ -1,0 +1,122 @@
+//! The Registry: the truth of one account's configuration.
+//!
+//! Loads rows once, calls `weir_core::control`, stores what it decided, performs the probes that it asks for.
+//! Stage: shell.
+
+use super::rows::Rows;
+use crate::bindings;
+use crate::host;
+use core::cell::RefCell;
+use core::time::Duration;
+use futures_util::future::{Either, join_all, select};
+use std::rc::Rc;
+use weir_core::control::probe::{PROBE_MILLIS, Probe, ProbeOutcome};
+use weir_core::control::{self, Context, Handled, Settings, TABLES};
+use weir_core::id::AccountId;
+use worker::{
+    AbortController, Delay, DurableObject, Env, Fetch, Headers, Method, Request, RequestInit,
+    RequestRedirect, Response, Result, State, durable_object,
+};
+
+/// The answer to a command waits so long for its probes: upstreams that answer at once are ready when the caller
+/// reads it.
+const PROBES_AWAITED: Duration = Duration::from_secs(2);
+
+/// The Durable Object.
+#[durable_object]
+pub struct Registry {
+    state: State,
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    rows: Rows,
+    settings: Settings,
+    registry: RefCell<Option<control::Registry>>,
+}
+
+impl DurableObject for Registry {
+    fn new(state: State, env: Env) -> Self {
+        let rows = Rows::open(&state, &TABLES);
+        let settings = bindings::settings(&env);
+        Self { state, shared: Rc::new(Shared { rows, settings, registry: RefCell::new(None) }) }
+    }
+
+    async fn fetch(&self, mut request: Request) -> Result<Response> {
+        let account = AccountId::parse(request.path().trim_start_matches('/'))
+            .map_err(|problem| format!("the object's name {problem}"))?;
+        let message = request.bytes().await?;
+        let handled = self.shared.handle(&account, &message)?;
+        if !handled.probes.is_empty() {
+            let shared = Rc::clone(&self.shared);
+            let (done, waiting) = futures_channel::oneshot::channel();
+            self.state.wait_until(async move {
+                shared.probe(&account, handled.probes).await;
+                // Nobody may be waiting any more; the outcome is stored all the same.
+                let _ = done.send(());
+            });
+            select(waiting, Delay::from(PROBES_AWAITED)).await;
+        }
+        Response::from_bytes(handled.reply)
+    }
+}
+
+impl Shared {
+    /// One message, from rows to rows. After a failed write the memory is dropped, so that it is read anew.
+    fn handle(&self, account: &AccountId, message: &[u8]) -> Result<Handled> {
+        let mut slot = self.registry.borrow_mut();
+        let mut registry = match slot.take() {
+            Some(registry) => registry,
+            None => self.load(account)?,
+        };
+        let context = Context { now: host::now(), random: host::entropy()?, settings: &self.settings };
+        let handled = registry.handle(&context, message);
+        self.rows.write(&handled.writes)?;
+        *slot = Some(registry);
+        Ok(handled)
+    }
+
+    fn load(&self, account: &AccountId) -> Result<control::Registry> {
+        let mut tables = Vec::with_capacity(TABLES.len());
+        for table in TABLES {
+            tables.push((table, self.rows.all(table)?));
+        }
+        control::Registry::load(account.clone(), tables).map_err(|problem| problem.to_string().into())
+    }
+
+    /// Probes all upstreams of an update at once and reports what they met.
+    async fn probe(&self, account: &AccountId, probes: Vec<Probe>) {
+        let Some(update) = probes.first().map(|probe| probe.update.clone()) else { return };
+        let outcomes = join_all(probes.into_iter().map(|probe| async {
+            let status = status_of(&probe).await;
+            ProbeOutcome { entity: probe.entity, status }
+        }));
+        let probed = control::probe::Probed { update, outcomes: outcomes.await };
+        let message = serde_json::json!({ "probed": probed }).to_string();
+        if let Err(problem) = self.handle(account, message.as_bytes()) {
+            worker::console_error!("the outcome of a probe could not be stored: {problem}");
+        }
+    }
+}
+
+/// The status that an upstream answers to a probe; `None` without an answer in time.
+async fn status_of(probe: &Probe) -> Option<u16> {
+    let headers = Headers::new();
+    for (name, value) in &probe.headers {
+        headers.set(name, value).ok()?;
+    }
+    let mut init = RequestInit::new();
+    init.with_method(Method::Get).with_headers(headers).with_redirect(RequestRedirect::Manual);
+    let request = Request::new_with_init(&probe.url, &init).ok()?;
+    let abort = AbortController::default();
+    let signal = abort.signal();
+    let call = Fetch::Request(request);
+    let answer = Box::pin(call.send_with_signal(&signal));
+    match select(answer, Delay::from(Duration::from_millis(PROBE_MILLIS.0))).await {
+        Either::Left((answer, _)) => answer.ok().map(|response| response.status_code()),
+        Either::Right(_) => {
+            abort.abort();
+            None
+        }
+    }
+}
