@@ -37,7 +37,7 @@ pub fn read(body: &[u8]) -> Option<Answer<'_>> {
     })
 }
 
-/// The `usage` member of an OpenAI answer (chat, completions, embeddings, or one event of a stream). `None` if
+/// The `usage` member of an OpenAI-style answer (chat, completions, embeddings, or one event of a stream). `None` if
 /// there is none, it is null, or its counts are absurd: then [`estimate`]. Large answers are read from their
 /// end, where upstreams put it, and parsed whole only if it is not there.
 pub fn from_json(body: &[u8]) -> Option<Usage> {
