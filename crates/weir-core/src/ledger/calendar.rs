@@ -101,10 +101,17 @@ fn days(year: u64, month: u64, day: u64) -> Result<u64, InvalidTime> {
     if year < 1970 {
         return Err(InvalidTime::Range);
     }
-    let (year, month) =
-        if month > 2 { (year, month.saturating_sub(3)) } else { (year.saturating_sub(1), month.saturating_add(9)) };
+    let (year, month) = if month > 2 {
+        (year, month.saturating_sub(3))
+    } else {
+        (year.saturating_sub(1), month.saturating_add(9))
+    };
     let of_year = month.saturating_mul(153).saturating_add(2) / 5;
-    let years = year.saturating_mul(365).saturating_add(year / 4).saturating_sub(year / 100).saturating_add(year / 400);
+    let years = year
+        .saturating_mul(365)
+        .saturating_add(year / 4)
+        .saturating_sub(year / 100)
+        .saturating_add(year / 400);
     Ok(years.saturating_add(of_year).saturating_add(day).saturating_sub(1).saturating_sub(EPOCH))
 }
 

@@ -23,9 +23,9 @@ pub mod requests;
 
 use crate::object::{Handled, Read, Row};
 use crate::time::{Millis, UnixMillis};
-use message::{Message, Refusal, RequestsAsk, UsageAsk};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use message::{Message, Refusal, RequestsAsk, UsageAsk};
 
 /// Which batches of which isolate are stored: one row per isolate.
 pub const TABLE_BATCH: &str = "batch";

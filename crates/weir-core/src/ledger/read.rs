@@ -3,9 +3,7 @@
 //! Decides how much is read for one message and what of it is answered; not how the parts of several objects make
 //! one answer ([`super::query`], [`super::requests`]).
 
-use super::message::{
-    self, PartGroup, PartRecord, RequestsAsk, RequestsPart, Source, UsageAsk, UsagePart, json,
-};
+use super::message::{PartGroup, PartRecord, RequestsAsk, RequestsPart, Source, UsageAsk, UsagePart, json};
 use super::sums::{self, Rollup};
 use super::{TABLE_HOUR, TABLE_MINUTE, TABLE_RECORD};
 use crate::account::record::UsageRecord;
@@ -71,7 +69,7 @@ pub(super) fn requests(ask: &RequestsAsk, rows: &[Vec<Row>]) -> Handled {
     for row in rows {
         if part.rows.len() >= limit {
             part.next = part.rows.last().map(|last: &PartRecord| last.key.clone());
-            return Handled { reply: message::json(&part), writes: Vec::new() };
+            return Handled { reply: json(&part), writes: Vec::new() };
         }
         let wanted = serde_json::from_str::<UsageRecord>(&row.value).is_ok_and(|record| wants(ask, &record));
         if let Some(record) = wanted.then(|| RawValue::from_string(row.value.clone()).ok()).flatten() {
@@ -79,7 +77,7 @@ pub(super) fn requests(ask: &RequestsAsk, rows: &[Vec<Row>]) -> Handled {
         }
     }
     part.next = rows.last().filter(|_| !all).map(|row| row.key.clone());
-    Handled { reply: message::json(&part), writes: Vec::new() }
+    Handled { reply: json(&part), writes: Vec::new() }
 }
 
 fn wants(ask: &RequestsAsk, record: &UsageRecord) -> bool {

@@ -96,7 +96,8 @@ impl Intake {
             descending: false,
         };
         let before = |age: Millis| stamp(self.now.minus(age));
-        let mut reads = Vec::with_capacity(5usize.saturating_add(self.minutes.len()).saturating_add(self.hours.len()));
+        let mut reads =
+            Vec::with_capacity(5usize.saturating_add(self.minutes.len()).saturating_add(self.hours.len()));
         reads.push(Read {
             table: TABLE_BATCH,
             from: self.isolate.clone(),
@@ -154,7 +155,11 @@ impl Intake {
         let old = |row: &&Row| {
             row.key != self.isolate && read_row::<Known>(row).is_none_or(|known| known.at < oldest)
         };
-        isolates.iter().filter(old).map(|row| Write::Delete { table: TABLE_BATCH, key: row.key.clone() }).collect()
+        isolates
+            .iter()
+            .filter(old)
+            .map(|row| Write::Delete { table: TABLE_BATCH, key: row.key.clone() })
+            .collect()
     }
 
     /// Stores the records, deletes the oldest above [`RECORDS_MAX`] or [`RECORDS_KEPT`], and notes how many
