@@ -61,7 +61,8 @@ pub enum Write {
     },
 }
 
-/// Rows that an object must be given before it can act: `from` inclusive, `to` exclusive, in key order.
+/// Rows that an object must be given before it can act: `from` inclusive, `to` exclusive, in key order (byte
+/// by byte, as SQLite's BINARY collation).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// Which table of the object.
@@ -72,6 +73,8 @@ pub struct Read {
     pub to: String,
     /// At most so many rows.
     pub limit: u32,
+    /// From the last key down instead of from the first up.
+    pub descending: bool,
 }
 
 /// One stored row.

@@ -1,1 +1,320 @@
-//! Stub.
+//! Token counts out of an OpenAI-style answer, and the estimate where the upstream did not count.
+//!
+//! Stage 7. Decides what an answer says it used (`providers.md`, 1.3); not the counts of a stream
+//! ([`super::observe`]) and not what they cost ([`super::price`]). Reads borrowed bytes; a count is taken or
+//! refused, never trusted.
+
+use super::record::Usage;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// The largest count that is believed, in tokens. No model has a window near it; a larger number is a fault of
+/// the upstream (a negative count in an unsigned field), and counting it would close the caller's limits.
+pub const TOKENS_MAX: u64 = 1_000_000_000;
+
+/// How far from its end an answer is searched for its usage before it is parsed whole, in bytes.
+const TAIL: usize = 2048;
+
+/// What is read of a plain answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer<'a> {
+    /// What the upstream counted; `None` if it did not, or not believably.
+    pub usage: Option<Usage>,
+    /// The model that answered, as the upstream names it.
+    pub model: Option<Cow<'a, str>>,
+}
+
+/// Reads an answer in one pass; `None` if it is not one JSON object: the upstream answered garbage.
+pub fn read(body: &[u8]) -> Option<Answer<'_>> {
+    let top = top(body)?;
+    Some(Answer {
+        usage: top.usage.and_then(from_member),
+        model: top.model.and_then(|raw| serde_json::from_str::<Text<'_>>(raw.get()).ok()).map(|text| text.0),
+    })
+}
+
+/// The `usage` member of an OpenAI-style answer (chat, completions, embeddings, or one event of a stream). `None` if
+/// there is none, it is null, or its counts are absurd: then [`estimate`]. Large answers are read from their
+/// end, where upstreams put it, and parsed whole only if it is not there.
+pub fn from_json(body: &[u8]) -> Option<Usage> {
+    if body.len() > TAIL {
+        let tail = body.get(body.len().saturating_sub(TAIL)..).unwrap_or(body);
+        if let Some(found) = from_tail(tail) {
+            return from_member(&found);
+        }
+    }
+    top(body)?.usage.and_then(from_member)
+}
+
+/// Whether `body` is one whole JSON object and nothing else.
+pub fn is_json_object(body: &[u8]) -> bool {
+    let mut json = serde_json::Deserializer::from_slice(body);
+    json.deserialize_map(AnyObject).is_ok() && json.end().is_ok()
+}
+
+/// What an exchange used by length of text alone, in characters: `(length + 1) / 4` (`databricks.md`, 7.6).
+pub const fn estimate(prompt_chars: u64, output_chars: u64) -> Usage {
+    Usage {
+        input: prompt_chars.saturating_add(1) / 4,
+        cached_input: 0,
+        output: output_chars.saturating_add(1) / 4,
+        reasoning: 0,
+        estimated: true,
+    }
+}
+
+/// The members of an answer that Weir reads.
+#[derive(Deserialize)]
+struct Top<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    model: Option<&'a RawValue>,
+}
+
+/// Parses the whole answer; `None` unless it is an object (a derived shape would take an array as well).
+fn top(body: &[u8]) -> Option<Top<'_>> {
+    body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())?
+}
+
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// Finds the top-level `usage` in the last bytes of an answer.
+///
+/// In well-formed JSON `"usage"` after `,` or `{` begins a member (inside a string its quotes would be
+/// escaped), and if what follows is the rest of one object up to the answer's end, that object is the answer.
+fn from_tail(tail: &[u8]) -> Option<Box<RawValue>> {
+    let at = memchr::memmem::rfind(tail, b"\"usage\"")?;
+    let (before, member) = tail.split_at_checked(at)?;
+    match before.trim_ascii_end().last() {
+        Some(b',' | b'{') => {}
+        Some(_) | None => return None,
+    }
+    let mut object = Vec::with_capacity(member.len().saturating_add(1));
+    object.push(b'{');
+    object.extend_from_slice(member);
+    top(&object)?.usage.map(ToOwned::to_owned)
+}
+
+#[derive(Deserialize)]
+struct Counts<'a> {
+    #[serde(borrow, default)]
+    prompt_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    completion_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    total_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    prompt_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    completion_tokens_details: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Details<'a> {
+    #[serde(borrow, default)]
+    cached_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning_tokens: Option<&'a RawValue>,
+}
+
+/// A `usage` object's counts. One of the three main counts that is there and not believable refuses the whole;
+/// a missing one follows from the other two; parts are never more than what they are a part of.
+fn from_member(raw: &RawValue) -> Option<Usage> {
+    let counts: Counts<'_> = object(raw)?;
+    let main = |raw: Option<&RawValue>| raw.map(|raw| count(raw.get()).ok_or(())).transpose().ok();
+    let (input, output) = (main(counts.prompt_tokens)?, main(counts.completion_tokens)?);
+    let total = main(counts.total_tokens)?;
+    let (input, output) = match (input, output, total) {
+        (Some(input), Some(output), _) => (input, output),
+        (Some(input), None, total) => (input, total.unwrap_or(input).saturating_sub(input)),
+        (None, Some(output), total) => (total.unwrap_or(output).saturating_sub(output), output),
+        (None, None, Some(total)) => (total, 0),
+        (None, None, None) => return None,
+    };
+    let part = |raw: Option<&RawValue>| raw.and_then(|raw| count(raw.get())).unwrap_or(0);
+    let cached = part(details(counts.prompt_tokens_details).cached_tokens);
+    let reasoning = part(details(counts.completion_tokens_details).reasoning_tokens);
+    Some(Usage {
+        input,
+        cached_input: cached.min(input),
+        output,
+        reasoning: reasoning.min(output),
+        estimated: false,
+    })
+}
+
+fn details(raw: Option<&RawValue>) -> Details<'_> {
+    raw.and_then(object).unwrap_or_default()
+}
+
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok())?
+}
+
+/// A count from a JSON number's text: `12`, `12.0`, `1.2e1`; a fraction is cut off. `None` if it is not a
+/// number, is negative, or is above [`TOKENS_MAX`].
+fn count(text: &str) -> Option<u64> {
+    if !text.starts_with(|first: char| first.is_ascii_digit()) {
+        return None;
+    }
+    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
+        None => (text, 0),
+    };
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let shift = i64::try_from(whole.len()).ok()?.saturating_add(i64::from(exponent));
+    let mut value = 0u64;
+    let digits = whole.bytes().chain(fraction.bytes()).chain(core::iter::repeat(b'0'));
+    for (_, digit) in (0..shift).zip(digits) {
+        value = value.checked_mul(10)?.checked_add(u64::from(digit.checked_sub(b'0')?))?;
+        if value > TOKENS_MAX {
+            return None;
+        }
+        if value == 0 && shift > 400 {
+            return (whole.bytes().chain(fraction.bytes()).all(|digit| digit == b'0')).then_some(0);
+        }
+    }
+    Some(value)
+}
+
+struct AnyObject;
+
+impl<'de> Visitor<'de> for AnyObject {
+    type Value = ();
+
+    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    fn used(input: u64, cached_input: u64, output: u64, reasoning: u64) -> Option<Usage> {
+        Some(Usage { input, cached_input, output, reasoning, estimated: false })
+    }
+
+    #[test]
+    fn counts_are_read_from_every_form_of_usage() {
+        let rows: &[(&str, Option<Usage>)] = &[
+            (r#"{"prompt_tokens":5,"completion_tokens":7,"total_tokens":12}"#, used(5, 0, 7, 0)),
+            (r#"{"prompt_tokens":5,"total_tokens":5}"#, used(5, 0, 0, 0)),
+            (r#"{"prompt_tokens":5,"completion_tokens":null,"total_tokens":9}"#, used(5, 0, 4, 0)),
+            (r#"{"completion_tokens":4,"total_tokens":9}"#, used(5, 0, 4, 0)),
+            (r#"{"total_tokens":9}"#, used(9, 0, 0, 0)),
+            (r#"{"prompt_tokens":12.0,"completion_tokens":1.2e1}"#, used(12, 0, 12, 0)),
+            (r#"{"prompt_tokens":120e-1,"completion_tokens":0.5}"#, used(12, 0, 0, 0)),
+            (
+                r#"{"prompt_tokens":141,"prompt_tokens_details":{"cached_tokens":100,"audio_tokens":null},
+                    "completion_tokens":22,"completion_tokens_details":{"reasoning_tokens":20}}"#,
+                used(141, 100, 22, 20),
+            ),
+            (r#"{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":null}"#, used(3, 0, 1, 0)),
+            (r#"{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":"x"}"#, used(3, 0, 1, 0)),
+            (
+                r#"{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}"#,
+                used(3, 3, 1, 0),
+            ),
+            (r#"{"prompt_tokens":-1,"completion_tokens":1}"#, None),
+            (r#"{"prompt_tokens":4294967295,"completion_tokens":1}"#, None),
+            (r#"{"prompt_tokens":1e300,"completion_tokens":1}"#, None),
+            (r#"{"prompt_tokens":1e2000000000,"completion_tokens":1}"#, None),
+            (r#"{"prompt_tokens":0e2000000000,"completion_tokens":1}"#, used(0, 0, 1, 0)),
+            (r#"{"prompt_tokens":0.0e-2000000000,"completion_tokens":1}"#, used(0, 0, 1, 0)),
+            (r#"{"prompt_tokens":"5","completion_tokens":1}"#, None),
+            ("{}", None),
+            ("null", None),
+            ("[]", None),
+            ("[5,7,12]", None),
+            ("7", None),
+        ];
+        let padding = "x".repeat(3 * TAIL);
+        for (usage, expected) in rows {
+            for body in [
+                format!(r#"{{"id":"a","usage":{usage}}}"#),
+                format!(r#"{{"pad":"{padding}","usage":{usage},"service_tier":"default"}} "#),
+                format!(r#"{{"usage" : {usage},"pad":"{padding}"}}"#),
+                format!(r#"{{"pad":"{padding}", "usage" : {usage},"x":{{"usage":{{"prompt_tokens":99}}}}}}"#),
+            ] {
+                assert_eq!(from_json(body.as_bytes()), *expected, "{usage}");
+                assert_eq!(read(body.as_bytes()).unwrap().usage, *expected, "{usage}");
+            }
+        }
+    }
+
+    #[test]
+    fn text_that_only_looks_like_usage_is_not_counted() {
+        let padding = "x".repeat(3 * TAIL);
+        let real = r#""usage":{"prompt_tokens":1,"completion_tokens":2}"#;
+        for fake in [
+            r#""a":"\"usage\":{\"prompt_tokens\":99}}""#,
+            r#""a,\"usage":{"prompt_tokens":99}"#,
+            r#""a":{"usage":{"prompt_tokens":99}}"#,
+            r#""a":[{"usage":{"prompt_tokens":99}}]"#,
+            r#""a":"usage""#,
+            r#""a":["usage"]"#,
+        ] {
+            let body = format!(r#"{{{real},"p":"{padding}",{fake}}}"#);
+            assert_eq!(from_json(body.as_bytes()), used(1, 0, 2, 0), "{fake}");
+            let body = format!(r#"{{"p":"{padding}",{fake}}}"#);
+            assert_eq!(from_json(body.as_bytes()), None, "{fake}");
+        }
+    }
+
+    #[test]
+    fn garbage_is_not_an_object() {
+        let deep = "[".repeat(100_000);
+        for (body, object) in [
+            ("{}", true),
+            (" {\"a\":[1,{\"b\":null}]} \n", true),
+            ("", false),
+            ("[]", false),
+            ("null", false),
+            ("{}{}", false),
+            ("{\"a\":1", false),
+            ("<html></html>", false),
+            (&*format!("{{\"a\":{deep}"), false),
+        ] {
+            assert_eq!(is_json_object(body.as_bytes()), object);
+            assert_eq!(read(body.as_bytes()).is_some(), object);
+            assert_eq!(from_json(body.as_bytes()), None);
+        }
+        assert!(from_json(b"\xff\xfe").is_none());
+    }
+
+    #[test]
+    fn the_model_that_answered_is_read() {
+        for (body, model) in [
+            (r#"{"model":"gpt-4o"}"#, Some("gpt-4o")),
+            (r#"{"model":"a\/b"}"#, Some("a/b")),
+            (r#"{"model":7}"#, None),
+            (r#"{"model":null}"#, None),
+            ("{}", None),
+        ] {
+            assert_eq!(read(body.as_bytes()).unwrap().model.as_deref(), model);
+        }
+    }
+
+    #[test]
+    fn an_estimate_is_a_quarter_of_the_text_and_says_so() {
+        for (chars, tokens) in [(0, 0), (3, 1), (6, 1), (7, 2), (u64::MAX, u64::MAX / 4)] {
+            let usage = estimate(chars, chars);
+            assert_eq!((usage.input, usage.output, usage.estimated), (tokens, tokens, true));
+        }
+        let _: String = format!("{:?}", estimate(1, 1));
+    }
+}

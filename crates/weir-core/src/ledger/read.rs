@@ -1,0 +1,86 @@
+//! Answering questions from the rows of one ledger object.
+//!
+//! Decides how much is read for one message and what of it is answered; not how the parts of several objects make
+//! one answer ([`super::query`], [`super::requests`]).
+
+use super::message::{PartGroup, PartRecord, RequestsAsk, RequestsPart, Source, UsageAsk, UsagePart, json};
+use super::sums::{self, Rollup};
+use super::{TABLE_HOUR, TABLE_MINUTE, TABLE_RECORD};
+use crate::account::record::UsageRecord;
+use crate::object::{Handled, Read, Row};
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde_json::value::RawValue;
+
+/// Rows of sums that are read for one message (about 3 MB).
+pub(super) const SUMS_MAX: u32 = 10_000;
+/// Records that are looked at for one message when only some are wanted (about 3 MB).
+pub(super) const RECORDS_SCANNED_MAX: u32 = 5_000;
+
+/// The rows of sums from the asked key on.
+pub(super) fn usage_reads(ask: &UsageAsk) -> Vec<Read> {
+    let table = match ask.source {
+        Source::Minute => TABLE_MINUTE,
+        Source::Hour => TABLE_HOUR,
+    };
+    // One more, whose key is where the next message goes on.
+    let limit = SUMS_MAX.saturating_add(1);
+    alloc::vec![Read { table, from: ask.from.clone(), to: ask.to.clone(), limit, descending: false }]
+}
+
+/// Adds up the rows by interval and dimension.
+pub(super) fn usage(ask: &UsageAsk, rows: &[Vec<Row>]) -> Handled {
+    let rows = rows.first().map_or(&[][..], Vec::as_slice);
+    let max = usize::try_from(SUMS_MAX).unwrap_or(usize::MAX);
+    let mut groups: BTreeMap<(_, Vec<String>), Rollup> = BTreeMap::new();
+    for row in rows.iter().take(max) {
+        let Some((start, mut by)) = sums::parse_key(&row.key) else { continue };
+        let Ok(sums) = serde_json::from_str::<Rollup>(&row.value) else { continue };
+        let by = ask.group_by.iter().filter_map(|dimension| by.remove(dimension)).collect();
+        groups.entry((ask.interval.floor(start), by)).or_default().add(&sums);
+    }
+    let part = UsagePart {
+        groups: groups.into_iter().map(|((start, by), sums)| PartGroup { start, by, sums }).collect(),
+        next: rows.get(max).map(|row| row.key.clone()),
+    };
+    Handled { reply: json(&part), writes: Vec::new() }
+}
+
+/// The newest records below the asked key.
+pub(super) fn requests_reads(ask: &RequestsAsk) -> Vec<Read> {
+    let to = ask.before.clone().unwrap_or_else(|| "~".to_owned());
+    alloc::vec![Read { table: TABLE_RECORD, from: String::new(), to, limit: scanned(ask), descending: true }]
+}
+
+/// How many records are looked at.
+fn scanned(ask: &RequestsAsk) -> u32 {
+    let all = ask.deployment.is_none() && ask.client_request_id.is_none();
+    if all { ask.limit.clamp(1, RECORDS_SCANNED_MAX) } else { RECORDS_SCANNED_MAX }
+}
+
+/// Those records that are asked for, newest first.
+pub(super) fn requests(ask: &RequestsAsk, rows: &[Vec<Row>]) -> Handled {
+    let rows = rows.first().map_or(&[][..], Vec::as_slice);
+    let limit = usize::try_from(ask.limit).unwrap_or(usize::MAX);
+    let all = rows.len() < usize::try_from(scanned(ask)).unwrap_or(usize::MAX);
+    let mut part = RequestsPart { rows: Vec::new(), next: None };
+    for row in rows {
+        if part.rows.len() >= limit {
+            part.next = part.rows.last().map(|last: &PartRecord| last.key.clone());
+            return Handled { reply: json(&part), writes: Vec::new() };
+        }
+        let wanted = serde_json::from_str::<UsageRecord>(&row.value).is_ok_and(|record| wants(ask, &record));
+        if let Some(record) = wanted.then(|| RawValue::from_string(row.value.clone()).ok()).flatten() {
+            part.rows.push(PartRecord { key: row.key.clone(), record });
+        }
+    }
+    part.next = rows.last().filter(|_| !all).map(|row| row.key.clone());
+    Handled { reply: json(&part), writes: Vec::new() }
+}
+
+fn wants(ask: &RequestsAsk, record: &UsageRecord) -> bool {
+    ask.deployment.as_ref().is_none_or(|name| record.deployment.eq_ignore_ascii_case(name))
+        && ask.client_request_id.as_ref().is_none_or(|id| record.client_request_id.as_ref() == Some(id))
+}

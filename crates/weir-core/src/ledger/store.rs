@@ -1,0 +1,200 @@
+//! Taking in a batch of records, exactly once.
+//!
+//! Decides whether a batch is new, what is stored for it, and what old rows go (`design.md` section 6,
+//! promise 2). A batch is known by its isolate and number: numbers that are stored are remembered until the
+//! isolate says that it will not send them again (`floor`). So a batch that comes again, late or out of order,
+//! changes nothing.
+
+use super::message::{Batch, Interval, record_key};
+use super::sums::{self, Rollup};
+use super::{
+    HOURS_KEPT, ISOLATES_KEPT, MINUTES_KEPT, RECORDS_KEPT, RECORDS_MAX, TABLE_BATCH, TABLE_HOUR, TABLE_META,
+    TABLE_MINUTE, TABLE_RECORD, message, stamp,
+};
+use crate::account::batch::BatchAnswer;
+use crate::account::record::UsageRecord;
+use crate::object::{Handled, Read, Row, Write};
+use crate::time::{Millis, UnixMillis};
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// The key of the number of records in [`TABLE_META`].
+const RECORD_COUNT: &str = "records";
+/// Above every key of every table: keys begin with a digit or a letter.
+const LAST_KEY: &str = "~";
+/// How many old rows go beyond as many as come.
+const PRUNED_MORE: usize = 16;
+/// How many other isolates' rows are looked at to find those not heard of.
+const NEIGHBOURS: u32 = 4;
+
+/// A batch that was read.
+#[derive(Debug)]
+pub(super) struct Intake {
+    now: UnixMillis,
+    isolate: String,
+    seq: u64,
+    floor: u64,
+    /// Key and JSON of each record.
+    records: BTreeMap<String, String>,
+    unreadable: u64,
+    minutes: BTreeMap<String, Rollup>,
+    hours: BTreeMap<String, Rollup>,
+}
+
+/// What is stored about an isolate.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Known {
+    /// Lower numbers come no more.
+    floor: u64,
+    /// Numbers that are stored, from `floor` on.
+    seen: Vec<u64>,
+    /// When it was last heard of.
+    at: UnixMillis,
+}
+
+impl Intake {
+    /// Reads a batch. A record that cannot be read is counted and left out.
+    pub(super) fn new(now: UnixMillis, batch: &Batch<'_>) -> Result<Self, &'static str> {
+        let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+        if batch.isolate.len() != 16 || !batch.isolate.bytes().all(hex) {
+            return Err("an isolate is 16 lower-case hex digits");
+        }
+        let mut intake = Self {
+            now,
+            isolate: batch.isolate.clone(),
+            seq: batch.seq,
+            floor: batch.floor.min(batch.seq),
+            records: BTreeMap::new(),
+            unreadable: 0,
+            minutes: BTreeMap::new(),
+            hours: BTreeMap::new(),
+        };
+        for raw in &batch.records {
+            let Ok(record) = serde_json::from_str::<UsageRecord>(raw.get()) else {
+                intake.unreadable = intake.unreadable.saturating_add(1);
+                continue;
+            };
+            intake.minutes.entry(sums::key(Interval::Minute, &record)).or_default().add_record(&record);
+            intake.hours.entry(sums::key(Interval::Hour, &record)).or_default().add_record(&record);
+            intake.records.insert(record_key(record.at, record.id), raw.get().to_owned());
+        }
+        Ok(intake)
+    }
+
+    /// The isolate's row with some after it, how many records there are, the oldest rows of each table, and the
+    /// sums that grow.
+    pub(super) fn reads(&self) -> Vec<Read> {
+        let oldest = |table, to: String, coming: usize| Read {
+            table,
+            from: String::new(),
+            to,
+            limit: u32::try_from(coming.saturating_add(PRUNED_MORE)).unwrap_or(u32::MAX),
+            descending: false,
+        };
+        let before = |age: Millis| stamp(self.now.minus(age));
+        let mut reads =
+            Vec::with_capacity(5usize.saturating_add(self.minutes.len()).saturating_add(self.hours.len()));
+        reads.push(Read {
+            table: TABLE_BATCH,
+            from: self.isolate.clone(),
+            to: LAST_KEY.to_owned(),
+            limit: NEIGHBOURS.saturating_add(1),
+            descending: false,
+        });
+        reads.push(one(TABLE_META, RECORD_COUNT));
+        reads.push(oldest(TABLE_RECORD, LAST_KEY.to_owned(), self.records.len()));
+        reads.push(oldest(TABLE_MINUTE, before(MINUTES_KEPT), self.minutes.len()));
+        reads.push(oldest(TABLE_HOUR, before(HOURS_KEPT), self.hours.len()));
+        reads.extend(self.minutes.keys().map(|key| one(TABLE_MINUTE, key)));
+        reads.extend(self.hours.keys().map(|key| one(TABLE_HOUR, key)));
+        reads
+    }
+
+    /// Stores the batch if it is new, and acknowledges it.
+    pub(super) fn handle(self, rows: &[Vec<Row>]) -> Handled {
+        let answer = BatchAnswer { ack: Some(self.seq), unreadable: self.unreadable, refused: None };
+        let reply = message::json(&answer);
+        let mut rows = rows.iter().map(Vec::as_slice);
+        let mut next = || rows.next().unwrap_or_default();
+        let (isolates, count, records) = (next(), next(), next());
+        let (old_minutes, old_hours) = (next(), next());
+
+        let mut known: Known =
+            isolates.first().filter(|row| row.key == self.isolate).and_then(read_row).unwrap_or_default();
+        if self.seq < known.floor || known.seen.contains(&self.seq) {
+            return Handled { reply, writes: Vec::new() };
+        }
+        known.floor = known.floor.max(self.floor);
+        known.seen.retain(|&seq| seq >= known.floor);
+        known.seen.push(self.seq);
+        known.at = known.at.max(self.now);
+
+        let mut writes = self.forget_isolates(isolates);
+        writes.push(put(TABLE_BATCH, &self.isolate, &known));
+        delete(&mut writes, TABLE_MINUTE, old_minutes);
+        delete(&mut writes, TABLE_HOUR, old_hours);
+        self.keep_records(&mut writes, count.first().and_then(read_row).unwrap_or(0), records);
+        for (table, sums) in [(TABLE_MINUTE, &self.minutes), (TABLE_HOUR, &self.hours)] {
+            for (key, sum) in sums {
+                let mut stored: Rollup = next().first().and_then(read_row).unwrap_or_default();
+                stored.add(sum);
+                writes.push(put(table, key, &stored));
+            }
+        }
+        Handled { reply, writes }
+    }
+
+    /// Deletes what is known of isolates that were not heard of for [`ISOLATES_KEPT`]. Isolates' numbers are
+    /// random, so that looking at a few neighbours with each batch comes to all of them in time.
+    fn forget_isolates(&self, isolates: &[Row]) -> Vec<Write> {
+        let oldest = self.now.minus(ISOLATES_KEPT);
+        let old = |row: &&Row| {
+            row.key != self.isolate && read_row::<Known>(row).is_none_or(|known| known.at < oldest)
+        };
+        isolates
+            .iter()
+            .filter(old)
+            .map(|row| Write::Delete { table: TABLE_BATCH, key: row.key.clone() })
+            .collect()
+    }
+
+    /// Stores the records, deletes the oldest above [`RECORDS_MAX`] or [`RECORDS_KEPT`], and notes how many
+    /// there are.
+    fn keep_records(&self, writes: &mut Vec<Write>, stored: u64, oldest: &[Row]) {
+        let coming = u64::try_from(self.records.len()).unwrap_or(u64::MAX);
+        let mut count = stored.saturating_add(coming);
+        let cutoff = stamp(self.now.minus(RECORDS_KEPT));
+        for row in oldest {
+            if count <= RECORDS_MAX && row.key >= cutoff {
+                break;
+            }
+            writes.push(Write::Delete { table: TABLE_RECORD, key: row.key.clone() });
+            count = count.saturating_sub(1);
+        }
+        for (key, value) in &self.records {
+            writes.push(Write::Put { table: TABLE_RECORD, key: key.clone(), value: value.clone() });
+        }
+        writes.push(put(TABLE_META, RECORD_COUNT, &count));
+    }
+}
+
+/// The one row with this key.
+fn one(table: &'static str, key: &str) -> Read {
+    Read { table, from: key.to_string(), to: format!("{key}\0"), limit: 1, descending: false }
+}
+
+fn read_row<T: for<'a> Deserialize<'a>>(row: &Row) -> Option<T> {
+    serde_json::from_str(&row.value).ok()
+}
+
+fn put<T: Serialize>(table: &'static str, key: &str, value: &T) -> Write {
+    Write::Put { table, key: key.to_owned(), value: serde_json::to_string(value).unwrap_or_default() }
+}
+
+fn delete(writes: &mut Vec<Write>, table: &'static str, rows: &[Row]) {
+    writes.extend(rows.iter().map(|row| Write::Delete { table, key: row.key.clone() }));
+}
