@@ -20,6 +20,7 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// What was seen of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own; all combinations occur")]
 pub struct Observed {
     /// The last usage that the upstream told; `None` if it told none, or none with the dialect's counts.
     pub usage: Option<Usage>,
