@@ -1,1 +1,159 @@
-//! Stub.
+//! Stage 2: who calls. A presented key or token becomes a [`Caller`].
+//!
+//! Decides whether a credential is known and in force, for data and management alike; not what it may do beyond
+//! the deployments it is bound to (`route`, `control`). Sources: `azure.md` A4 and B9 (both headers may come at
+//! once, a key may travel as Bearer), `databricks.md` 10.1, `design.md` 8.
+
+use crate::snapshot::index::{ReadyKey, SnapshotIndex};
+use crate::surface::{Header, HeaderValues};
+use crate::time::UnixMillis;
+use crate::wire::bounds::CREDENTIAL_BYTES_MAX;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+/// The principal that the administrator's token stands for.
+pub const ADMIN: &str = "admin";
+
+/// What a request shows of itself.
+#[derive(Clone, Copy, Default)]
+pub struct Presented<'a> {
+    /// The `authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The `api-key` header.
+    pub api_key: Option<&'a str>,
+    /// The `x-api-key` header.
+    pub x_api_key: Option<&'a str>,
+}
+
+/// Who calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'i> {
+    /// Whose credential it is; limits and usage are counted under it.
+    pub principal: &'i str,
+    /// The credential's own id.
+    pub key: &'i str,
+    /// Whether it is the administrator.
+    pub admin: bool,
+    entry: Option<&'i ReadyKey>,
+}
+
+/// Why a request has no caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthError {
+    /// No credential was presented.
+    #[error("no key or token was presented")]
+    Missing,
+    /// Only an `authorization` header of another form than `Bearer …` was presented.
+    #[error("the authorization header is not of the form Bearer")]
+    Malformed,
+    /// The snapshot has no such credential: it may be newer than the snapshot.
+    #[error("the key is not known")]
+    UnknownKey,
+    /// The credential is no longer in force.
+    #[error("the key has expired")]
+    Expired,
+}
+
+impl AuthError {
+    /// A short word for metrics.
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Missing => "auth_missing",
+            Self::Malformed => "auth_malformed",
+            Self::UnknownKey => "auth_unknown_key",
+            Self::Expired => "auth_expired",
+        }
+    }
+}
+
+impl core::fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Presented(..)")
+    }
+}
+
+impl<'a> Presented<'a> {
+    /// What the headers show.
+    pub fn of(headers: &HeaderValues<'a>) -> Self {
+        Self {
+            authorization: headers.get(Header::Authorization),
+            api_key: headers.get(Header::ApiKey),
+            x_api_key: headers.get(Header::XApiKey),
+        }
+    }
+
+    /// The credential of an `authorization` header of the form `Bearer …`; the scheme compares without case.
+    fn bearer(&self) -> Option<&'a str> {
+        let (scheme, token) = self.authorization?.split_once(' ')?;
+        let token = token.trim_ascii();
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    }
+
+    /// Every credential that was presented, without repetition.
+    fn credentials(&self) -> impl Iterator<Item = &'a str> {
+        let filled = |text: Option<&'a str>| text.filter(|text| !text.is_empty());
+        let bearer = self.bearer();
+        let api_key = filled(self.api_key).filter(|key| Some(*key) != bearer);
+        let x_api_key = filled(self.x_api_key).filter(|key| Some(*key) != bearer && Some(*key) != api_key);
+        [bearer, api_key, x_api_key].into_iter().flatten()
+    }
+}
+
+/// The account that a presented key names in its own text, `wk_<account>_<secret>`. A hint only: the key opens
+/// nothing but the account in whose snapshot its hash is.
+pub fn account_hint<'a>(presented: &Presented<'a>) -> Option<&'a str> {
+    presented.credentials().find_map(|key| {
+        let (account, secret) = key.strip_prefix("wk_")?.rsplit_once('_')?;
+        (!account.is_empty() && account.len() <= 64 && !secret.is_empty()).then_some(account)
+    })
+}
+
+/// Finds who calls. One known credential is enough; others beside it are ignored. `admin` is the SHA-256 of the
+/// administrator's token.
+///
+/// # Errors
+/// [`AuthError`]; of several, the one that says most.
+pub fn authenticate<'i>(
+    index: &'i SnapshotIndex,
+    admin: Option<&[u8; 32]>,
+    presented: &Presented<'_>,
+    now: UnixMillis,
+) -> Result<Caller<'i>, AuthError> {
+    let none = if presented.authorization.is_some() { AuthError::Malformed } else { AuthError::Missing };
+    let mut worst = none;
+    for credential in presented.credentials() {
+        if worst == none {
+            worst = AuthError::UnknownKey;
+        }
+        if credential.len() > CREDENTIAL_BYTES_MAX {
+            continue;
+        }
+        let digest: [u8; 32] = Sha256::digest(credential.as_bytes()).into();
+        if admin.is_some_and(|admin| admin.ct_eq(&digest).into()) {
+            return Ok(Caller { principal: ADMIN, key: ADMIN, admin: true, entry: None });
+        }
+        match index.key(&digest) {
+            Some(key) if key.expires_at.is_some_and(|end| end <= now) => worst = AuthError::Expired,
+            Some(key) => {
+                return Ok(Caller {
+                    principal: key.principal.as_str(),
+                    key: key.id.as_str(),
+                    admin: false,
+                    entry: Some(key),
+                });
+            }
+            None => {}
+        }
+    }
+    Err(worst)
+}
+
+impl Caller<'_> {
+    /// Whether the caller may query the deployment of this folded name.
+    pub fn may_query(&self, folded: &str) -> bool {
+        self.entry.is_none_or(|key| key.may_query(folded))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,109 @@
-//! Stub.
+//! Stage 3: which deployment. The name that a request holds, by the rule of its surface, becomes a deployment.
+//!
+//! Decides where the name comes from, whether the caller may query it and whether it does what is asked; not
+//! which of its entities is called (`attempt`). Sources: `azure.md` A3, B1, B2; `databricks.md` 10.2 and 10.3.
+
+use crate::auth::Caller;
+use crate::snapshot::Task;
+use crate::snapshot::index::{ReadyDeployment, SnapshotIndex};
+use crate::surface::{DataRoute, Header, HeaderValues, Surface};
+use crate::wire::envelope::Envelope;
+use crate::wire::error::echo;
+use alloc::borrow::Cow;
+use alloc::string::String;
+
+/// Why no deployment takes the request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// Neither path nor body nor header names a deployment.
+    #[error("no deployment is named")]
+    NoModel,
+    /// The account has no such deployment: it may be newer than the snapshot.
+    #[error("no deployment is called {name:?}")]
+    UnknownDeployment {
+        /// As the caller wrote it, cut to a bounded length.
+        name: String,
+    },
+    /// The caller's key is bound to other deployments.
+    #[error("the key may not query {name:?}")]
+    NotAllowed {
+        /// As it is configured.
+        name: String,
+    },
+    /// The deployment does something else.
+    #[error("{name:?} does not do {asked:?} but {has:?}")]
+    TaskMismatch {
+        /// As it is configured.
+        name: String,
+        /// What the request asks for.
+        asked: Task,
+        /// What the deployment does.
+        has: Task,
+    },
+}
+
+impl RouteError {
+    /// A short word for metrics.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::NoModel => "no_model",
+            Self::UnknownDeployment { .. } => "unknown_deployment",
+            Self::NotAllowed { .. } => "not_allowed",
+            Self::TaskMismatch { .. } => "task_mismatch",
+        }
+    }
+}
+
+/// Finds the deployment that a request asks for.
+///
+/// # Errors
+/// [`RouteError`]. [`RouteError::UnknownDeployment`] may be the snapshot's age: one refresh before it is final.
+pub fn find<'i>(
+    index: &'i SnapshotIndex,
+    caller: &Caller<'_>,
+    route: &DataRoute<'_>,
+    headers: &HeaderValues<'_>,
+    envelope: &Envelope<'_>,
+) -> Result<&'i ReadyDeployment, RouteError> {
+    let name = named(route, headers, envelope).ok_or(RouteError::NoModel)?;
+    let Some(ready) = index.find(&name) else {
+        return Err(RouteError::UnknownDeployment { name: echo(&name) });
+    };
+    let configured = || String::from(ready.deployment.name.as_str());
+    if !caller.may_query(&ready.folded) {
+        return Err(RouteError::NotAllowed { name: configured() });
+    }
+    let has = ready.deployment.task;
+    let mismatch = match (route.task, envelope.task()) {
+        (Some(asked), _) => (!ready.serves(asked)).then_some(asked),
+        (None, Some(spoken)) => (spoken != has).then_some(spoken),
+        (None, None) => None,
+    };
+    match mismatch {
+        Some(asked) => Err(RouteError::TaskMismatch { name: configured(), asked, has }),
+        None => Ok(ready),
+    }
+}
+
+/// The name that the request holds, by the rule of its surface; `None` if there is none where it should be.
+///
+/// The address wins where it names a deployment. Else the body's `model`; on the model inference surface after
+/// that `x-ms-model-mesh-model-name`, then `azureml-model-deployment`. An empty name is none.
+fn named<'a>(
+    route: &'a DataRoute<'_>,
+    headers: &HeaderValues<'a>,
+    envelope: &Envelope<'a>,
+) -> Option<Cow<'a, str>> {
+    if let Some(name) = &route.name {
+        return Some(Cow::Borrowed(name));
+    }
+    let model = envelope.model.and_then(|field| field.text()).filter(|name| !name.is_empty());
+    if model.is_some() || route.surface != Surface::ModelInference {
+        return model;
+    }
+    let mesh = headers.get(Header::ModelMeshModelName);
+    mesh.or_else(|| headers.get(Header::AzuremlModelDeployment)).map(Cow::Borrowed)
+}
+
+#[cfg(test)]
+mod tests;

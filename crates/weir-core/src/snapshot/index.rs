@@ -1,1 +1,330 @@
-//! Stub.
+//! A snapshot made ready for requests: keys by their hash, deployments by their name, credentials opened, upstream
+//! addresses and headers composed.
+//!
+//! Base. Built once per version; every look-up after that is a hash and a comparison, with 10 deployments as with
+//! 10 000 and with 100 000 keys. Decides how things are found; not who may use them (`auth`, `route`).
+//!
+//! Key hashes are found by their first eight bytes and compared in constant time as a whole: what a caller could
+//! learn from timing is a prefix of the SHA-256 of a text that only the caller chose.
+
+use super::{
+    Deployment, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream, UpstreamAuth, UpstreamPaths,
+};
+use crate::id::{AccountId, PrincipalId};
+use crate::seal::{SealKey, open};
+use crate::time::UnixMillis;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use hashbrown::HashTable;
+use subtle::ConstantTimeEq;
+
+/// Why a snapshot cannot be used. The one before it stays in force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum IndexError {
+    /// A key's hash is not 64 hexadecimal digits.
+    #[error("the hash of key {id} is not 64 hexadecimal digits")]
+    IllegalHash {
+        /// The key's id.
+        id: PrincipalId,
+    },
+    /// Two deployments have the same name, but for case.
+    #[error("two deployments are called {name}")]
+    DuplicateDeployment {
+        /// The name, folded.
+        name: String,
+    },
+    /// More keys or deployments than can be counted.
+    #[error("the snapshot is too large")]
+    TooLarge,
+}
+
+/// Why a served entity cannot be called as it is configured. The rest of the snapshot is not affected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EntityFault {
+    /// Its credential does not open: another seal key, or damaged.
+    #[error("the credential cannot be opened")]
+    Sealed,
+    /// A header made from it would have characters that no header may have.
+    #[error("a header would have illegal characters")]
+    IllegalHeader,
+}
+
+/// A configuration at one version, ready for requests.
+#[derive(Debug)]
+pub struct SnapshotIndex {
+    account: AccountId,
+    version: u64,
+    keys: Vec<ReadyKey>,
+    by_hash: HashTable<u32>,
+    deployments: Vec<ReadyDeployment>,
+    by_name: HashTable<u32>,
+}
+
+/// A credential, without its hash's text.
+#[derive(Debug)]
+pub struct ReadyKey {
+    digest: [u8; 32],
+    /// The key's own id.
+    pub id: PrincipalId,
+    /// Who calls when it is presented.
+    pub principal: PrincipalId,
+    /// The deployments that it may query, folded and sorted; all, if absent.
+    pub deployments: Option<Vec<String>>,
+    /// From this time on it is refused.
+    pub expires_at: Option<UnixMillis>,
+}
+
+/// A deployment, ready to be called.
+#[derive(Debug)]
+pub struct ReadyDeployment {
+    /// As it is configured.
+    pub deployment: Deployment,
+    /// Its name in lower case.
+    pub folded: String,
+    /// Its entities, in the order of `deployment.entities`.
+    pub entities: Vec<ReadyEntity>,
+}
+
+/// A served entity, ready to be called. Its headers hold an opened credential: `Debug` does not show them.
+pub struct ReadyEntity {
+    urls: [String; 3],
+    headers: Vec<(String, String)>,
+    /// Why it cannot be called; its headers are empty then.
+    pub fault: Option<EntityFault>,
+}
+
+impl core::fmt::Debug for ReadyEntity {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ReadyEntity").field("fault", &self.fault).finish_non_exhaustive()
+    }
+}
+
+impl SnapshotIndex {
+    /// Makes `snapshot` ready, opening the credentials in it with `seal_key`.
+    ///
+    /// # Errors
+    /// [`IndexError`] if it contradicts itself. A credential that does not open only disables its entity.
+    pub fn build(snapshot: Snapshot, seal_key: &SealKey) -> Result<Self, IndexError> {
+        let Snapshot { account, version, keys, deployments } = snapshot;
+        let keys = keys.into_iter().map(ReadyKey::new).collect::<Result<Vec<_>, _>>()?;
+        let deployments: Vec<_> =
+            deployments.into_iter().map(|deployment| ReadyDeployment::new(deployment, seal_key)).collect();
+
+        let mut by_hash = HashTable::with_capacity(keys.len());
+        for (at, key) in keys.iter().enumerate() {
+            let at = u32::try_from(at).map_err(|_| IndexError::TooLarge)?;
+            by_hash.insert_unique(prefix(&key.digest), at, |at| hash_of(&keys, *at));
+        }
+        let mut by_name = HashTable::with_capacity(deployments.len());
+        for (at, ready) in deployments.iter().enumerate() {
+            let at = u32::try_from(at).map_err(|_| IndexError::TooLarge)?;
+            let hash = folded_hash(&ready.folded);
+            if by_name.find(hash, |at| named(&deployments, *at, &ready.folded)).is_some() {
+                return Err(IndexError::DuplicateDeployment { name: ready.folded.clone() });
+            }
+            by_name.insert_unique(hash, at, |at| {
+                get(&deployments, *at).map_or(0, |ready| folded_hash(&ready.folded))
+            });
+        }
+        Ok(Self { account, version, keys, by_hash, deployments, by_name })
+    }
+
+    /// Whose configuration.
+    pub fn account(&self) -> &AccountId {
+        &self.account
+    }
+
+    /// Its version; higher is newer.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The deployment of this name, without regard to case.
+    pub fn find(&self, name: &str) -> Option<&ReadyDeployment> {
+        let at = self.by_name.find(folded_hash(name), |at| named(&self.deployments, *at, name))?;
+        get(&self.deployments, *at)
+    }
+
+    /// All deployments, as they are configured.
+    pub fn deployments(&self) -> &[ReadyDeployment] {
+        &self.deployments
+    }
+
+    /// The credential whose text has this SHA-256, expired or not.
+    pub fn key(&self, digest: &[u8; 32]) -> Option<&ReadyKey> {
+        let same = |at: &u32| get(&self.keys, *at).is_some_and(|key| key.digest.ct_eq(digest).into());
+        get(&self.keys, *self.by_hash.find(prefix(digest), same)?)
+    }
+}
+
+fn get<T>(items: &[T], at: u32) -> Option<&T> {
+    items.get(usize::try_from(at).ok()?)
+}
+
+fn hash_of(keys: &[ReadyKey], at: u32) -> u64 {
+    get(keys, at).map_or(0, |key| prefix(&key.digest))
+}
+
+/// The first eight bytes of a digest: as good a hash as any, since it is one.
+fn prefix(digest: &[u8; 32]) -> u64 {
+    digest.first_chunk::<8>().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// FNV-1a over the lower-case letters of a name, with a last mix because the table reads the highest bits. Names
+/// are chosen by operators, not by callers, so nobody can fill one bucket from outside.
+fn folded_hash(name: &str) -> u64 {
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+fn named(deployments: &[ReadyDeployment], at: u32, name: &str) -> bool {
+    get(deployments, at).is_some_and(|ready| ready.folded.eq_ignore_ascii_case(name))
+}
+
+impl ReadyKey {
+    fn new(entry: KeyEntry) -> Result<Self, IndexError> {
+        let KeyEntry { hash, id, principal, deployments, expires_at } = entry;
+        let Some(digest) = digest_of(&hash) else {
+            return Err(IndexError::IllegalHash { id });
+        };
+        let deployments = deployments.map(|mut names| {
+            for name in &mut names {
+                name.make_ascii_lowercase();
+            }
+            names.sort_unstable();
+            names
+        });
+        Ok(Self { digest, id, principal, deployments, expires_at })
+    }
+
+    /// Whether it may query the deployment of this folded name.
+    pub fn may_query(&self, folded: &str) -> bool {
+        self.deployments
+            .as_ref()
+            .is_none_or(|names| names.binary_search_by(|name| name.as_str().cmp(folded)).is_ok())
+    }
+}
+
+/// Reads 64 hexadecimal digits.
+fn digest_of(hex: &str) -> Option<[u8; 32]> {
+    let mut digest = [0u8; 32];
+    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+    if pairs.len() != digest.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+        let high = char::from(*high).to_digit(16)?;
+        let low = char::from(*low).to_digit(16)?;
+        *byte = u8::try_from((high << 4) | low).ok()?;
+    }
+    Some(digest)
+}
+
+impl ReadyDeployment {
+    fn new(deployment: Deployment, seal_key: &SealKey) -> Self {
+        let folded = deployment.name.folded();
+        let entities = deployment.entities.iter().map(|entity| ReadyEntity::new(entity, seal_key)).collect();
+        Self { deployment, folded, entities }
+    }
+
+    /// Whether the deployment can do `asked`. A text completion may be asked of a chat deployment and the other
+    /// way round, where the upstream can be addressed for it: the upstream decides (`design.md`, 8, "Tasks").
+    pub fn serves(&self, asked: Task) -> bool {
+        let has = self.deployment.task;
+        if asked == has {
+            return true;
+        }
+        let one_address = |entity: &ServedEntity| match &entity.target {
+            Target::Http(upstream) => upstream.paths == UpstreamPaths::Exact,
+            Target::Simulator(_) => false,
+        };
+        asked != Task::Embeddings
+            && has != Task::Embeddings
+            && !self.deployment.entities.iter().any(one_address)
+    }
+}
+
+impl ReadyEntity {
+    fn new(entity: &ServedEntity, seal_key: &SealKey) -> Self {
+        let upstream = match &entity.target {
+            Target::Simulator(_) => {
+                return Self { urls: [const { String::new() }; 3], headers: Vec::new(), fault: None };
+            }
+            Target::Http(upstream) => upstream,
+        };
+        let urls = [Task::Chat, Task::Completions, Task::Embeddings].map(|task| address(upstream, task));
+        match headers(upstream, seal_key) {
+            Ok(headers) => Self { urls, headers, fault: None },
+            Err(fault) => Self { urls, headers: Vec::new(), fault: Some(fault) },
+        }
+    }
+
+    /// The whole address for a task; empty for the simulator.
+    pub fn url(&self, task: Task) -> &str {
+        let [chat, completions, embeddings] = &self.urls;
+        match task {
+            Task::Chat => chat,
+            Task::Completions => completions,
+            Task::Embeddings => embeddings,
+        }
+    }
+
+    /// Headers that the upstream needs: its credential and organization. Names are lower case, values checked.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+}
+
+fn address(upstream: &Upstream, task: Task) -> String {
+    let operation = match task {
+        Task::Chat => "chat/completions",
+        Task::Completions => "completions",
+        Task::Embeddings => "embeddings",
+    };
+    let base = upstream.base.trim_end_matches('/');
+    match &upstream.paths {
+        UpstreamPaths::OpenAi => format!("{base}/{operation}"),
+        UpstreamPaths::AzureOpenAi { deployment, api_version } => {
+            format!("{base}/openai/deployments/{deployment}/{operation}?api-version={api_version}")
+        }
+        UpstreamPaths::Exact => upstream.base.clone(),
+    }
+}
+
+fn headers(upstream: &Upstream, seal_key: &SealKey) -> Result<Vec<(String, String)>, EntityFault> {
+    let opened = |sealed: &str| open(seal_key, &upstream.base, sealed).map_err(|_| EntityFault::Sealed);
+    let mut headers = Vec::with_capacity(2);
+    match &upstream.auth {
+        UpstreamAuth::None => {}
+        UpstreamAuth::Bearer { sealed } => {
+            headers.push(("authorization".to_owned(), format!("Bearer {}", opened(sealed)?)));
+        }
+        UpstreamAuth::Header { name, sealed } => {
+            headers.push((name.to_ascii_lowercase(), opened(sealed)?));
+        }
+    }
+    if let Some(organization) = &upstream.organization {
+        headers.push(("openai-organization".to_owned(), organization.clone()));
+    }
+    if headers.iter().all(|(name, value)| is_header_name(name) && is_header_value(value)) {
+        Ok(headers)
+    } else {
+        Err(EntityFault::IllegalHeader)
+    }
+}
+
+fn is_header_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(legal)
+}
+
+fn is_header_value(value: &str) -> bool {
+    !value.is_empty() && value.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! The request headers that core reads, and which of them a route needs.
+//!
+//! Stage 0. Decides the list and, per route, the selection: each header that the driver reads costs a crossing,
+//! so it reads only those that [`wanted`] names. Sources: `azure.md` A4, `databricks.md` 10.1.
+
+use super::{Disposition, Surface};
+
+/// A request header that core reads; its value is the place in [`HEADERS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Header {
+    /// `authorization`: a key or token as Bearer.
+    Authorization,
+    /// `api-key`: a key, on Azure's surfaces.
+    ApiKey,
+    /// `x-api-key`: a key, on Anthropic's surface.
+    XApiKey,
+    /// `content-length`: lets a body that is too large be refused unread.
+    ContentLength,
+    /// `x-ms-client-request-id`: echoed on Azure's surfaces.
+    ClientRequestId,
+    /// `x-ms-model-mesh-model-name`: names the deployment where the body does not.
+    ModelMeshModelName,
+    /// `azureml-model-deployment`: names the deployment where neither body nor the header above does.
+    AzuremlModelDeployment,
+    /// `extra-parameters`: what to do with members that the model inference API does not know.
+    ExtraParameters,
+}
+
+/// How many headers there are.
+pub const HEADER_COUNT: usize = 8;
+
+/// All request headers that core ever reads, lower case, in the order of [`Header`].
+pub const HEADERS: [&str; HEADER_COUNT] = [
+    "authorization",
+    "api-key",
+    "x-api-key",
+    "content-length",
+    "x-ms-client-request-id",
+    "x-ms-model-mesh-model-name",
+    "azureml-model-deployment",
+    "extra-parameters",
+];
+
+impl Header {
+    /// All headers, in the order of [`HEADERS`].
+    pub const ALL: [Self; HEADER_COUNT] = [
+        Self::Authorization,
+        Self::ApiKey,
+        Self::XApiKey,
+        Self::ContentLength,
+        Self::ClientRequestId,
+        Self::ModelMeshModelName,
+        Self::AzuremlModelDeployment,
+        Self::ExtraParameters,
+    ];
+
+    /// The header's bit in [`wanted`].
+    pub const fn bit(self) -> u32 {
+        match self {
+            Self::Authorization => 1,
+            Self::ApiKey => 1 << 1,
+            Self::XApiKey => 1 << 2,
+            Self::ContentLength => 1 << 3,
+            Self::ClientRequestId => 1 << 4,
+            Self::ModelMeshModelName => 1 << 5,
+            Self::AzuremlModelDeployment => 1 << 6,
+            Self::ExtraParameters => 1 << 7,
+        }
+    }
+}
+
+/// The values of the headers that were read, by [`Header`]. An empty value counts as absent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HeaderValues<'a> {
+    slots: [Option<&'a str>; HEADER_COUNT],
+}
+
+impl<'a> HeaderValues<'a> {
+    /// Values in the order of [`HEADERS`]; `None` for those that were not read or not sent.
+    pub const fn new(slots: [Option<&'a str>; HEADER_COUNT]) -> Self {
+        Self { slots }
+    }
+
+    /// The header's value without surrounding white space; `None` if it is absent or empty.
+    pub fn get(&self, header: Header) -> Option<&'a str> {
+        let at = usize::try_from(header.bit().trailing_zeros()).ok()?;
+        let value = self.slots.get(at).copied().flatten()?.trim_ascii();
+        (!value.is_empty()).then_some(value)
+    }
+}
+
+/// Which headers are to be read for this request: bit *i* stands for `HEADERS[i]`.
+pub fn wanted(disposition: &Disposition<'_>) -> u32 {
+    const KEYS: u32 = Header::Authorization.bit() | Header::ApiKey.bit();
+    const AZURE: u32 = KEYS | Header::ContentLength.bit() | Header::ClientRequestId.bit();
+    match disposition {
+        Disposition::Data(route) => match route.surface {
+            Surface::ModelInference => {
+                AZURE
+                    | Header::ModelMeshModelName.bit()
+                    | Header::AzuremlModelDeployment.bit()
+                    | Header::ExtraParameters.bit()
+            }
+            Surface::Serverless => AZURE | Header::ExtraParameters.bit(),
+            Surface::AzureOpenAi | Surface::AzureOpenAiV1 => AZURE,
+            Surface::Anthropic => KEYS | Header::XApiKey.bit() | Header::ContentLength.bit(),
+            Surface::OpenAi
+            | Surface::ServingEndpoints
+            | Surface::MlflowGateway
+            | Surface::Arm
+            | Surface::DatabricksApi
+            | Surface::Weir => KEYS | Header::ContentLength.bit(),
+        },
+        Disposition::Management(_) => KEYS | Header::ContentLength.bit(),
+        Disposition::Infra(_) => Header::Authorization.bit(),
+        Disposition::Refused { surface, .. } => match surface {
+            Surface::ModelInference | Surface::Serverless | Surface::AzureOpenAi | Surface::AzureOpenAiV1 => {
+                Header::ClientRequestId.bit()
+            }
+            Surface::Anthropic
+            | Surface::OpenAi
+            | Surface::ServingEndpoints
+            | Surface::MlflowGateway
+            | Surface::Arm
+            | Surface::DatabricksApi
+            | Surface::Weir => 0,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_and_list_agree() {
+        for (at, header) in Header::ALL.into_iter().enumerate() {
+            assert_eq!(header.bit(), 1 << at, "{}", HEADERS[at]);
+            let mut slots = [None; HEADER_COUNT];
+            slots[at] = Some(" v ");
+            assert_eq!(HeaderValues::new(slots).get(header), Some("v"));
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! Every route of `design.md`, section 1, as a table; path tricks; arbitrary input.
+
+use super::*;
+use alloc::format;
+use alloc::string::String;
+use alloc::string::ToString;
+use proptest::prelude::*;
+
+/// What a disposition is, in short: `surface task name@account`, or the refusal's label.
+fn told(method: &str, url: &str) -> String {
+    match classify(method, url) {
+        Disposition::Data(route) => {
+            let task = match route.task {
+                Some(Task::Chat) => "chat",
+                Some(Task::Completions) => "completions",
+                Some(Task::Embeddings) => "embeddings",
+                None => "any",
+            };
+            let mut text = format!("{} {task}", route.surface.label());
+            if let Some(name) = &route.name {
+                text = format!("{text} {name}");
+            }
+            if let Some(account) = route.account {
+                text = format!("{text} @{account}");
+            }
+            text
+        }
+        Disposition::Management(route) => match route.account {
+            Some(account) => format!("management {} @{account}", route.surface.label()),
+            None => format!("management {}", route.surface.label()),
+        },
+        Disposition::Infra(infra) => format!("{infra:?}"),
+        Disposition::Refused { surface, error, .. } => format!("{}: {}", surface.label(), error.label()),
+    }
+}
+
+#[track_caller]
+fn check(rows: &[(&str, &str, &str)]) {
+    for (method, path, expected) in rows {
+        let url = if path.starts_with('/') {
+            format!("http://127.0.0.1:8787{path}")
+        } else {
+            format!("https://{path}")
+        };
+        assert_eq!(told(method, &url), *expected, "{method} {url}");
+    }
+}
+
+#[test]
+fn azure_routes() {
+    check(&[
+        ("POST", "/models/chat/completions?api-version=2024-05-01-preview", "model_inference chat"),
+        ("POST", "/models/completions?api-version=2024-05-01-preview", "model_inference completions"),
+        ("POST", "/models/embeddings?a=b&api-version=2025-04-01", "model_inference embeddings"),
+        ("POST", "/models/embeddings", "model_inference: api_version"),
+        ("POST", "/models/embeddings?api-version=2024-08-01-preview", "model_inference: api_version"),
+        ("POST", "/models/embeddings?api-version=", "model_inference: api_version"),
+        ("POST", "/models/images/embeddings?api-version=2025-04-01", "model_inference: unsupported"),
+        ("GET", "/models/info?api-version=2024-05-01-preview", "model_inference: unsupported"),
+        ("GET", "/models/chat/completions?api-version=2025-04-01", "model_inference: wrong_method"),
+        ("POST", "/models/other?api-version=2025-04-01", "model_inference: unknown_route"),
+        ("POST", "/openai/deployments/d/chat/completions?api-version=2024-10-21", "azure_openai chat d"),
+        ("POST", "/openai/deployments/d/completions?api-version=2022-12-01", "azure_openai completions d"),
+        (
+            "POST",
+            "/openai/deployments/d/embeddings?api-version=2025-04-01-preview",
+            "azure_openai embeddings d",
+        ),
+        ("POST", "/openai/deployments/d/chat/completions", "azure_openai: api_version"),
+        ("POST", "/openai/deployments/d/chat/completions?api-version=0613", "azure_openai: api_version"),
+        (
+            "GET",
+            "/openai/deployments/d/chat/completions?api-version=2024-10-21",
+            "azure_openai: wrong_method",
+        ),
+        (
+            "POST",
+            "/openai/deployments/d/images/generations?api-version=2024-10-21",
+            "azure_openai: unsupported",
+        ),
+        ("POST", "/openai/deployments/d/audio/speech?api-version=2024-10-21", "azure_openai: unsupported"),
+        ("POST", "/openai/responses?api-version=2025-03-01-preview", "azure_openai: unsupported"),
+        ("GET", "/openai/models?api-version=2024-10-21", "azure_openai: unsupported"),
+        ("GET", "/openai/deployments?api-version=2023-03-15-preview", "azure_openai: unsupported"),
+        ("POST", "/openai/deployments/d/nothing?api-version=2024-10-21", "azure_openai: unknown_route"),
+        ("POST", "/openai/v1/chat/completions", "azure_openai_v1 chat"),
+        ("POST", "/openai/v1/chat/completions?api-version=preview", "azure_openai_v1 chat"),
+        ("POST", "/openai/v1/embeddings", "azure_openai_v1 embeddings"),
+        ("GET", "/openai/v1/models", "azure_openai_v1: unsupported"),
+        ("GET", "/openai/v1/responses/resp_1", "azure_openai_v1: unsupported"),
+    ]);
+}
+
+#[test]
+fn hosts_select_accounts_and_endpoints() {
+    check(&[
+        (
+            "POST",
+            "contoso.services.ai.azure.com/models/chat/completions?api-version=2025-04-01",
+            "model_inference chat @contoso",
+        ),
+        (
+            "POST",
+            "contoso.openai.localhost:8787/openai/v1/completions",
+            "azure_openai_v1 completions @contoso",
+        ),
+        ("GET", "contoso.openai.azure.com/nothing", "azure_openai: unknown_route"),
+        ("POST", "llama.eastus.models.ai.azure.com/chat/completions", "serverless chat llama"),
+        ("POST", "llama.eastus.models.ai.azure.com/v1/chat/completions", "serverless chat llama"),
+        ("POST", "llama.eastus.models.localhost:8787/embeddings", "serverless embeddings llama"),
+        ("GET", "llama.eastus.models.ai.azure.com/info", "serverless: unsupported"),
+        ("GET", "llama.eastus.models.ai.azure.com/healthz", "Healthz"),
+        ("POST", "llama.eastus.models.ai.azure.com/models/chat/completions", "serverless: unknown_route"),
+        ("POST", "/serverless/llama/v1/chat/completions", "serverless chat llama"),
+        ("POST", "/serverless/llama/completions", "serverless completions llama"),
+        ("POST", "/serverless/llama/images/embeddings", "serverless: unsupported"),
+        ("POST", "/serverless", "weir: unknown_route"),
+    ]);
+}
+
+#[test]
+fn databricks_and_mlflow_routes() {
+    check(&[
+        ("POST", "/serving-endpoints/chat/invocations", "serving_endpoints any chat"),
+        ("POST", "/serving-endpoints/chat/completions", "serving_endpoints chat"),
+        ("POST", "/serving-endpoints/completions", "serving_endpoints completions"),
+        ("POST", "/serving-endpoints/embeddings", "serving_endpoints embeddings"),
+        ("POST", "/serving-endpoints/responses", "serving_endpoints: unsupported"),
+        ("POST", "/serving-endpoints/anthropic/v1/messages", "serving_endpoints: unsupported"),
+        (
+            "POST",
+            "/serving-endpoints/gemini/v1beta/models/m:generateContent",
+            "serving_endpoints: unsupported",
+        ),
+        ("POST", "/ai-gateway/mlflow/v1/chat/completions", "serving_endpoints: unsupported"),
+        ("POST", "/ai-gateway/openai/v1/responses", "serving_endpoints: unsupported"),
+        ("GET", "/serving-endpoints/chat/invocations", "serving_endpoints: wrong_method"),
+        ("POST", "/serving-endpoints/chat", "serving_endpoints: unknown_route"),
+        ("POST", "/endpoints/chat/invocations", "mlflow_gateway: unsupported"),
+        ("POST", "/gateway/chat/invocations", "mlflow_gateway: unsupported"),
+        ("GET", "/api/2.0/endpoints/", "mlflow_gateway: unsupported"),
+        ("GET", "/api/2.0/gateway/routes/", "mlflow_gateway: unsupported"),
+    ]);
+}
+
+#[test]
+fn openai_and_anthropic_routes() {
+    check(&[
+        ("POST", "/v1/chat/completions", "openai chat"),
+        ("POST", "/v1/completions", "openai completions"),
+        ("POST", "/v1/embeddings", "openai embeddings"),
+        ("GET", "/v1/models", "openai: unsupported"),
+        ("GET", "/v1/models/gpt-4o", "openai: unsupported"),
+        ("POST", "/v1/models", "openai: wrong_method"),
+        ("POST", "/v1/responses", "openai: unsupported"),
+        ("POST", "/v1/images/generations", "openai: unsupported"),
+        ("DELETE", "/v1/chat/completions", "openai: wrong_method"),
+        ("POST", "/v1/nothing", "openai: unknown_route"),
+        ("POST", "/v1/messages", "anthropic: unsupported"),
+        ("POST", "/v1/messages/count_tokens", "anthropic: unsupported"),
+        ("GET", "/v1/messages", "anthropic: wrong_method"),
+    ]);
+}
+
+#[test]
+fn management_and_infrastructure_routes() {
+    check(&[
+        (
+            "GET",
+            "/subscriptions/s/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts",
+            "management arm",
+        ),
+        ("PUT", "/SUBSCRIPTIONS/s", "management arm"),
+        ("GET", "/providers/Microsoft.Authorization/operations", "management arm"),
+        ("POST", "/api/2.0/serving-endpoints", "management databricks_api"),
+        ("POST", "/api/2.0/serving-endpoints/", "management databricks_api"),
+        ("GET", "/api/2.0/preview/scim/v2/Me", "management databricks_api"),
+        ("POST", "/oidc/v1/token", "management databricks_api"),
+        ("GET", "/api/weir/v1/usage?from=0", "management weir"),
+        ("GET", "/api/weir", "management weir"),
+        ("GET", "/api/9.9/x", "databricks_api: unknown_route"),
+        ("GET", "/.well-known/databricks-config", "DatabricksConfig"),
+        ("GET", "/healthz", "Healthz"),
+        ("HEAD", "/readyz", "Readyz"),
+        ("GET", "/metrics", "Metrics"),
+        ("POST", "/healthz", "weir: wrong_method"),
+        ("GET", "/", "weir: unknown_route"),
+        ("GET", "/favicon.ico", "weir: unknown_route"),
+    ]);
+}
+
+#[test]
+fn path_tricks_reach_no_other_route() {
+    let long = format!("/v1/{}", "a".repeat(9000));
+    check(&[
+        ("POST", "//v1/chat/completions", "weir: unknown_route"),
+        ("POST", "/v1//chat/completions", "openai: unknown_route"),
+        ("POST", "/v1/chat/completions/", "openai: unknown_route"),
+        ("POST", "/v1/chat//completions", "openai: unknown_route"),
+        ("POST", "/v1/%63hat/completions", "openai: unknown_route"),
+        ("POST", "/v1/chat%2fcompletions", "openai: unknown_route"),
+        ("POST", "/v1/../api/weir/v1/keys", "openai: unknown_route"),
+        ("POST", "/v1/CHAT/completions", "openai: unknown_route"),
+        ("post", "/v1/chat/completions", "openai: wrong_method"),
+        ("", "/v1/chat/completions", "openai: wrong_method"),
+        ("POST", "/serving-endpoints/../invocations", "serving_endpoints any .."),
+        ("POST", "/serving-endpoints/%2e%2e/invocations", "serving_endpoints any .."),
+        ("POST", "/serving-endpoints//invocations", "serving_endpoints: illegal_name"),
+        ("POST", "/serving-endpoints/a%2fb/invocations", "serving_endpoints: illegal_name"),
+        ("POST", "/serving-endpoints/%00/invocations", "serving_endpoints: illegal_name"),
+        ("POST", "/serving-endpoints/a%0d%0aSet-Cookie:x/invocations", "serving_endpoints: illegal_name"),
+        ("POST", "/serving-endpoints/a\r\nX: y/invocations", "serving_endpoints: illegal_name"),
+        ("POST", "/serving-endpoints/%ff/invocations", "serving_endpoints: illegal_name"),
+        ("POST", "/serving-endpoints/demo%2Dchat/invocations", "serving_endpoints any demo-chat"),
+        (
+            "POST",
+            "/openai/deployments/../v1/chat/completions?api-version=2024-10-21",
+            "azure_openai: unknown_route",
+        ),
+        ("POST", "/v1/chat/completions#/api/weir", "openai chat"),
+        ("POST", "/v1/chat/completions?x=/api/weir/v1", "openai chat"),
+        ("POST", "user:pass@evil.openai.example/v1/chat/completions", "openai chat @evil"),
+        ("POST", "x", "weir: unknown_route"),
+        ("POST", &long, "openai: url_too_long"),
+    ]);
+    for url in ["", "/v1/chat/completions", "://", "http://", "http:///v1/chat/completions"] {
+        assert_eq!(told("POST", url), "weir: unknown_route", "{url}");
+    }
+}
+
+#[test]
+fn a_plain_name_is_borrowed_from_the_address() {
+    let Disposition::Data(route) = classify("POST", "http://h/serving-endpoints/demo/invocations") else {
+        panic!("not a data route");
+    };
+    assert!(matches!(route.name, Some(Cow::Borrowed("demo"))));
+}
+
+#[test]
+fn only_the_headers_of_the_surface_are_wanted() {
+    let bits = |url: &str| wanted(&classify("POST", url));
+    let has = |url: &str, header: Header| bits(url) & header.bit() != 0;
+    let models = "http://h/models/chat/completions?api-version=2024-05-01-preview";
+    assert!(has(models, Header::ModelMeshModelName));
+    assert!(!has("http://h/v1/chat/completions", Header::ModelMeshModelName));
+    for url in
+        [models, "http://h/v1/embeddings", "http://h/serving-endpoints/e/invocations", "http://h/api/weir/v1"]
+    {
+        assert!(has(url, Header::Authorization), "{url}");
+    }
+    assert_eq!(bits("http://h/nothing").to_string(), "0");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_input_never_panics(method in ".{0,8}", url in ".{0,200}") {
+        let disposition = classify(&method, &url);
+        let _bits = wanted(&disposition);
+    }
+
+    /// Whatever stands where a name stands, the route stays that route or is refused.
+    #[test]
+    fn a_name_never_leads_elsewhere(name in "[a-zA-Z0-9%./\\\\?#:@\r\n\u{0}é-]{0,40}") {
+        let url = format!("http://h/serving-endpoints/{name}/invocations");
+        match classify("POST", &url) {
+            Disposition::Data(route) => {
+                prop_assert_eq!(route.surface, Surface::ServingEndpoints);
+                prop_assert_eq!(route.operation, INVOCATIONS);
+                let name = route.name.unwrap_or_default();
+                prop_assert!(!name.contains('/') && !name.contains(char::is_control));
+            }
+            Disposition::Refused { surface, .. } => prop_assert_eq!(surface, Surface::ServingEndpoints),
+            Disposition::Management(_) | Disposition::Infra(_) => prop_assert!(false, "{}", url),
+        }
+    }
+}
