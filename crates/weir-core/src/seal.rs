@@ -172,7 +172,7 @@ mod tests {
         }
     }
 
-    /// Test case 13 and 14 of the GCM specification (McGrew, Viega, appendix B): all-zero key and nonce.
+    /// Test case 13 and 14 of the GCM specification (appendix B): all-zero key and nonce.
     #[test]
     fn the_form_is_nonce_then_ciphertext_then_tag() {
         let sealed = seal(&SealKey([0; 32]), "", "", [0; 12]).unwrap();

@@ -1,1 +1,247 @@
-//! Stub.
+//! The control plane: the logic of the Registry, one for each account.
+//!
+//! Decides what a management request changes in an account's configuration, what it answers, and what isolates see
+//! of it. Three wires (`arm`, `databricks`, `weir`) give commands on one state. Performs nothing: rows to store and
+//! upstreams to probe leave as data.
+//!
+//! Messages are JSON, one of
+//! - `{"snapshot":{"known":N|null}}` → the [`Snapshot`](crate::snapshot::Snapshot), or `{"unchanged":N}`;
+//! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
+//! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`.
+//!
+//! **Invariant.** A command that is refused leaves rows and memory as they were; one that is not is stored as one
+//! transaction with the version raised by one.
+
+pub mod address;
+pub mod answer;
+pub mod arm;
+pub mod catalog;
+pub mod command;
+pub mod databricks;
+pub mod date;
+pub mod document;
+pub mod entropy;
+pub mod external_model;
+pub mod front;
+pub mod probe;
+pub mod snapshot;
+pub mod state;
+pub mod weir;
+
+#[cfg(test)]
+mod tests;
+
+use crate::id::{AccountId, RequestId};
+use crate::object::{Row, Write};
+use crate::seal::SealKey;
+use crate::snapshot::Snapshot;
+use crate::time::UnixMillis;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use answer::{ADMINISTRATOR, Answer, Location, ManagementRequest, admit};
+use command::{Change, Desk, Outcome, commit};
+use document::BODY_BYTES_MAX;
+use entropy::Entropy;
+use front::ManagementSurface;
+use probe::{Probe, Probed};
+use serde::Deserialize;
+use serde_json::json;
+use state::{AccountState, LoadError};
+
+pub use state::TABLES;
+
+/// What the operator set for the whole installation.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// SHA-256 of `WEIR_ADMIN_TOKEN`; without it nobody can command.
+    pub admin_token_hash: Option<[u8; 32]>,
+    /// `WEIR_SEAL_KEY`; without it no secret can be stored.
+    pub seal_key: Option<SealKey>,
+    /// `WEIR_ALLOW_PRIVATE_UPSTREAMS`: loopback and private addresses may be upstreams.
+    pub allow_private_upstreams: bool,
+    /// A development installation: key texts may be chosen.
+    pub dev: bool,
+    /// `WEIR_PUBLIC_URL`, for absolute links; else the request's own scheme and host.
+    pub public_url: Option<String>,
+}
+
+impl Settings {
+    /// Scheme and host for absolute links, without a trailing slash.
+    pub fn base(&self, origin: &str) -> String {
+        String::from(self.public_url.as_deref().unwrap_or(origin).trim_end_matches('/'))
+    }
+}
+
+/// What comes with a message.
+#[derive(Clone, Debug)]
+pub struct Context<'a> {
+    /// When it arrived.
+    pub now: UnixMillis,
+    /// Fresh random bytes.
+    pub random: [u8; 32],
+    /// The installation's settings.
+    pub settings: &'a Settings,
+}
+
+/// What a Registry answers to one message, and what shall be done.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Handled {
+    /// The answer, JSON.
+    pub reply: Vec<u8>,
+    /// To store in one transaction before the answer leaves. If that fails the Registry must be loaded anew.
+    pub writes: Vec<Write>,
+    /// To perform after the answer left; the outcomes come back as `{"probed":…}`.
+    pub probes: Vec<Probe>,
+}
+
+/// A message to a Registry.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Message {
+    Snapshot(SnapshotQuery),
+    Http(ManagementRequest),
+    Probed(Probed),
+}
+
+#[derive(Deserialize)]
+struct SnapshotQuery {
+    #[serde(default)]
+    known: Option<u64>,
+}
+
+/// The truth of one account's configuration.
+#[derive(Clone, Debug)]
+pub struct Registry {
+    state: AccountState,
+}
+
+impl Registry {
+    /// The Registry that these rows hold; every table of [`TABLES`] is expected, missing ones are empty.
+    ///
+    /// # Errors
+    /// [`LoadError`] naming the row that cannot be read.
+    pub fn load<'a>(
+        account: AccountId,
+        tables: impl IntoIterator<Item = (&'a str, Vec<Row>)>,
+    ) -> Result<Self, LoadError> {
+        AccountState::load(account, tables).map(|state| Self { state })
+    }
+
+    /// Its state.
+    pub const fn state(&self) -> &AccountState {
+        &self.state
+    }
+
+    /// What isolates route by.
+    pub fn snapshot(&self) -> Snapshot {
+        snapshot::of(&self.state)
+    }
+
+    /// Answers one message. A message that cannot be read changes nothing and answers `{"error":"…"}`.
+    pub fn handle(&mut self, context: &Context<'_>, message: &[u8]) -> Handled {
+        // The envelope adds escapes and headers to a body of the largest size.
+        let bound = BODY_BYTES_MAX.saturating_mul(8);
+        let parsed = if message.len() > bound { None } else { serde_json::from_slice(message).ok() };
+        let lapsed = self.lapse(context.now);
+        let mut handled = match parsed {
+            Some(Message::Snapshot(query)) => self.answer_snapshot(&query),
+            Some(Message::Http(request)) => self.answer_http(context, &request),
+            Some(Message::Probed(probed)) => self.settle(context.now, &probed),
+            None => failure("the message cannot be read"),
+        };
+        handled.writes.splice(0..0, lapsed);
+        handled
+    }
+
+    fn answer_snapshot(&self, query: &SnapshotQuery) -> Handled {
+        if query.known == Some(self.state.version) {
+            return reply(format!("{}", json!({"unchanged": self.state.version})).into_bytes());
+        }
+        match serde_json::to_vec(&self.snapshot()) {
+            Ok(bytes) => reply(bytes),
+            Err(_) => failure("the snapshot cannot be written"),
+        }
+    }
+
+    fn answer_http(&mut self, context: &Context<'_>, request: &ManagementRequest) -> Handled {
+        let mut entropy = Entropy::new(context.random);
+        let id = RequestId::from_random(entropy.word());
+        let outcome = self.command(context, request, entropy);
+        let surface =
+            Location::parse(&request.url).map_or(ManagementSurface::Weir, |url| ManagementSurface::of(&url));
+        let (answer, writes, probes) = match outcome {
+            Err(answer) => (answer, Vec::new(), Vec::new()),
+            Ok(Outcome { answer, changes, action, target, probes }) => {
+                match commit(&mut self.state, context.now, ADMINISTRATOR, action, &target, changes) {
+                    Ok(writes) => (answer, writes, probes),
+                    Err(_) => return failure("a row cannot be written"),
+                }
+            }
+        };
+        match serde_json::to_vec(&surface.stamped(answer, id)) {
+            Ok(reply) => Handled { reply, writes, probes },
+            Err(_) => failure("the answer cannot be written"),
+        }
+    }
+
+    /// Computes what a request changes; the state is only read.
+    fn command(
+        &self,
+        context: &Context<'_>,
+        request: &ManagementRequest,
+        entropy: Entropy,
+    ) -> Result<Outcome, Answer> {
+        let settings = context.settings;
+        let malformed = || {
+            let faults = document::Faults::default();
+            weir::error(400, "InvalidRequest", "The address of the request is malformed.", &faults)
+        };
+        let location = Location::parse(&request.url).ok_or_else(malformed)?;
+        let surface = ManagementSurface::of(&location);
+        let admitted = admit(settings, request.authorization.as_deref());
+        let actor = admitted.map_err(|denied| surface.denied(denied))?;
+        let origin = settings.base(&location.origin);
+        let mut desk = Desk { state: &self.state, settings, now: context.now, actor, entropy, origin };
+        match surface {
+            ManagementSurface::Arm => arm::handle(&mut desk, request, &location),
+            ManagementSurface::Databricks => databricks::handle(&mut desk, request, &location),
+            ManagementSurface::Weir => weir::handle(&mut desk, request, &location),
+        }
+    }
+
+    fn settle(&mut self, now: UnixMillis, probed: &Probed) -> Handled {
+        let Some(row) = databricks::config::settle(&self.state, now, probed) else {
+            return reply(b"{}".to_vec());
+        };
+        let failed = row.endpoint().is_some_and(|spec| spec.pending.is_some());
+        let action = if failed { "endpoint.config_failed" } else { "endpoint.config_ready" };
+        let target = row.name.clone();
+        let changes = Vec::from([Change::Deployment(row)]);
+        match commit(&mut self.state, now, "weir", action, target.as_str(), changes) {
+            Ok(writes) => Handled { writes, ..reply(b"{}".to_vec()) },
+            Err(_) => failure("a row cannot be written"),
+        }
+    }
+
+    /// Fails updates whose probes were never reported.
+    fn lapse(&mut self, now: UnixMillis) -> Vec<Write> {
+        let mut writes = Vec::new();
+        for row in databricks::config::lapsed(&self.state, now) {
+            let target = row.name.clone();
+            let changes = Vec::from([Change::Deployment(row)]);
+            let applied =
+                commit(&mut self.state, now, "weir", "endpoint.config_failed", target.as_str(), changes);
+            writes.extend(applied.unwrap_or_default());
+        }
+        writes
+    }
+}
+
+fn reply(reply: Vec<u8>) -> Handled {
+    Handled { reply, ..Handled::default() }
+}
+
+fn failure(what: &str) -> Handled {
+    reply(format!("{}", json!({"error": what})).into_bytes())
+}

@@ -1,0 +1,83 @@
+//! The account resource and its two keys (`azure.md`, C3).
+//!
+//! Decides what `GET` of an account shows and when `key1` and `key2` are drawn: both at the first `listKeys` or
+//! `regenerateKey`. Their texts are kept sealed, because Azure's clients list them.
+
+use super::super::answer::Answer;
+use super::super::command::{Change, Desk, Outcome};
+use super::super::document::{Faults, Members};
+use super::super::state::AccountKeyRow;
+use super::{AccountPath, error};
+use crate::seal::key_hash;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde_json::{Map, Value, json};
+
+const KEY_NAMES: [&str; 2] = ["key1", "key2"];
+
+/// `GET A`.
+pub fn get(desk: &Desk<'_>, path: &AccountPath) -> Outcome {
+    let base = format!("{}/", desk.origin);
+    let name = path.id.rsplit('/').next().unwrap_or_default();
+    let account = json!({
+        "id": path.id, "name": name, "type": "Microsoft.CognitiveServices/accounts",
+        "kind": "AIServices", "sku": {"name": "S0"}, "location": "global", "tags": {},
+        "etag": format!("\"{}\"", desk.state.version),
+        "properties": {
+            "customSubDomainName": name, "endpoint": base,
+            "endpoints": {"AI Model Inference API": base, "OpenAI Language Model Instance API": base},
+            "publicNetworkAccess": "Enabled", "disableLocalAuth": false, "provisioningState": "Succeeded",
+        },
+    });
+    Outcome::reading(Answer::json(200, &account))
+}
+
+/// `POST A/listKeys`.
+///
+/// # Errors
+/// 500 when the installation has no seal key, or another than the keys were sealed under.
+pub fn list_keys(desk: &mut Desk<'_>) -> Result<Outcome, Answer> {
+    keys(desk, None)
+}
+
+/// `POST A/regenerateKey` with `{"keyName":"Key1"|"Key2"}`.
+///
+/// # Errors
+/// 400 for another name, 500 as [`list_keys`].
+pub fn regenerate_key(desk: &mut Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, Answer> {
+    let mut faults = Faults::default();
+    let name = Members::root(body).required_text("keyName", &mut faults).map(str::to_ascii_lowercase);
+    match name.filter(|name| KEY_NAMES.contains(&name.as_str())) {
+        Some(name) => keys(desk, Some(&name)),
+        None => Err(error(400, "InvalidRequestContent", "'keyName' must be Key1 or Key2.")),
+    }
+}
+
+/// Lists both keys, after drawing those that are missing and the one to be replaced.
+fn keys(desk: &mut Desk<'_>, replace: Option<&str>) -> Result<Outcome, Answer> {
+    let mut texts: BTreeMap<&str, String> = BTreeMap::new();
+    let mut changes = Vec::new();
+    for name in KEY_NAMES {
+        let place = format!("account-key:{}:{name}", desk.state.account);
+        let known = desk.state.account_keys.get(name).filter(|_| replace != Some(name));
+        let text = if let Some(row) = known {
+            desk.open(&place, &row.sealed)
+        } else {
+            let text = desk.entropy.key_text(desk.state.account.as_str());
+            desk.seal(&place, &text).map(|sealed| {
+                let row = AccountKeyRow { hash: key_hash(&text), sealed, created_at: desk.now };
+                changes.push(Change::AccountKey(name.to_owned(), row));
+                text
+            })
+        };
+        let text =
+            text.map_err(|fault| error(500, "InternalServerError", &format!("The account's key {fault}.")))?;
+        texts.insert(name, text);
+    }
+    let answer = Answer::json(200, &json!(texts));
+    let action = if replace.is_some() { "account_key.regenerate" } else { "account_key.create" };
+    Ok(Outcome::writing(answer, action, replace.unwrap_or("key1, key2"), changes))
+}

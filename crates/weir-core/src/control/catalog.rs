@@ -1,0 +1,291 @@
+//! The model catalog: which models can be deployed, and how each is really served.
+//!
+//! Decides what an entry must hold (`design.md`, section 5), which entries a fresh installation has, and how one is
+//! found (by name, without regard to case). An operator's entry stands instead of a bundled one of the same name.
+
+use super::answer::position;
+use super::command::Desk;
+use super::document::{Faults, Members};
+use super::external_model::{self, read_task};
+use super::state::{AccountState, Backend, CatalogRow};
+use crate::id::DeploymentName;
+use crate::simulate::SimulatorConfig;
+use crate::snapshot::{Price, ServedEntity, Target, Task};
+use crate::units::Money;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde_json::{Map, Value, json};
+
+/// Most backends of one entry.
+const BACKENDS_MAX: usize = 16;
+/// Models that every installation has: they need no upstream.
+const BUNDLED: [(&str, Task); 2] = [("simulator-chat", Task::Chat), ("simulator-embed", Task::Embeddings)];
+
+/// The entry of this name.
+pub fn find<'a>(state: &'a AccountState, name: &str) -> Option<Cow<'a, CatalogRow>> {
+    let folded = name.to_ascii_lowercase();
+    if let Some(row) = state.catalog.get(&folded) {
+        return Some(Cow::Borrowed(row));
+    }
+    bundled().into_iter().find(|row| row.name == folded).map(Cow::Owned)
+}
+
+/// All entries, by folded name.
+pub fn all(state: &AccountState) -> Vec<Cow<'_, CatalogRow>> {
+    let mut entries: Vec<_> = state.catalog.values().map(Cow::Borrowed).collect();
+    let fresh = bundled().into_iter().filter(|row| !state.catalog.contains_key(&row.name));
+    entries.extend(fresh.map(Cow::Owned));
+    entries.sort_by_key(|row| row.name.to_ascii_lowercase());
+    entries
+}
+
+/// The price of a provider's model, from the first entry that serves it.
+pub fn price(state: &AccountState, provider: &str, model: &str) -> Option<Price> {
+    let serves = |row: &&CatalogRow| {
+        row.backends.iter().any(|b| b.entity.provider == provider && b.entity.upstream_model == model)
+    };
+    state.catalog.values().find(serves).and_then(|row| row.price.clone())
+}
+
+fn bundled() -> Vec<CatalogRow> {
+    BUNDLED.iter().map(|(name, task)| bundled_row(name, *task)).collect()
+}
+
+fn bundled_row(name: &str, task: Task) -> CatalogRow {
+    let text = external_model::task_text(task);
+    let model = json!({"name": name, "provider": "simulator", "task": text, "simulator_config": {}});
+    let shown = json!({
+        "format": "Weir", "publisher": "Weir", "task": text, "versions": ["1"], "default_version": "1",
+        "registry_id": format!("azureml://registries/weir/models/{name}"), "offer": null, "price": null,
+        "backends": [{"external_model": model}],
+    });
+    let entity = ServedEntity {
+        name: name.to_owned(),
+        provider: "simulator".to_owned(),
+        upstream_model: name.to_owned(),
+        weight: 100,
+        target: Target::Simulator(SimulatorConfig::default()),
+        price: None,
+    };
+    let shown_model = model.as_object().cloned().unwrap_or_default();
+    CatalogRow {
+        name: name.to_owned(),
+        shown: shown.as_object().cloned().unwrap_or_default(),
+        task,
+        versions: Vec::from(["1".to_owned()]),
+        default_version: "1".to_owned(),
+        price: None,
+        backends: Vec::from([Backend { shown: shown_model, task, entity, reference: None }]),
+    }
+}
+
+/// Reads an entry; every fault is noted. `None` when there was one.
+pub fn read(
+    name: &str,
+    body: &Map<String, Value>,
+    desk: &mut Desk<'_>,
+    faults: &mut Faults,
+) -> Option<CatalogRow> {
+    if let Err(problem) = DeploymentName::parse(name) {
+        faults.note("name", format!("{problem}"));
+    }
+    let members = Members::root(body);
+    let mut shown = Map::new();
+    for member in ["format", "publisher"] {
+        if let Some(text) = members.required_text(member, faults) {
+            shown.insert(member.to_owned(), text.into());
+        }
+    }
+    let task = members.required_text("task", faults).and_then(|text| read_task(text, "task", faults));
+    let (versions, default_version) = read_versions(&members, faults);
+    if let Some(id) = members.text("registry_id", faults) {
+        shown.insert("registry_id".to_owned(), id.into());
+    }
+    shown.insert("offer".to_owned(), read_offer(&members, faults));
+    let (price_shown, price) = read_price(&members, faults);
+    shown.insert("price".to_owned(), price_shown);
+    let (backends_shown, backends) = read_backends(&members, task, desk, faults);
+    if !faults.none() {
+        return None;
+    }
+    let task = task?;
+    shown.insert("task".to_owned(), external_model::task_text(task).into());
+    shown.insert("versions".to_owned(), json!(versions));
+    shown.insert("default_version".to_owned(), json!(default_version));
+    shown.insert("backends".to_owned(), Value::Array(backends_shown));
+    Some(CatalogRow { name: name.to_owned(), shown, task, versions, default_version, price, backends })
+}
+
+fn read_versions(members: &Members<'_>, faults: &mut Faults) -> (Vec<String>, String) {
+    let versions: Vec<String> =
+        members.texts("versions", faults).unwrap_or_default().into_iter().map(ToOwned::to_owned).collect();
+    let legal = |text: &String| {
+        (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
+    };
+    if !versions.iter().all(legal) {
+        faults.note("versions", "must hold texts of 1 to 64 letters, digits, '.', '_' or '-'");
+    }
+    let default = match members.text("default_version", faults) {
+        Some(text) => text.to_owned(),
+        None => versions.first().cloned().unwrap_or_else(|| "1".to_owned()),
+    };
+    if !versions.is_empty() && !versions.contains(&default) {
+        faults.note("default_version", "must be one of versions");
+    }
+    (versions, default)
+}
+
+fn read_offer(members: &Members<'_>, faults: &mut Faults) -> Value {
+    let Some(offer) = members.members("offer", faults) else { return Value::Null };
+    let mut shown = Map::new();
+    for member in ["publisher_id", "offer_id", "plan_id"] {
+        if let Some(text) = offer.required_text(member, faults) {
+            shown.insert(member.to_owned(), text.into());
+        }
+    }
+    Value::Object(shown)
+}
+
+fn read_price(members: &Members<'_>, faults: &mut Faults) -> (Value, Option<Price>) {
+    let Some(price) = members.members("price", faults) else { return (Value::Null, None) };
+    let mut shown = Map::new();
+    let currency = price.required_text("currency", faults).unwrap_or_default();
+    if !currency.is_empty()
+        && !(currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()))
+    {
+        faults.note("price.currency", "must be an ISO 4217 code such as USD");
+    }
+    shown.insert("currency".to_owned(), currency.into());
+    let mut amount = |member: &str, required: bool| {
+        if !required && price.get(member).is_none() {
+            return None;
+        }
+        let text = price.required_text(member, faults)?;
+        let amount = per_token(text);
+        if amount.is_none() {
+            let text = "must be a decimal text such as \"2.50\" with at most 6 places";
+            faults.note(&price.path(member), text);
+        }
+        shown.insert(member.to_owned(), text.into());
+        amount
+    };
+    let (input, output) = (amount("input_per_1m", true), amount("output_per_1m", true));
+    let cached_input = amount("cached_input_per_1m", false);
+    let price = match (input, output) {
+        (Some(input), Some(output)) => {
+            Some(Price { currency: currency.to_owned(), input, cached_input, output })
+        }
+        (None, _) | (_, None) => None,
+    };
+    (Value::Object(shown), price)
+}
+
+/// The price of one token from the decimal price of a million: six places make one unit of [`Money`].
+fn per_token(text: &str) -> Option<Money> {
+    let (whole, places) = text.split_once('.').unwrap_or((text, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits(whole) || !digits(places) || places.len() > 6 || whole.len() > 9 {
+        return None;
+    }
+    let padded: String = places.chars().chain("000000".chars()).take(6).collect();
+    whole.parse::<u64>().ok()?.checked_mul(1_000_000)?.checked_add(padded.parse().ok()?).map(Money)
+}
+
+/// Reads `backends` in order of preference: by weight, else by priority, else as they stand.
+fn read_backends(
+    members: &Members<'_>,
+    task: Option<Task>,
+    desk: &mut Desk<'_>,
+    faults: &mut Faults,
+) -> (Vec<Value>, Vec<Backend>) {
+    let list = members.list("backends", faults).map(Vec::as_slice).unwrap_or_default();
+    if list.is_empty() || list.len() > BACKENDS_MAX {
+        faults.note("backends", format!("must hold 1 to {BACKENDS_MAX} backends"));
+        return (Vec::new(), Vec::new());
+    }
+    let (mut shown, mut ranked, mut names) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut weights, mut weighted) = (0u64, 0usize);
+    for (at, item) in list.iter().enumerate() {
+        let path = position("backends", at);
+        let Some(backend) = Members::of(item, &path, faults) else { continue };
+        let (weight, priority) = (backend.integer("weight", faults), backend.integer("priority", faults));
+        if weight.is_some() && priority.is_some() {
+            faults.note(&backend.path("priority"), "must not be given beside weight");
+        }
+        weights = weights.saturating_add(weight.unwrap_or(0));
+        weighted = weighted.saturating_add(usize::from(weight.is_some()));
+        if backend.required_members("external_model", faults).is_none() {
+            continue;
+        }
+        let Some(model) = backend.get("external_model") else { continue };
+        let Some(mut read) = external_model::read(model, &backend.path("external_model"), desk, faults)
+        else {
+            continue;
+        };
+        if task.is_some_and(|task| task != read.task) {
+            faults.note(&backend.path("external_model.task"), "must be the task of the entry");
+        }
+        read.entity.name = unique(&mut names, &read.entity.name);
+        let mut item = Map::new();
+        item.insert("external_model".to_owned(), Value::Object(read.shown.clone()));
+        for (member, value) in [("weight", weight), ("priority", priority)] {
+            value.map(|value| item.insert(member.to_owned(), value.into()));
+        }
+        shown.push(Value::Object(item));
+        ranked.push((priority.unwrap_or(0), weight, read));
+    }
+    if weighted > 0 && (weighted != list.len() || weights != 100) {
+        faults.note("backends", "must all have a weight when one has, and the weights must sum to 100");
+    }
+    (shown, ordered(ranked))
+}
+
+fn ordered(mut ranked: Vec<(u64, Option<u64>, Backend)>) -> Vec<Backend> {
+    // Stable: equal priorities keep the order in which they stand.
+    ranked.sort_by_key(|(priority, ..)| *priority);
+    let mut backends = Vec::new();
+    for (_, weight, mut backend) in ranked {
+        let first = if backends.is_empty() { 100 } else { 0 };
+        backend.entity.weight = weight.map_or(first, |weight| u32::try_from(weight).unwrap_or(100));
+        backends.push(backend);
+    }
+    backends
+}
+
+/// `name`, or `name-2` and so on when it is taken.
+fn unique(names: &mut BTreeSet<String>, name: &str) -> String {
+    let mut candidate = name.to_owned();
+    let mut number = 2u32;
+    while !names.insert(candidate.clone()) {
+        candidate = format!("{name}-{number}");
+        number = number.saturating_add(1);
+    }
+    candidate
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_price_per_million_becomes_an_exact_price_per_token() {
+        let rows = [
+            ("2.50", Some(2_500_000)),
+            ("10", Some(10_000_000)),
+            ("0.000001", Some(1)),
+            ("0", Some(0)),
+            ("0.0000001", None),
+            ("-1", None),
+            ("1e3", None),
+            (".5", None),
+            ("1.", None),
+            ("9999999999", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(per_token(text).map(|money| money.0), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Databricks' management wire over the same commands (`databricks.md`, 1.1, 1.3, 1.4, 5 and 9).
+//!
+//! Decides routes and the error envelope; not what an endpoint is (`endpoints`, `config`, `rate_limits`) or a
+//! secret (`secrets`). A trailing slash changes nothing and is never redirected.
+
+pub mod config;
+pub mod endpoints;
+pub mod rate_limits;
+pub mod secrets;
+pub mod show;
+
+use super::answer::{Answer, Denied, Location, ManagementRequest};
+use super::command::{Desk, Outcome};
+use super::document::{self, DocumentError, Faults};
+use alloc::format;
+use alloc::string::String;
+use serde_json::{Map, Value, json};
+
+/// Answers one request whose path begins with `/api/2.0`.
+///
+/// # Errors
+/// The refusal, rendered; nothing is changed then.
+pub fn handle(
+    desk: &mut Desk<'_>,
+    request: &ManagementRequest,
+    location: &Location,
+) -> Result<Outcome, Answer> {
+    let parts = location.parts();
+    match parts.get(1..).unwrap_or_default() {
+        ["2.0", "serving-endpoints", rest @ ..] => serving_endpoints(desk, request, location, rest),
+        ["2.0", "secrets", rest @ ..] => secret_calls(desk, request, location, rest),
+        _ => Err(not_supported(&request.method, &location.path)),
+    }
+}
+
+fn serving_endpoints(
+    desk: &mut Desk<'_>,
+    request: &ManagementRequest,
+    location: &Location,
+    rest: &[&str],
+) -> Result<Outcome, Answer> {
+    match (request.method.as_str(), rest) {
+        ("GET", []) => Ok(endpoints::list(desk)),
+        ("POST", []) => endpoints::create(desk, &body(request)?),
+        ("GET", [name]) => endpoints::get(desk, name),
+        ("DELETE", [name]) => endpoints::delete(desk, name),
+        ("PUT", [name, "config"]) if *name != "pt" => config::update(desk, name, &body(request)?),
+        ("PUT", [name, "rate-limits"]) => rate_limits::put(desk, name, &body(request)?),
+        ("PATCH", [name, "tags"]) => endpoints::patch_tags(desk, name, &body(request)?),
+        ("PUT", [_, "ai-gateway"])
+        | ("GET", [_, "openapi" | "metrics"])
+        | ("GET", [_, "served-models", _, "logs" | "build-logs"])
+        | ("PATCH", [_, "notifications" | "telemetry-config"])
+        | ("POST", ["pt"])
+        | ("PUT", ["pt", _, "config"]) => Err(not_supported(&request.method, &location.path)),
+        _ => Err(no_such_route(&request.method, &location.path)),
+    }
+}
+
+fn secret_calls(
+    desk: &mut Desk<'_>,
+    request: &ManagementRequest,
+    location: &Location,
+    rest: &[&str],
+) -> Result<Outcome, Answer> {
+    match (request.method.as_str(), rest) {
+        ("POST", ["scopes", "create"]) => secrets::create_scope(desk, &body(request)?),
+        ("GET", ["scopes", "list"]) => Ok(secrets::list_scopes(desk)),
+        ("POST", ["scopes", "delete"]) => secrets::delete_scope(desk, &body(request)?),
+        ("POST", ["put"]) => secrets::put(desk, &body(request)?),
+        ("GET", ["list"]) => secrets::list(desk, location),
+        ("POST", ["delete"]) => secrets::delete(desk, &body(request)?),
+        ("GET", ["get"]) => {
+            Err(error(400, "BAD_REQUEST", "Secret values are never returned; reference them instead."))
+        }
+        (_, ["acls", ..]) => Err(not_supported(&request.method, &location.path)),
+        _ => Err(no_such_route(&request.method, &location.path)),
+    }
+}
+
+/// An error in Databricks' envelope.
+pub fn error(status: u16, code: &str, message: &str) -> Answer {
+    Answer::json(status, &json!({"error_code": code, "message": message}))
+}
+
+/// The answer to a caller who may not command.
+pub fn denied(denied: Denied) -> Answer {
+    match denied {
+        Denied::Missing | Denied::NotConfigured => {
+            error(401, "UNAUTHENTICATED", denied.message()).with("www-authenticate", "Bearer")
+        }
+        Denied::Wrong => error(403, "PERMISSION_DENIED", denied.message()),
+    }
+}
+
+/// The answer for a route of Databricks that is not built yet.
+pub fn not_supported(method: &str, path: &str) -> Answer {
+    error(501, "NOT_IMPLEMENTED", &format!("'{method} {path}' is not supported yet."))
+}
+
+/// The answer for a path that is no route.
+pub fn no_such_route(method: &str, path: &str) -> Answer {
+    error(404, "ENDPOINT_NOT_FOUND", &format!("No API found for '{method} {path}'."))
+}
+
+/// Refuses a body with faults in it.
+fn refuse(faults: &Faults) -> Result<(), Answer> {
+    if faults.none() {
+        return Ok(());
+    }
+    Err(error(400, "INVALID_PARAMETER_VALUE", &format!("Invalid request: {}.", faults.sentence())))
+}
+
+fn body(request: &ManagementRequest) -> Result<Map<String, Value>, Answer> {
+    document::parse(request.body.as_bytes()).map_err(|problem| match problem {
+        DocumentError::TooLarge => error(413, "BAD_REQUEST", &format!("Invalid request: {problem}.")),
+        DocumentError::Malformed(_) | DocumentError::NotAnObject => {
+            error(400, "MALFORMED_REQUEST", &format!("Malformed request: {problem}."))
+        }
+    })
+}

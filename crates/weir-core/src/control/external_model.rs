@@ -1,0 +1,392 @@
+//! Reading an `external_model` object: one description of an upstream for the catalog and for serving endpoints.
+//!
+//! Decides what such an object must hold (`databricks.md`, 3.3 and 5.3 points 4 to 9; `design.md`, section 8,
+//! "Providers' addresses") and compiles it to what isolates need. Its secrets are sealed here for the upstream's
+//! base address; what is kept to be shown again is built from known members only, so that nothing secret that was
+//! put in a wrong place is ever echoed.
+
+use super::address;
+use super::command::{Desk, SecretFault};
+use super::document::{Faults, Members};
+use super::state::Backend;
+use crate::simulate::SimulatorConfig;
+use crate::snapshot::{ServedEntity, Target, Task, Upstream, UpstreamAuth, UpstreamPaths};
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use serde_json::{Map, Value};
+
+/// Where OpenAI answers when no base is given.
+const OPENAI_BASE: &str = "https://api.openai.com/v1";
+/// Longest name of an upstream model, in bytes.
+const MODEL_BYTES_MAX: usize = 256;
+/// Longest credential, in bytes.
+const CREDENTIAL_BYTES_MAX: usize = 8192;
+/// Providers of the enum that no translation exists for yet.
+const PROVIDERS_TO_COME: [&str; 9] = [
+    "anthropic",
+    "cohere",
+    "ai21labs",
+    "amazon-bedrock",
+    "google-cloud-vertex-ai",
+    "databricks-model-serving",
+    "palm",
+    "mistral",
+    "workers-ai",
+];
+/// Headers that a custom upstream's key cannot travel in: they frame the request or belong to the platform.
+const HEADERS_TAKEN: [&str; 10] = [
+    "host",
+    "content-length",
+    "content-type",
+    "content-encoding",
+    "transfer-encoding",
+    "connection",
+    "accept-encoding",
+    "expect",
+    "te",
+    "upgrade",
+];
+
+/// Reads the object at `path`; every fault is noted. `None` when there was one.
+pub fn read(value: &Value, path: &str, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Backend> {
+    let before = faults.0.len();
+    let members = Members::of(value, path, faults)?;
+    let name = upstream_name(&members, "name", faults);
+    let task = members.required_text("task", faults);
+    let task = task.and_then(|text| read_task(text, &members.path("task"), faults));
+    let provider = members.required_text("provider", faults)?;
+    let compiled = match provider {
+        "openai" => {
+            config(&members, "openai_config", faults).and_then(|config| openai(&config, desk, faults))
+        }
+        "custom" => config(&members, "custom_provider_config", faults)
+            .and_then(|config| custom(&config, desk, faults)),
+        "simulator" => simulator(&members, faults),
+        other if PROVIDERS_TO_COME.contains(&other) => {
+            faults.note(&members.path("provider"), format!("is '{other}', which is not supported yet"));
+            None
+        }
+        other => {
+            let text = format!("is '{other}', which is not a provider; use openai, custom or simulator");
+            faults.note(&members.path("provider"), text);
+            None
+        }
+    };
+    let (Some(name), Some(task), Some(compiled)) = (name, task, compiled) else { return None };
+    if faults.0.len() > before {
+        return None;
+    }
+    let mut shown = Map::new();
+    for (member, value) in [("name", name), ("provider", provider), ("task", task_text(task))] {
+        shown.insert(member.to_owned(), value.into());
+    }
+    shown.insert(compiled.member.to_owned(), Value::Object(compiled.shown));
+    let entity = ServedEntity {
+        name: default_name(name),
+        provider: provider.to_owned(),
+        upstream_model: name.to_owned(),
+        weight: 100,
+        target: compiled.target,
+        price: None,
+    };
+    Some(Backend { shown, task, entity, reference: compiled.reference })
+}
+
+/// The name of a task on the wire.
+pub const fn task_text(task: Task) -> &'static str {
+    match task {
+        Task::Chat => "llm/v1/chat",
+        Task::Completions => "llm/v1/completions",
+        Task::Embeddings => "llm/v1/embeddings",
+    }
+}
+
+/// Reads a task's name.
+pub fn read_task(text: &str, path: &str, faults: &mut Faults) -> Option<Task> {
+    let task =
+        [Task::Chat, Task::Completions, Task::Embeddings].into_iter().find(|task| task_text(*task) == text);
+    if task.is_none() {
+        let text = "is unknown; use llm/v1/chat, llm/v1/completions or llm/v1/embeddings";
+        faults.note(path, text);
+    }
+    task
+}
+
+/// The served entity's name when none is given (`databricks.md`, 2.4): the model's, with `-` for what a name
+/// cannot hold.
+pub fn default_name(model: &str) -> String {
+    model.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' || c == '_' { c } else { '-' }).collect()
+}
+
+/// A provider's config, compiled.
+struct Compiled {
+    member: &'static str,
+    shown: Map<String, Value>,
+    target: Target,
+    reference: Option<String>,
+}
+
+/// The provider's own config; a config of another provider is a fault.
+fn config<'a>(members: &Members<'a>, own: &str, faults: &mut Faults) -> Option<Members<'a>> {
+    for other in members.names().filter(|name| name.ends_with("_config") && *name != own) {
+        if members.get(other).is_some() {
+            faults.note(&members.path(other), "belongs to another provider");
+        }
+    }
+    members.required_members(own, faults)
+}
+
+fn simulator(members: &Members<'_>, faults: &mut Faults) -> Option<Compiled> {
+    const MEMBER: &str = "simulator_config";
+    let shown = match members.get(MEMBER) {
+        Some(_) => config(members, MEMBER, faults)?.map().clone(),
+        None => Map::new(),
+    };
+    match serde_json::from_value::<SimulatorConfig>(Value::Object(shown.clone())) {
+        Ok(config) => {
+            Some(Compiled { member: MEMBER, shown, target: Target::Simulator(config), reference: None })
+        }
+        Err(error) => {
+            faults.note(&members.path(MEMBER), format!("is not a simulator's configuration: {error}"));
+            None
+        }
+    }
+}
+
+fn openai(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
+    const PLAIN: [&str; 5] = [
+        "openai_api_type",
+        "openai_api_base",
+        "openai_api_version",
+        "openai_deployment_name",
+        "openai_organization",
+    ];
+    let mut shown = Map::new();
+    for name in PLAIN {
+        if let Some(text) = config.text(name, faults) {
+            shown.insert(name.to_owned(), text.into());
+        }
+    }
+    let kind = config.text("openai_api_type", faults).unwrap_or("openai");
+    let azure = match kind {
+        "openai" => false,
+        "azure" => true,
+        "azuread" => {
+            faults.note(&config.path("openai_api_type"), "is 'azuread', which is not supported yet");
+            return None;
+        }
+        _ => {
+            faults.note(&config.path("openai_api_type"), "must be openai, azure or azuread");
+            return None;
+        }
+    };
+    let base = if azure {
+        config.required_text("openai_api_base", faults)
+    } else {
+        config.text("openai_api_base", faults)
+    };
+    let base = check_base(base.unwrap_or(OPENAI_BASE), &config.path("openai_api_base"), desk, faults);
+    let paths = if azure { azure_paths(config, faults) } else { Some(UpstreamPaths::OpenAi) };
+    let organization = config.text("openai_organization", faults);
+    if organization.is_some_and(|text| !is_header_value(text)) {
+        faults.note(&config.path("openai_organization"), "must be visible ASCII characters");
+    }
+    let credential = credential(config, "openai_api_key", desk, faults, &mut shown);
+    let (base, paths, credential) = (base?, paths?, credential?);
+    let sealed = seal(&credential, &base, &config.path("openai_api_key"), desk, faults)?;
+    let auth = if azure {
+        UpstreamAuth::Header { name: "api-key".to_owned(), sealed }
+    } else {
+        UpstreamAuth::Bearer { sealed }
+    };
+    let organization = organization.map(ToOwned::to_owned);
+    let target = Target::Http(Upstream { base, paths, auth, organization });
+    Some(Compiled { member: "openai_config", shown, target, reference: credential.reference })
+}
+
+fn azure_paths(config: &Members<'_>, faults: &mut Faults) -> Option<UpstreamPaths> {
+    let mut part = |name: &str| {
+        let text = config.required_text(name, faults)?;
+        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if text.chars().all(legal) && text.len() <= 128 && text != "." && text != ".." {
+            return Some(text.to_owned());
+        }
+        faults.note(&config.path(name), "must be letters, digits, '.', '_' or '-'");
+        None
+    };
+    let (api_version, deployment) = (part("openai_api_version"), part("openai_deployment_name"));
+    Some(UpstreamPaths::AzureOpenAi { deployment: deployment?, api_version: api_version? })
+}
+
+fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
+    let mut shown = Map::new();
+    let url = config.required_text("custom_provider_url", faults);
+    let base = url.and_then(|url| check_base(url, &config.path("custom_provider_url"), desk, faults));
+    if let Some(url) = url {
+        shown.insert("custom_provider_url".to_owned(), url.into());
+    }
+    let bearer = config.members("bearer_token_auth", faults);
+    let header = config.members("api_key_auth", faults);
+    if bearer.is_some() && header.is_some() {
+        faults.note(&config.path("api_key_auth"), "must not be given beside bearer_token_auth");
+        return None;
+    }
+    let mut reference = None;
+    let auth = if let Some(auth) = bearer {
+        let mut inner = Map::new();
+        let credential = credential(&auth, "token", desk, faults, &mut inner)?;
+        shown.insert("bearer_token_auth".to_owned(), Value::Object(inner));
+        let sealed = seal(&credential, base.as_deref()?, &auth.path("token"), desk, faults)?;
+        reference = credential.reference;
+        UpstreamAuth::Bearer { sealed }
+    } else if let Some(auth) = header {
+        let mut inner = Map::new();
+        let name = header_name(&auth, faults);
+        if let Some(name) = &name {
+            inner.insert("key".to_owned(), name.as_str().into());
+        }
+        let credential = credential(&auth, "value", desk, faults, &mut inner)?;
+        shown.insert("api_key_auth".to_owned(), Value::Object(inner));
+        let sealed = seal(&credential, base.as_deref()?, &auth.path("value"), desk, faults)?;
+        reference = credential.reference;
+        UpstreamAuth::Header { name: name?, sealed }
+    } else {
+        UpstreamAuth::None
+    };
+    let base = base?;
+    const OPERATIONS: [&str; 3] = ["/chat/completions", "/completions", "/embeddings"];
+    let exact = OPERATIONS.iter().any(|operation| base.ends_with(operation));
+    let paths = if exact { UpstreamPaths::Exact } else { UpstreamPaths::OpenAi };
+    let target = Target::Http(Upstream { base, paths, auth, organization: None });
+    Some(Compiled { member: "custom_provider_config", shown, target, reference })
+}
+
+fn header_name(auth: &Members<'_>, faults: &mut Faults) -> Option<String> {
+    let name = auth.required_text("key", faults)?.to_ascii_lowercase();
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    let taken =
+        HEADERS_TAKEN.contains(&name.as_str()) || name.starts_with("cf-") || name.starts_with("proxy-");
+    if name.len() > 64 || !name.bytes().all(legal) || taken {
+        faults.note(&auth.path("key"), "must be the name of a header that Weir does not set itself");
+        return None;
+    }
+    Some(name)
+}
+
+fn check_base(text: &str, path: &str, desk: &Desk<'_>, faults: &mut Faults) -> Option<String> {
+    let checked = address::check(text, desk.settings.allow_private_upstreams);
+    checked.map_err(|fault| faults.note(path, fault.to_string())).ok()
+}
+
+fn upstream_name<'a>(members: &Members<'a>, member: &str, faults: &mut Faults) -> Option<&'a str> {
+    let name = members.required_text(member, faults)?;
+    if name.len() > MODEL_BYTES_MAX || name.chars().any(char::is_control) {
+        faults.note(&members.path(member), "must be at most 256 bytes without control characters");
+        return None;
+    }
+    Some(name)
+}
+
+/// A credential as it was given.
+struct Credential {
+    value: String,
+    reference: Option<String>,
+}
+
+/// Reads the pair `{name}` (a reference) and `{name}_plaintext`: exactly one must be there.
+fn credential(
+    members: &Members<'_>,
+    name: &str,
+    desk: &Desk<'_>,
+    faults: &mut Faults,
+    shown: &mut Map<String, Value>,
+) -> Option<Credential> {
+    let plain_name = format!("{name}_plaintext");
+    let path = members.path(name);
+    let (reference, plain) = (members.text(name, faults), members.text(&plain_name, faults));
+    let credential = match (reference, plain) {
+        (Some(_), Some(_)) => {
+            faults.note(&path, format!("must not be given beside {plain_name}"));
+            return None;
+        }
+        (None, None) => {
+            if members.get(name).is_none() && members.get(&plain_name).is_none() {
+                faults.note(&path, format!("is required (a secret reference), or {plain_name}"));
+            }
+            return None;
+        }
+        (Some(text), None) => {
+            let Some(secret) = parse_reference(text) else {
+                let text = format!(
+                    "must be a reference of the form {{{{secrets/scope/key}}}}; a key itself goes to {plain_name}"
+                );
+                faults.note(&path, text);
+                return None;
+            };
+            shown.insert(name.to_owned(), text.into());
+            match desk.secret(&secret) {
+                Ok(value) => Credential { value, reference: Some(secret) },
+                Err(fault) => {
+                    faults.note(&path, fault.to_string());
+                    return None;
+                }
+            }
+        }
+        (None, Some(value)) => Credential { value: value.to_owned(), reference: None },
+    };
+    if is_header_value(&credential.value) {
+        return Some(credential);
+    }
+    let path = if credential.reference.is_some() { path } else { members.path(&plain_name) };
+    faults.note(&path, "must be 1 to 8192 visible ASCII characters, because it is sent in a header");
+    None
+}
+
+/// `scope/key` of a text of the form `{{secrets/scope/key}}` (`databricks.md`, 9.1).
+pub fn parse_reference(text: &str) -> Option<String> {
+    let inner = text.strip_prefix("{{secrets/")?.strip_suffix("}}")?;
+    let (scope, key) = inner.split_once('/')?;
+    (is_secret_name(scope, true) && is_secret_name(key, false)).then(|| inner.to_owned())
+}
+
+/// Whether a text can name a scope (which may hold `@`) or a secret.
+pub fn is_secret_name(text: &str, scope: bool) -> bool {
+    let legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c) || (scope && c == '@');
+    (1..=128).contains(&text.len()) && text.chars().all(legal)
+}
+
+/// Whether a text can be sent as the value of a header.
+pub fn is_header_value(text: &str) -> bool {
+    let visible = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
+    visible && text == text.trim() && (1..=CREDENTIAL_BYTES_MAX).contains(&text.len())
+}
+
+fn seal(
+    credential: &Credential,
+    base: &str,
+    path: &str,
+    desk: &mut Desk<'_>,
+    faults: &mut Faults,
+) -> Option<String> {
+    let sealed = desk.seal(base, &credential.value);
+    sealed.map_err(|fault| faults.note(path, fault.to_string())).ok()
+}
+
+/// The backend with its credential replaced by `value`, sealed anew for its upstream. Unchanged when it has no
+/// credential.
+///
+/// # Errors
+/// [`SecretFault::NoSealKey`].
+pub fn with_credential(backend: &Backend, value: &str, desk: &mut Desk<'_>) -> Result<Backend, SecretFault> {
+    let mut backend = backend.clone();
+    if let Target::Http(upstream) = &mut backend.entity.target {
+        match &mut upstream.auth {
+            UpstreamAuth::Bearer { sealed } | UpstreamAuth::Header { sealed, .. } => {
+                *sealed = desk.seal(&upstream.base, value)?;
+            }
+            UpstreamAuth::None => {}
+        }
+    }
+    Ok(backend)
+}

@@ -1,0 +1,154 @@
+//! The front of the management plane: to which object a request goes, before any object is asked.
+//!
+//! Decides from method, URL and token alone, in the Worker that received the request. Callers who may not command
+//! and routes that do not exist are answered here, so that nobody can make objects by guessing names.
+
+use super::Settings;
+use super::answer::{Answer, Denied, Location, ManagementRequest, admit};
+use super::{arm, databricks, weir};
+use crate::id::{AccountId, RequestId};
+use alloc::format;
+use alloc::string::{String, ToString};
+use serde_json::json;
+
+/// Where a management request goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FrontPlan {
+    /// Nowhere: this is the answer.
+    Reply(Answer),
+    /// To the Registry of this account, as `{"http":…}`.
+    Registry(AccountId),
+    /// To the ledger shards of this account (`ledger::query`).
+    Usage(AccountId),
+}
+
+/// Which management surface a path belongs to, for the form of its errors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagementSurface {
+    /// Azure Resource Manager.
+    Arm,
+    /// Databricks REST.
+    Databricks,
+    /// Weir's own.
+    Weir,
+}
+
+impl ManagementSurface {
+    /// The surface of a path; Weir's own where nothing else claims it.
+    pub fn of(location: &Location) -> Self {
+        match location.parts().as_slice() {
+            [first, ..]
+                if first.eq_ignore_ascii_case("subscriptions") || first.eq_ignore_ascii_case("providers") =>
+            {
+                Self::Arm
+            }
+            ["api", version, ..] if version.starts_with(|c: char| c.is_ascii_digit()) => Self::Databricks,
+            ["oidc" | ".well-known", ..] => Self::Databricks,
+            _ => Self::Weir,
+        }
+    }
+
+    /// The answer to a caller who may not command.
+    pub fn denied(self, denied: Denied) -> Answer {
+        match self {
+            Self::Arm => arm::denied(denied),
+            Self::Databricks => databricks::denied(denied),
+            Self::Weir => weir::denied(denied),
+        }
+    }
+
+    /// The answer for a route that is part of the product but not built yet.
+    pub fn not_supported(self, method: &str, path: &str) -> Answer {
+        match self {
+            Self::Arm => arm::not_supported(method, path),
+            Self::Databricks => databricks::not_supported(method, path),
+            Self::Weir => weir::not_supported(method, path),
+        }
+    }
+
+    /// The answer for a path that is no route.
+    pub fn no_such_route(self, method: &str, path: &str) -> Answer {
+        match self {
+            Self::Arm => arm::no_such_route(method, path),
+            Self::Databricks => databricks::no_such_route(method, path),
+            Self::Weir => weir::no_such_route(method, path),
+        }
+    }
+
+    /// `answer` with the headers that name the request.
+    #[must_use]
+    pub fn stamped(self, answer: Answer, id: RequestId) -> Answer {
+        let id = id.to_string();
+        let answer = answer.with("x-request-id", &id).with("cache-control", "no-store");
+        if self == Self::Arm { answer.with("x-ms-request-id", &id) } else { answer }
+    }
+}
+
+/// Plans a management request. `id` names it in the answer, if it is answered here.
+pub fn plan(request: &ManagementRequest, settings: &Settings, id: RequestId) -> FrontPlan {
+    let Some(location) = Location::parse(&request.url) else {
+        let faults = Default::default();
+        let answer = weir::error(400, "InvalidRequest", "The address of the request is malformed.", &faults);
+        return FrontPlan::Reply(ManagementSurface::Weir.stamped(answer, id));
+    };
+    let surface = ManagementSurface::of(&location);
+    match place(request, settings, &location, surface) {
+        Ok(plan) => plan,
+        Err(answer) => FrontPlan::Reply(surface.stamped(answer, id)),
+    }
+}
+
+fn place(
+    request: &ManagementRequest,
+    settings: &Settings,
+    location: &Location,
+    surface: ManagementSurface,
+) -> Result<FrontPlan, Answer> {
+    let method = request.method.as_str();
+    if location.parts().as_slice() == [".well-known", "databricks-config"] {
+        return discovery(method, settings, location);
+    }
+    admit(settings, request.authorization.as_deref()).map_err(|denied| surface.denied(denied))?;
+    match surface {
+        ManagementSurface::Arm => arm::account_path(location)
+            .map(|path| FrontPlan::Registry(path.account))
+            .ok_or_else(|| surface.not_supported(method, &location.path)),
+        ManagementSurface::Databricks => match location.parts().as_slice() {
+            ["api", "2.0", "serving-endpoints" | "secrets", ..] => {
+                Ok(FrontPlan::Registry(AccountId::default_account()))
+            }
+            _ => Err(surface.not_supported(method, &location.path)),
+        },
+        ManagementSurface::Weir => own(method, location),
+    }
+}
+
+/// Weir's own API works on the account that the query names, else on `default`.
+fn own(method: &str, location: &Location) -> Result<FrontPlan, Answer> {
+    let parts = location.parts();
+    let ["api", "weir", "v1", rest @ ..] = parts.as_slice() else {
+        return Err(ManagementSurface::Weir.no_such_route(method, &location.path));
+    };
+    let account = match location.query("account") {
+        None => AccountId::default_account(),
+        Some(name) => AccountId::parse(name).map_err(|problem| {
+            let mut faults = super::document::Faults::default();
+            faults.note("account", problem.to_string());
+            weir::error(400, "InvalidRequest", &format!("The account's name {problem}."), &faults)
+        })?,
+    };
+    match rest {
+        ["usage"] if method == "GET" => Ok(FrontPlan::Usage(account)),
+        _ => Ok(FrontPlan::Registry(account)),
+    }
+}
+
+/// `GET /.well-known/databricks-config`, without a token (`databricks.md`, 12.1).
+fn discovery(method: &str, settings: &Settings, location: &Location) -> Result<FrontPlan, Answer> {
+    if method != "GET" {
+        return Err(databricks::no_such_route(method, &location.path));
+    }
+    let base: String = settings.base(&location.origin);
+    let body = json!({"oidc_endpoint": format!("{base}/oidc"), "cloud": "aws"});
+    Ok(FrontPlan::Reply(Answer::json(200, &body)))
+}

@@ -1,0 +1,118 @@
+//! Probes: whether the upstreams of a configuration answer, before it serves.
+//!
+//! Decides what is asked of an upstream (a GET of its model list or base, `design.md`, section 8, "Readiness") and
+//! which answers count as ready; not when an update begins (`databricks::config`). The shell performs a probe
+//! within [`PROBE_MILLIS`] and reports the status.
+
+use super::command::{Desk, SecretFault};
+use super::state::EndpointConfig;
+use crate::snapshot::{Target, Upstream, UpstreamAuth, UpstreamPaths};
+use crate::time::Millis;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// How long an upstream may take to answer a probe.
+pub const PROBE_MILLIS: Millis = Millis::from_secs(10);
+/// When an update whose probes were never reported counts as failed: the shell that made them is gone.
+pub const UPDATE_MILLIS: Millis = Millis::from_secs(30);
+
+/// One GET that the shell shall make; redirects are not followed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Names the update, to be given back.
+    pub update: String,
+    /// Names the entity, to be given back.
+    pub entity: String,
+    /// Address.
+    pub url: String,
+    /// Headers, the upstream's credential among them.
+    pub headers: Vec<(String, String)>,
+}
+
+/// Shows no header, because the credential is one.
+impl fmt::Debug for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Probe")
+            .field("update", &self.update)
+            .field("entity", &self.entity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The probes' outcomes: the message `{"probed":{"update","outcomes":[{"entity","status"}]}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probed {
+    /// [`Probe::update`].
+    pub update: String,
+    /// One for each probe of the update.
+    pub outcomes: Vec<ProbeOutcome>,
+}
+
+/// What one probe met.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbeOutcome {
+    /// [`Probe::entity`].
+    pub entity: String,
+    /// Status of the answer; `None` without an answer in time.
+    pub status: Option<u16>,
+}
+
+impl ProbeOutcome {
+    /// What is wrong with the upstream; `None` if it is ready.
+    pub fn problem(&self) -> Option<String> {
+        match self.status {
+            None => Some("the upstream did not answer within 10 seconds".to_owned()),
+            Some(401 | 403) => Some("the upstream refused the configured credential".to_owned()),
+            Some(_) => None,
+        }
+    }
+}
+
+/// The probes that `config` needs; none for simulated models.
+///
+/// # Errors
+/// [`SecretFault`] when a credential does not open.
+pub fn plan(desk: &Desk<'_>, update: &str, config: &EndpointConfig) -> Result<Vec<Probe>, SecretFault> {
+    let mut probes = Vec::new();
+    for row in &config.entities {
+        let entity = &row.backend.entity;
+        if let Target::Http(upstream) = &entity.target {
+            let (url, headers) = (url(upstream), headers(desk, upstream)?);
+            probes.push(Probe { update: update.to_owned(), entity: entity.name.clone(), url, headers });
+        }
+    }
+    Ok(probes)
+}
+
+fn url(upstream: &Upstream) -> String {
+    let base = &upstream.base;
+    match &upstream.paths {
+        UpstreamPaths::OpenAi => format!("{base}/models"),
+        UpstreamPaths::AzureOpenAi { api_version, .. } => {
+            format!("{base}/openai/models?api-version={api_version}")
+        }
+        UpstreamPaths::Exact => base.clone(),
+    }
+}
+
+fn headers(desk: &Desk<'_>, upstream: &Upstream) -> Result<Vec<(String, String)>, SecretFault> {
+    let mut headers = Vec::new();
+    match &upstream.auth {
+        UpstreamAuth::None => {}
+        UpstreamAuth::Bearer { sealed } => {
+            let token = desk.open(&upstream.base, sealed)?;
+            headers.push(("authorization".to_string(), format!("Bearer {token}")));
+        }
+        UpstreamAuth::Header { name, sealed } => {
+            headers.push((name.clone(), desk.open(&upstream.base, sealed)?))
+        }
+    }
+    if let Some(organization) = &upstream.organization {
+        headers.push(("openai-organization".to_string(), organization.clone()));
+    }
+    Ok(headers)
+}

@@ -1,0 +1,122 @@
+//! From an account's state to the snapshot that isolates route by.
+//!
+//! Decides which deployments can be called, which limits hold for them and which keys open the account; not how
+//! they are found (`snapshot::index`). Limits: `azure.md` B4 and `design.md` section 8, "Limits".
+
+use super::catalog;
+use super::state::{
+    AccountSpec, AccountState, Backend, DeploymentRow, DeploymentSpec, EndpointSpec, RateLimit,
+};
+use crate::id::PrincipalId;
+use crate::snapshot::{
+    Deadlines, Deployment, KeyEntry, Limit, LimitScope, Meter, Price, ServedEntity, Snapshot,
+};
+use crate::time::Millis;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Period of every limit of the two clouds.
+const MINUTE: Millis = Millis::from_secs(60);
+/// Tokens a minute of one unit of capacity (`azure.md`, B4).
+pub const TOKENS_PER_CAPACITY: u64 = 1000;
+/// Requests a minute of one unit of capacity (`azure.md`, B4: classic chat models).
+pub const REQUESTS_PER_CAPACITY: u64 = 6;
+
+/// The snapshot of `state` at its version.
+pub fn of(state: &AccountState) -> Snapshot {
+    Snapshot {
+        account: state.account.clone(),
+        version: state.version,
+        keys: keys(state),
+        deployments: state.deployments.values().filter_map(|row| deployment(state, row)).collect(),
+    }
+}
+
+fn keys(state: &AccountState) -> Vec<KeyEntry> {
+    let data = state.keys.values().map(|row| KeyEntry {
+        hash: row.hash.clone(),
+        id: row.id.clone(),
+        principal: row.id.clone(),
+        deployments: row.deployments.clone(),
+        expires_at: row.expires_at,
+    });
+    let account = state.account_keys.iter().filter_map(|(name, row)| {
+        let id = PrincipalId::parse(name).ok()?;
+        let (hash, principal) = (row.hash.clone(), id.clone());
+        Some(KeyEntry { hash, id, principal, deployments: None, expires_at: None })
+    });
+    data.chain(account).collect()
+}
+
+/// The deployment as it can be called; `None` while it is not ready.
+fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
+    let (task, model, entities, limits) = match &row.spec {
+        DeploymentSpec::Account(spec) => {
+            let entry = catalog::find(state, &spec.model)?;
+            let entities = entities(&entry.backends, entry.price.as_ref());
+            (entry.task, entry.name.clone(), entities, account_limits(spec))
+        }
+        DeploymentSpec::ServingEndpoint(spec) => {
+            let entities = endpoint_entities(state, spec)?;
+            let model = entities.first()?.upstream_model.clone();
+            (spec.task()?, model, entities, endpoint_limits(&spec.rate_limits))
+        }
+    };
+    if entities.is_empty() {
+        return None;
+    }
+    Some(Deployment {
+        name: row.name.clone(),
+        kind: row.kind(),
+        task,
+        model,
+        entities,
+        limits,
+        limiter_fail_open: false,
+        deadlines: Deadlines::default(),
+    })
+}
+
+fn entities(backends: &[Backend], price: Option<&Price>) -> Vec<ServedEntity> {
+    let priced = |backend: &Backend| {
+        let mut entity = backend.entity.clone();
+        entity.price = entity.price.or_else(|| price.cloned());
+        entity
+    };
+    backends.iter().map(priced).collect()
+}
+
+/// Entities of an endpoint, each with the price of the catalog entry of its provider and model, if there is one.
+fn endpoint_entities(state: &AccountState, spec: &EndpointSpec) -> Option<Vec<ServedEntity>> {
+    let active = spec.active.as_ref()?;
+    let priced = |backend: &Backend| {
+        let mut entity = backend.entity.clone();
+        entity.price = catalog::price(state, &entity.provider, &entity.upstream_model);
+        entity
+    };
+    Some(active.entities.iter().map(|row| priced(&row.backend)).collect())
+}
+
+/// Limits of an account deployment: tokens by the minute, requests in windows of ten seconds.
+pub fn account_limits(spec: &AccountSpec) -> Vec<Limit> {
+    let tokens = spec.capacity.saturating_mul(TOKENS_PER_CAPACITY);
+    let requests = spec.capacity.saturating_mul(REQUESTS_PER_CAPACITY);
+    let limit =
+        |meter, amount, burst| Limit { meter, scope: LimitScope::Deployment, amount, per: MINUTE, burst };
+    Vec::from([
+        limit(Meter::Requests, requests, (requests / 6).max(1)),
+        limit(Meter::Tokens, tokens, tokens.max(1)),
+    ])
+}
+
+fn endpoint_limits(rate_limits: &[RateLimit]) -> Vec<Limit> {
+    let scope = |key: &String| if key == "user" { LimitScope::EachPrincipal } else { LimitScope::Deployment };
+    let limit = |row: &RateLimit| Limit {
+        meter: Meter::Requests,
+        scope: scope(&row.key),
+        amount: row.calls,
+        per: MINUTE,
+        burst: row.calls,
+    };
+    rate_limits.iter().map(limit).collect()
+}

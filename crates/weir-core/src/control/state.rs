@@ -1,0 +1,419 @@
+//! The truth of one account's configuration, as typed rows.
+//!
+//! Decides what a Registry stores and how it is read back; not how it changes (`command`) and not what isolates
+//! see of it (`snapshot`). Every row is one JSON object in one table, so that a reload gives an equal state.
+//! Credentials of callers are stored as hashes; what must be readable again is sealed (`seal`).
+
+use super::command::Change;
+use crate::id::{AccountId, DeploymentName, PrincipalId};
+use crate::object::Row;
+use crate::snapshot::{DeploymentKind, Price, ServedEntity, Task};
+use crate::time::UnixMillis;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Table of the single row `version`.
+pub const META: &str = "meta";
+/// Table of [`DeploymentRow`] by folded name.
+pub const DEPLOYMENTS: &str = "deployments";
+/// Table of [`KeyRow`] by id.
+pub const KEYS: &str = "keys";
+/// Table of [`AccountKeyRow`] by `key1`, `key2`.
+pub const ACCOUNT_KEYS: &str = "account_keys";
+/// Table of [`ScopeRow`] by name.
+pub const SCOPES: &str = "scopes";
+/// Table of [`SecretRow`] by `scope/key`.
+pub const SECRETS: &str = "secrets";
+/// Table of [`CatalogRow`] by folded model name.
+pub const CATALOG: &str = "catalog";
+/// Table of [`AuditRow`] by version, 20 digits.
+pub const AUDIT: &str = "audit";
+
+/// Every table of a Registry: all rows of all of them are needed to load one.
+pub const TABLES: [&str; 8] = [META, DEPLOYMENTS, KEYS, ACCOUNT_KEYS, SCOPES, SECRETS, CATALOG, AUDIT];
+
+/// How many changes the audit log of an account remembers.
+pub const AUDIT_ROWS_MAX: u64 = 1000;
+
+/// A stored row that cannot be read: the Registry must not run on half a configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("row {key:?} of table {table:?} cannot be read: {problem}")]
+pub struct LoadError {
+    /// Which table.
+    pub table: String,
+    /// Which row.
+    pub key: String,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// One account's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountState {
+    /// Whose.
+    pub account: AccountId,
+    /// Counts applied commands.
+    pub version: u64,
+    /// By folded name.
+    pub deployments: BTreeMap<String, DeploymentRow>,
+    /// By id.
+    pub keys: BTreeMap<String, KeyRow>,
+    /// `key1` and `key2`, once they were first asked for.
+    pub account_keys: BTreeMap<String, AccountKeyRow>,
+    /// By name.
+    pub scopes: BTreeMap<String, ScopeRow>,
+    /// By `scope/key`.
+    pub secrets: BTreeMap<String, SecretRow>,
+    /// By folded model name.
+    pub catalog: BTreeMap<String, CatalogRow>,
+    /// By version; the newest [`AUDIT_ROWS_MAX`].
+    pub audit: BTreeMap<u64, AuditRow>,
+}
+
+/// A deployment and the API object that it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeploymentRow {
+    /// As it was written.
+    pub name: DeploymentName,
+    /// 32 hex digits, drawn when it was made.
+    pub id: String,
+    /// Who made it.
+    pub creator: String,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it was last changed.
+    pub updated_at: UnixMillis,
+    /// What it is.
+    pub spec: DeploymentSpec,
+}
+
+/// What a deployment is, by the API that made it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeploymentSpec {
+    /// An account deployment (`azure.md`, C3).
+    Account(AccountSpec),
+    /// A serving endpoint (`databricks.md`, 2 and 3).
+    ServingEndpoint(EndpointSpec),
+}
+
+impl DeploymentRow {
+    /// The API that made it.
+    pub const fn kind(&self) -> DeploymentKind {
+        match self.spec {
+            DeploymentSpec::Account(_) => DeploymentKind::Account,
+            DeploymentSpec::ServingEndpoint(_) => DeploymentKind::ServingEndpoint,
+        }
+    }
+
+    /// The account deployment that it is, if it is one.
+    pub const fn account(&self) -> Option<&AccountSpec> {
+        match &self.spec {
+            DeploymentSpec::Account(spec) => Some(spec),
+            DeploymentSpec::ServingEndpoint(_) => None,
+        }
+    }
+
+    /// The serving endpoint that it is, if it is one.
+    pub const fn endpoint(&self) -> Option<&EndpointSpec> {
+        match &self.spec {
+            DeploymentSpec::ServingEndpoint(spec) => Some(spec),
+            DeploymentSpec::Account(_) => None,
+        }
+    }
+}
+
+/// An account deployment: a model of the catalog with a capacity.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountSpec {
+    /// ARM resource id as it was first written.
+    pub resource_id: String,
+    /// `sku.name`, e.g. `GlobalStandard`.
+    pub sku: String,
+    /// `sku.capacity`: thousands of tokens per minute.
+    pub capacity: u64,
+    /// `properties.model.format`.
+    pub format: String,
+    /// `properties.model.name`: the catalog entry that serves it.
+    pub model: String,
+    /// `properties.model.version`.
+    pub model_version: String,
+    /// `properties.versionUpgradeOption`.
+    pub version_upgrade: String,
+    /// `properties.raiPolicyName`, if one was named.
+    pub rai_policy: Option<String>,
+    /// `tags`.
+    pub tags: BTreeMap<String, String>,
+    /// Version of the account's configuration at the last change.
+    pub etag: u64,
+}
+
+/// A serving endpoint: its upstreams are its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointSpec {
+    /// `description`.
+    pub description: String,
+    /// `tags`, by key.
+    pub tags: BTreeMap<String, Option<String>>,
+    /// Legacy `rate_limits`, in the order given.
+    pub rate_limits: Vec<RateLimit>,
+    /// The configuration that serves; none while the first one was not ready yet.
+    pub active: Option<EndpointConfig>,
+    /// The configuration that shall serve, or failed to.
+    pub pending: Option<PendingConfig>,
+}
+
+impl EndpointSpec {
+    /// What its entities do: those that serve, else those that shall.
+    pub fn task(&self) -> Option<Task> {
+        let config = self.active.as_ref().or_else(|| self.pending.as_ref().map(|pending| &pending.config))?;
+        config.entities.first().map(|row| row.backend.task)
+    }
+
+    /// The number of its newest configuration, whether it serves or not.
+    pub fn newest_version(&self) -> u64 {
+        let active = self.active.as_ref().map_or(0, |config| config.version);
+        let pending = self.pending.as_ref().map_or(0, |pending| pending.config.version);
+        active.max(pending)
+    }
+
+    /// Whether its upstreams are being probed.
+    pub fn is_updating(&self) -> bool {
+        self.pending.as_ref().is_some_and(|pending| pending.failure.is_none())
+    }
+}
+
+/// A legacy rate limit (`databricks.md`, 6.1): calls per minute.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimit {
+    /// `user` or `endpoint`.
+    pub key: String,
+    /// Calls a minute; zero admits nothing.
+    pub calls: u64,
+}
+
+/// One version of an endpoint's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndpointConfig {
+    /// `config_version`.
+    pub version: u64,
+    /// In the order given; the order of fallback.
+    pub entities: Vec<EntityRow>,
+}
+
+/// One served entity of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntityRow {
+    /// How it is reached; its name and its share of the traffic are in `backend.entity`.
+    pub backend: Backend,
+    /// Who added it.
+    pub creator: String,
+    /// When it was added.
+    pub created_at: UnixMillis,
+}
+
+/// An endpoint's configuration that does not serve.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingConfig {
+    /// The configuration.
+    pub config: EndpointConfig,
+    /// When the update began.
+    pub started_at: UnixMillis,
+    /// What became of it; `None` while its upstreams are being probed.
+    pub failure: Option<UpdateFailure>,
+}
+
+/// Why an update failed: by entity name, what was wrong with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateFailure {
+    /// Entities that were not ready.
+    pub entities: BTreeMap<String, String>,
+}
+
+/// One described upstream: an `external_model` object and what it compiles to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backend {
+    /// The object as callers are shown it: secret references as given, secrets in plain text removed.
+    pub shown: Map<String, Value>,
+    /// Its task.
+    pub task: Task,
+    /// What isolates get.
+    pub entity: ServedEntity,
+    /// `scope/key` of the secret that its credential was read from; the credential follows that secret.
+    pub reference: Option<String>,
+}
+
+/// A data key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyRow {
+    /// Its own id, also its principal's.
+    pub id: PrincipalId,
+    /// What it is called.
+    pub name: String,
+    /// SHA-256 of the text, hex.
+    pub hash: String,
+    /// Last four characters of the text, to recognise it by.
+    pub ends_with: String,
+    /// Deployments that it may query, folded; all if absent.
+    pub deployments: Option<Vec<String>>,
+    /// From this time on it is refused.
+    pub expires_at: Option<UnixMillis>,
+    /// Who made it.
+    pub creator: String,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When its text was last replaced.
+    pub rotated_at: UnixMillis,
+}
+
+/// `key1` or `key2` of the account. Its text can be listed, so it is kept sealed beside its hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountKeyRow {
+    /// SHA-256 of the text, hex.
+    pub hash: String,
+    /// The text, sealed for the place `account-key:{account}:{name}`.
+    pub sealed: String,
+    /// When it was drawn.
+    pub created_at: UnixMillis,
+}
+
+/// A scope of secrets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScopeRow {
+    /// Who made it.
+    pub creator: String,
+    /// When it was made.
+    pub created_at: UnixMillis,
+}
+
+/// A secret, sealed for the place `secret:{account}:{scope}/{key}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretRow {
+    /// The value, sealed.
+    pub sealed: String,
+    /// When it was last written.
+    pub updated_at: UnixMillis,
+}
+
+/// A catalog entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogRow {
+    /// The model's name as it was written.
+    pub name: String,
+    /// The entry as it is shown, `backends` included.
+    pub shown: Map<String, Value>,
+    /// What the model does.
+    pub task: Task,
+    /// Versions that may be deployed; any if empty.
+    pub versions: Vec<String>,
+    /// The version that is deployed when none is named.
+    pub default_version: String,
+    /// What its tokens cost.
+    pub price: Option<Price>,
+    /// How it is served, in order of preference.
+    pub backends: Vec<Backend>,
+}
+
+/// One applied command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// When.
+    pub at: UnixMillis,
+    /// Who.
+    pub actor: String,
+    /// What, e.g. `deployment.put`.
+    pub action: String,
+    /// On what.
+    pub target: String,
+}
+
+impl AccountState {
+    /// An account that nothing was ever configured in.
+    pub const fn new(account: AccountId) -> Self {
+        Self {
+            account,
+            version: 0,
+            deployments: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            account_keys: BTreeMap::new(),
+            scopes: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+            catalog: BTreeMap::new(),
+            audit: BTreeMap::new(),
+        }
+    }
+
+    /// The state that these rows hold, by table; tables that are missing are empty.
+    ///
+    /// # Errors
+    /// [`LoadError`] naming the first row that cannot be read, or a table that does not exist.
+    pub fn load<'a>(
+        account: AccountId,
+        tables: impl IntoIterator<Item = (&'a str, Vec<Row>)>,
+    ) -> Result<Self, LoadError> {
+        let mut state = Self::new(account);
+        for (table, rows) in tables {
+            for row in rows {
+                state.load_row(table, row)?;
+            }
+        }
+        Ok(state)
+    }
+
+    fn load_row(&mut self, table: &str, row: Row) -> Result<(), LoadError> {
+        let change = match table {
+            META => Change::Version(read(table, &row)?),
+            DEPLOYMENTS => Change::Deployment(read(table, &row)?),
+            KEYS => Change::Key(read(table, &row)?),
+            ACCOUNT_KEYS => Change::AccountKey(row.key.clone(), read(table, &row)?),
+            SCOPES => Change::Scope(row.key.clone(), read(table, &row)?),
+            SECRETS => Change::Secret(row.key.clone(), read(table, &row)?),
+            CATALOG => Change::Catalog(read(table, &row)?),
+            AUDIT => {
+                let version = row.key.parse().map_err(|_| damaged(table, &row, "its key is no version"))?;
+                Change::Audit(version, read(table, &row)?)
+            }
+            _ => return Err(damaged(table, &row, "there is no such table")),
+        };
+        if change.key() != row.key {
+            return Err(damaged(table, &row, "it is stored under another key than its own"));
+        }
+        self.apply(change);
+        Ok(())
+    }
+
+    /// Applies a change to memory. Nothing else changes a state.
+    pub(super) fn apply(&mut self, change: Change) {
+        let key = change.key();
+        match change {
+            Change::Version(version) => self.version = version,
+            Change::Deployment(row) => _ = self.deployments.insert(key, row),
+            Change::Key(row) => _ = self.keys.insert(key, row),
+            Change::AccountKey(_, row) => _ = self.account_keys.insert(key, row),
+            Change::Scope(_, row) => _ = self.scopes.insert(key, row),
+            Change::Secret(_, row) => _ = self.secrets.insert(key, row),
+            Change::Catalog(row) => _ = self.catalog.insert(key, row),
+            Change::Audit(version, row) => _ = self.audit.insert(version, row),
+            Change::DropDeployment(_) => _ = self.deployments.remove(&key),
+            Change::DropKey(_) => _ = self.keys.remove(&key),
+            Change::DropScope(_) => _ = self.scopes.remove(&key),
+            Change::DropSecret(_) => _ = self.secrets.remove(&key),
+            Change::DropCatalog(_) => _ = self.catalog.remove(&key),
+            Change::DropAudit(version) => _ = self.audit.remove(&version),
+        }
+    }
+}
+
+fn read<T: DeserializeOwned>(table: &str, row: &Row) -> Result<T, LoadError> {
+    serde_json::from_str(&row.value).map_err(|error| damaged(table, row, &format!("{error}")))
+}
+
+fn damaged(table: &str, row: &Row, problem: &str) -> LoadError {
+    LoadError { table: table.to_owned(), key: row.key.clone(), problem: problem.to_owned() }
+}
