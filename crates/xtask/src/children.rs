@@ -141,7 +141,7 @@ pub(crate) fn remove_at_end(folder: &Path) {
 }
 
 /// Leaves the rest of this process's life to the thread that handles the signal.
-fn stop_here_if_ending() {
+pub(crate) fn stop_here_if_ending() {
     while ENDING.load(Ordering::SeqCst) {
         thread::park();
     }

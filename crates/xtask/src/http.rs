@@ -3,11 +3,12 @@
 //! Decides only what the commands need: a method, a path, a few headers, a JSON body; the answer is read to the
 //! connection's end. Not a general client. Stage: tooling. Source: RFC 9112.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Result, bail};
 
 /// How long connecting, and each read, may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,28 +38,53 @@ pub(crate) fn send(
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut request = format!("{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n");
     if let Some(token) = bearer {
-        request.push_str(&format!("authorization: Bearer {token}\r\n"));
+        let _infallible = write!(request, "authorization: Bearer {token}\r\n");
     }
     if let Some(body) = body {
-        request.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+        let length = body.len();
+        let _infallible = write!(request, "content-type: application/json\r\ncontent-length: {length}\r\n");
     }
     request.push_str("\r\n");
     request.push_str(body.unwrap_or_default());
     socket.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
-    socket.read_to_end(&mut answer)?;
-    parse(&answer).context("the answer is not HTTP/1.1")
+    let mut piece = [0; 4096];
+    loop {
+        let length = socket.read(&mut piece)?;
+        answer.extend_from_slice(piece.get(..length).unwrap_or_default());
+        // A server may keep the connection open although it was asked not to.
+        match parse(&answer, length == 0) {
+            Some(answer) => return Ok(answer),
+            None if length == 0 => bail!("the answer is not HTTP/1.1"),
+            None => {}
+        }
+    }
 }
 
-fn parse(answer: &[u8]) -> Option<Answer> {
+/// The answer, once it is whole; without a length it is whole when the connection has `ended`.
+fn parse(answer: &[u8], ended: bool) -> Option<Answer> {
     let split = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
     let (head, rest) = answer.split_at_checked(split)?;
-    let body = rest.get(4..)?;
+    let rest = rest.get(4..)?;
     let head = std::str::from_utf8(head).ok()?;
     let status = head.split(' ').nth(1)?.parse().ok()?;
-    let chunked = head.lines().any(|line| line.eq_ignore_ascii_case("transfer-encoding: chunked"));
-    let body = if chunked { unchunk(body)? } else { body.to_vec() };
-    Some(Answer { status, body: String::from_utf8_lossy(&body).into_owned() })
+    let header = |name: &str| {
+        head.lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.trim())
+    };
+    let body = if let Some(length) = header("content-length") {
+        rest.get(..length.parse().ok()?)?.to_vec()
+    } else if header("transfer-encoding") == Some("chunked") {
+        unchunk(rest)?
+    } else if ended || status == 204 {
+        rest.to_vec()
+    } else {
+        return None;
+    };
+    let body = String::from_utf8_lossy(&body).into_owned();
+    Some(Answer { status, body })
 }
 
 fn unchunk(mut body: &[u8]) -> Option<Vec<u8>> {
@@ -83,20 +109,32 @@ mod tests {
 
     #[test]
     fn reads_answers_of_known_and_of_unknown_length() {
-        for (bytes, status, body) in [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", 200, "ok"),
-            ("HTTP/1.1 204 No Content\r\n\r\n", 204, ""),
+        for (bytes, ended, status, body) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", false, 200, "ok"),
+            ("HTTP/1.1 200 OK\r\n\r\nok", true, 200, "ok"),
+            ("HTTP/1.1 204 No Content\r\n\r\n", false, 204, ""),
             (
                 "HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n",
+                false,
                 201,
                 "abcde",
             ),
         ] {
             let body = body.to_owned();
-            assert_eq!(parse(bytes.as_bytes()), Some(Answer { status, body }));
+            assert_eq!(parse(bytes.as_bytes(), ended), Some(Answer { status, body }));
         }
-        for bytes in ["", "HTTP/1.1 200 OK\r\n", "x\r\n\r\n"] {
-            assert_eq!(parse(bytes.as_bytes()), None, "{bytes:?}");
+    }
+
+    #[test]
+    fn half_an_answer_is_none() {
+        for bytes in [
+            "",
+            "HTTP/1.1 200 OK\r\n",
+            "x\r\n\r\n",
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
+        ] {
+            assert_eq!(parse(bytes.as_bytes(), true), None, "{bytes:?}");
         }
     }
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::children;
+
 /// Prints one line (or several) to stdout at once. A closed stdout is not an error.
 pub(crate) fn say(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -27,6 +29,7 @@ pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
     say(&format!("==> {name}"));
     let start = Instant::now();
     let result = work();
+    children::stop_here_if_ending();
     let verdict = if result.is_ok() { "done" } else { "FAILED" };
     say(&format!("    {verdict} in {}", seconds(start.elapsed())));
     result

@@ -32,10 +32,10 @@ pub(crate) fn run(project: &Project, mut args: Args) -> Result<()> {
     server::require_free(port)?;
     let tools = setup::ensure(project)?;
     worker::build(project, &tools)?;
-    let (mut server, vars) = serve(project, &tools, port, ephemeral)?;
-    terminal::say(&greeting(port, &vars, &server));
-    let status = server.wait()?;
-    bail!("wrangler has ended ({status}); {}", server.log_hint());
+    let (mut wrangler, vars) = serve(project, &tools, port, ephemeral)?;
+    terminal::say(&greeting(port, &vars, &wrangler));
+    let status = wrangler.wait()?;
+    bail!("wrangler has ended ({status}); {}", wrangler.log_hint());
 }
 
 /// Starts the Worker and creates the demo. What `dev` and the end-to-end tests share.
@@ -53,7 +53,7 @@ pub(crate) fn serve(project: &Project, tools: &Tools, port: u16, ephemeral: bool
 
 fn greeting(port: u16, vars: &Vars, server: &Server) -> String {
     let url = format!("http://127.0.0.1:{port}");
-    let post = |path: &str, body: &str| {
+    let curl = |path: &str, body: &str| {
         format!(
             "curl {url}{path} -H 'authorization: Bearer {KEY}' -H 'content-type: application/json' -d '{body}'"
         )
@@ -65,9 +65,9 @@ fn greeting(port: u16, vars: &Vars, server: &Server) -> String {
         vars.admin_token(),
         server.state().display(),
         server.log().display(),
-        post("/v1/chat/completions", &format!(r#"{{"model":"demo-chat",{question}}}"#)),
-        post("/v1/chat/completions", &format!(r#"{{"model":"demo-chat","stream":true,{question}}}"#))
+        curl("/v1/chat/completions", &format!(r#"{{"model":"demo-chat",{question}}}"#)),
+        curl("/v1/chat/completions", &format!(r#"{{"model":"demo-chat","stream":true,{question}}}"#))
             .replacen("curl", "curl -N", 1),
-        post("/v1/embeddings", r#"{"model":"demo-embed","input":"Hello"}"#),
+        curl("/v1/embeddings", r#"{"model":"demo-embed","input":"Hello"}"#),
     )
 }

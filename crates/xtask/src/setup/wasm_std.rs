@@ -18,7 +18,7 @@ use crate::{run, terminal};
 pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// How long `rustup target add` may take; the library is some 25 MB.
-const FETCH_PATIENCE: Duration = Duration::from_secs(120);
+const FETCH_PATIENCE: Duration = Duration::from_mins(2);
 
 /// The name under which rustup knows the linked compiler.
 const LINKED: &str = "weir-wasm";
@@ -91,15 +91,13 @@ fn find(project: &Project) -> Result<Toolchain> {
     // For showing the second way where the first works too.
     let debian_wanted = std::env::var("WEIR_SETUP_WASM").is_ok_and(|way| way == "debian");
     let native = Toolchain::named(None)?;
-    if !debian_wanted {
-        if native.has_library() {
-            return Ok(native);
-        }
+    if !debian_wanted && native.has_library() {
+        return Ok(native);
     }
-    if let Ok(linked) = Toolchain::named(Some(LINKED)) {
-        if linked.has_library() {
-            return Ok(linked);
-        }
+    if let Ok(linked) = Toolchain::named(Some(LINKED))
+        && linked.has_library()
+    {
+        return Ok(linked);
     }
     if !debian_wanted && fetch(project).is_ok() && native.has_library() {
         return Ok(native);

@@ -44,11 +44,11 @@ pub(super) fn node(text: &str) -> Count {
 
 /// The last line `3 passed, 0 failed`; none means that the runner broke off, which is a failure.
 pub(super) fn closing_line(text: &str) -> Count {
-    let counts = text.lines().filter_map(|line| {
+    let mut counts = text.lines().filter_map(|line| {
         let (passed, failed) = line.trim().split_once(" passed, ")?;
         Some(Count { passed: passed.parse().ok()?, failed: failed.strip_suffix(" failed")?.parse().ok()? })
     });
-    counts.last().unwrap_or(Count { passed: 0, failed: 1 })
+    counts.next_back().unwrap_or(Count { passed: 0, failed: 1 })
 }
 
 /// The number right before `word`.

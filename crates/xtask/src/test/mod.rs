@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use count::Count;
 
 use crate::args::Args;
-use crate::check::{self, CHECKS, cargo};
+use crate::check::{CHECKS, cargo};
 use crate::project::Project;
 use crate::setup::{self, Tools};
 use crate::{run, terminal};
@@ -52,11 +52,11 @@ pub(crate) fn run(project: &Project, mut args: Args) -> Result<ExitCode> {
         let checks = CHECKS.iter().map(|check| check.name);
         checks.chain(STEPS.iter().map(|step| step.name))
     };
-    if let Some(only) = only.as_deref() {
-        if !names().any(|name| name == only) {
-            let known: Vec<&str> = names().collect();
-            bail!("no step `{only}`; there are {}", known.join(", "));
-        }
+    if let Some(only) = only.as_deref()
+        && !names().any(|name| name == only)
+    {
+        let known: Vec<&str> = names().collect();
+        bail!("no step `{only}`; there are {}", known.join(", "));
     }
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let tools = setup::ensure(project)?;
@@ -104,7 +104,7 @@ fn native(plan: &Plan<'_>) -> Result<Count> {
 }
 
 fn worker(plan: &Plan<'_>) -> Result<Count> {
-    let mut command = check::cargo(plan.project);
+    let mut command = cargo(plan.project);
     plan.tools.for_wasm(&mut command);
     command.args(["test", "-p", "weir-worker"]).args(["--target", "wasm32-unknown-unknown"]);
     counting(&mut command, count::libtest)

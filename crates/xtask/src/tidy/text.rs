@@ -38,7 +38,7 @@ pub(super) fn breaches(source: &Source) -> Vec<String> {
 }
 
 fn is_rust(source: &Source) -> bool {
-    source.path.ends_with(".rs")
+    source.path.split('.').next_back() == Some("rs")
 }
 
 fn opens_with_doc(source: &Source) -> bool {
