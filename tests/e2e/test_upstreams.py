@@ -84,7 +84,7 @@ class TestEverySurface:
 
     def test_unknown_members_survive_both_ways(self, surface, endpoint):
         endpoint.script({"members": {"x_new": {"deep": [1, 2.50, "ü"]}}})
-        extra = {"x_asked": {"a": [1e400 if False else 1.10, None]}, "reasoning_effort": "low"}
+        extra = {"x_asked": {"a": [1.10, None]}, "reasoning_effort": "low"}
         headers = {"extra-parameters": "pass-through"} if surface.name == "model inference" else {}
         for stream in (False, True):
             answer = weir.call(surface.chat(endpoint.name), weir.ask("one", endpoint.name, stream=stream, **extra),
