@@ -1,0 +1,129 @@
+"""Several isolates of the built Worker under plain `workerd`, sharing one set of Durable Objects.
+
+Decides the server's configuration: one service holds the objects, the others are fronts of the same code, each with
+a socket, a memory and a snapshot of its own, whose bindings point to the first one's objects.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+import wire
+
+ROOT = pathlib.Path(__file__).parents[2]
+ADMIN = "weir-isolates-admin-token"
+OBJECTS = ("Registry", "Limiter", "Ledger")
+
+
+def workerd() -> str:
+    """The server's program: in the project's tools, else on the path."""
+    tools = [pathlib.Path(os.environ[name]) for name in ("WEIR_TOOLS", "WEIR_E2E_TOOLS") if name in os.environ]
+    for folder in [*tools, ROOT / "target" / "tools"]:
+        for place in ("npm/node_modules/.bin", "node_modules/.bin", "bin"):
+            if (folder / place / "workerd").exists():
+                return str(folder / place / "workerd")
+    found = shutil.which("workerd")
+    assert found, "workerd was not found; `cargo xtask build` installs it, or set WEIR_TOOLS"
+    return found
+
+
+def config(fronts: int) -> str:
+    """The configuration, in workerd's language. Paths are relative to its own folder."""
+    def bindings(service: str) -> str:
+        return "".join(f'(name = "{c.upper()}", durableObjectNamespace = (className = "{c}"{service})),\n' for c in OBJECTS)
+
+    def worker(name: str, rest: str) -> str:
+        return f"""const {name} :Workerd.Worker = (
+  modules = [
+    (name = "entry.js", esModule = embed "entry.js"),
+    (name = "build/index.js", esModule = embed "build/index.js"),
+    (name = "build/index_bg.wasm", wasm = embed "build/index_bg.wasm"),
+  ],
+  compatibilityDate = "{compatibility_date()}",
+  bindings = [
+    (name = "WEIR_ADMIN_TOKEN", text = "{ADMIN}"), (name = "WEIR_SEAL_KEY", text = "seals only in this test"),
+    (name = "WEIR_DEV", text = "true"), (name = "WEIR_ALLOW_PRIVATE_UPSTREAMS", text = "true"),
+    {bindings('' if name == 'objects' else ', serviceName = "objects"')}
+  ],
+  {rest}
+);
+"""
+
+    namespaces = "".join(f'(className = "{c}", uniqueKey = "weir-{c.lower()}", enableSql = true),' for c in OBJECTS)
+    services = "".join(f'(name = "front{i}", worker = .front{i}),' for i in range(fronts))
+    sockets = "".join(f'(name = "front{i}", address = "127.0.0.1:0", http = (), service = "front{i}"),'
+                      for i in range(fronts))
+    return f"""using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "objects", worker = .objects), {services}
+    (name = "internet", network = (allow = ["public", "private"])),
+    (name = "disk", disk = (path = "state", writable = true)),
+  ],
+  sockets = [{sockets}],
+);
+{worker("objects", f'durableObjectNamespaces = [{namespaces}], durableObjectStorage = (localDisk = "disk"),')}
+{"".join(worker(f"front{i}", "") for i in range(fronts))}"""
+
+
+def compatibility_date() -> str:
+    return re.search(r'^compatibility_date\s*=\s*"(.+?)"', (ROOT / "wrangler.toml").read_text(), re.M)[1]
+
+
+class Isolates:
+    """A running server; a context manager. `urls`: the fronts' addresses."""
+
+    def __init__(self, fronts: int = 3) -> None:
+        self.fronts = fronts
+        self.urls: list[str] = []
+
+    def __enter__(self) -> Isolates:
+        self.folder = tempfile.TemporaryDirectory()
+        here = pathlib.Path(self.folder.name)
+        shutil.copy(ROOT / "worker" / "entry.js", here)
+        (here / "build").mkdir()
+        (here / "state").mkdir()
+        for name in ("index.js", "index_bg.wasm"):
+            shutil.copy(ROOT / "worker" / "build" / name, here / "build")
+        (here / "config.capnp").write_text(config(self.fronts))
+        self.log = open(here / "log", "w+")
+        # --control-fd tells the port of each socket that was opened on port 0, as one JSON line each.
+        read, write = os.pipe()
+        self.process = subprocess.Popen([workerd(), "serve", "--experimental", f"--control-fd={write}", "config.capnp"],
+                                        cwd=here, pass_fds=[write], stdout=self.log, stderr=subprocess.STDOUT)
+        os.close(write)
+        ports: dict[str, str] = {}
+        with os.fdopen(read) as control:
+            for line in control:
+                if found := re.search(r'"socket":"(front\d+)".*"port":(\d+)', line):
+                    ports[found[1]] = found[2]
+                if len(ports) == self.fronts:
+                    break
+            else:
+                raise RuntimeError(f"workerd did not start:\n{self.output()}")
+        self.urls = [f"http://127.0.0.1:{ports[f'front{i}']}" for i in range(self.fronts)]
+        for url in self.urls:
+            self._wait(url)
+        return self
+
+    def _wait(self, url: str) -> None:
+        deadline = time.monotonic() + 20
+        while wire.send(url, "GET", "/healthz").status != 200:
+            assert time.monotonic() < deadline, f"{url} does not answer:\n{self.output()}"
+            time.sleep(0.05)
+
+    def output(self) -> str:
+        self.log.seek(0)
+        return self.log.read()[-4000:]
+
+    def __exit__(self, *_: object) -> None:
+        self.process.terminate()
+        self.process.wait()
+        self.log.close()
+        self.folder.cleanup()

@@ -1,0 +1,117 @@
+"""What several isolates promise together: one limit, one truth of keys, one ledger."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+import weir
+import wire
+from isolates import ADMIN, Isolates
+
+CALLERS = 200
+
+
+@pytest.fixture(scope="module")
+def fronts() -> Iterator[Isolates]:
+    with Isolates(fronts=3) as running:
+        yield running
+
+
+def manage(url: str, method: str, target: str, body=None):
+    answer = wire.send(url, method, target, weir.bearer(ADMIN), body)
+    assert 200 <= answer.status < 300, answer
+    return answer.json() if answer.body else None
+
+
+def new_key(url: str) -> dict:
+    return manage(url, "POST", "/api/weir/v1/keys", {"name": weir.fresh("k")})
+
+
+def create(url: str, calls: int | None = None, tokens: int | None = None) -> str:
+    """A simulated chat model, limited."""
+    name = weir.fresh("iso")
+    model = {"name": name, "provider": "simulator", "task": "llm/v1/chat", "simulator_config": {}}
+    body: dict = {"name": name, "config": {"served_entities": [{"name": "a", "external_model": model}]}}
+    limit = {"key": "endpoint", "renewal_period": "minute"}
+    if calls is not None:
+        body["rate_limits"] = [{"calls": calls, **limit}]
+    manage(url, "POST", weir.ENDPOINTS, body)
+    if tokens is not None:
+        manage(url, "PUT", f"{weir.ENDPOINTS}/{name}/ai-gateway", {"rate_limits": [{"tokens": tokens, **limit}]})
+    return name
+
+
+def ask(url: str, name: str, key: str, **members) -> wire.Answer:
+    return wire.send(url, "POST", "/v1/chat/completions", weir.bearer(key), weir.ask("one two", name, **members))
+
+
+@pytest.mark.parametrize("limit", [60, 100, 300])
+def test_all_isolates_together_admit_the_limit_and_no_more(fronts, limit):
+    """200 callers at once, each asking on until the limit has been reached everywhere."""
+    name, key = create(fronts.urls[0], calls=limit), new_key(fronts.urls[0])["key"]
+    urls = itertools.cycle(fronts.urls)
+    began = time.monotonic()
+
+    def caller(url: str) -> list[int]:
+        return [ask(url, name, key).status for _ in range(4)]
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        statuses = sum(pool.map(caller, [next(urls) for _ in range(CALLERS)]), [])
+    took = time.monotonic() - began
+    admitted = statuses.count(200)
+    print(f"limit {limit}: admitted {admitted} of {len(statuses)} in {took:.1f} s")
+    assert set(statuses) <= {200, 429}
+    assert admitted <= limit + limit * took / 60 + 1, (admitted, took)
+    assert admitted >= 0.95 * limit, (admitted, took)
+
+
+def test_the_rate_is_admitted_as_it_refills(fronts):
+    """A limit of 600 a minute: ten a second after the burst, from all isolates together."""
+    name, key = create(fronts.urls[0], calls=600), new_key(fronts.urls[0])["key"]
+    began = time.monotonic()
+    seconds = 6.0
+
+    def caller(url: str) -> int:
+        admitted = 0
+        while time.monotonic() - began < seconds:
+            answer = ask(url, name, key)
+            admitted += answer.status == 200
+            if answer.status == 429:
+                time.sleep(0.05)
+        return admitted
+
+    with ThreadPoolExecutor(30) as pool:
+        admitted = sum(pool.map(caller, fronts.urls * 10))
+    took = time.monotonic() - began
+    print(f"admitted {admitted} in {took:.1f} s; allowed {600 + 10 * took:.0f}")
+    assert 0.95 * (600 + 10 * seconds) <= admitted <= 600 + 10 * took + 1
+
+
+def test_a_key_made_on_one_isolate_works_at_once_on_all_and_stops_on_all_within_5_seconds(fronts):
+    name = create(fronts.urls[0])
+    made = new_key(fronts.urls[0])
+    assert [ask(url, name, made["key"]).status for url in fronts.urls] == [200] * 3
+    manage(fronts.urls[1], "DELETE", f"/api/weir/v1/keys/{made['id']}")
+    for url in fronts.urls:
+        weir.until(lambda: ask(url, name, made["key"]).status, lambda s: s == 401, 5.0, "the key has stopped", every=0.2)
+
+
+def test_usage_of_all_isolates_is_one_sum(fronts):
+    name, key = create(fronts.urls[0]), new_key(fronts.urls[0])["key"]
+    with ThreadPoolExecutor(30) as pool:
+        answers = list(pool.map(lambda url: ask(url, name, key), fronts.urls * 30))
+    assert {a.status for a in answers} == {200}
+    used = [a.json()["usage"] for a in answers]
+
+    def row() -> dict:
+        rows = manage(fronts.urls[2], "GET", "/api/weir/v1/usage?interval=day&group_by=deployment")["rows"]
+        return next((r for r in rows if r["deployment"] == name), {"requests": 0})
+
+    found = weir.until(row, lambda r: r["requests"] >= 90, 2.0, "all requests are recorded")
+    assert (found["requests"], found["input_tokens"], found["output_tokens"]) == (
+        90, sum(u["prompt_tokens"] for u in used), sum(u["completion_tokens"] for u in used))
