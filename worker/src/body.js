@@ -96,6 +96,8 @@ export function edited(body, edits) {
 async function play(plan, signal) {
   const init = { status: plan.status, headers: headersOf(plan) };
   const { script, scriptEnd } = plan;
+  // A head that never comes is waited for until the call's own time is up.
+  if (plan.headAfter) await scheduler.wait(Math.min(plan.headAfter, plan.ms + 1000), { signal });
   if (script.length === 1 && scriptEnd === 0) {
     if (script[0].ms) await scheduler.wait(script[0].ms, { signal });
     return new Response(script[0].bytes, init);

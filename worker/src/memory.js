@@ -71,13 +71,13 @@ export function text(at, length) {
  * A plan, copied out of Wasm's memory.
  * @typedef {{kind: number, status: number, ms: number, flags: number, lines: string[], bytes: Uint8Array,
  *   edits: {start: number, end: number, bytes: Uint8Array}[], script: {ms: number, bytes: Uint8Array}[],
- *   scriptEnd: number, handle: number, callsAfter: number}} Plan
+ *   scriptEnd: number, headAfter: number, handle: number, callsAfter: number}} Plan
  */
 
 /** @param {number} at @returns {Plan} */
 export function read(at) {
   const memory8 = view();
-  const word = new Uint32Array(memory8.buffer, at, 15);
+  const word = new Uint32Array(memory8.buffer, at, 16);
   const slice = (/** @type {number} */ offset, /** @type {number} */ length) =>
     length ? memory8.slice(at + offset, at + offset + length) : NOTHING;
   /** @type {Plan} */
@@ -85,7 +85,7 @@ export function read(at) {
     kind: word[0], status: word[1], ms: word[2], flags: word[3],
     lines: word[5] ? text(at + word[4], word[5]).split('\n') : [],
     bytes: slice(word[6], word[7]), edits: [], script: [],
-    scriptEnd: word[12], handle: word[13], callsAfter: word[14],
+    scriptEnd: word[12], handle: word[13], callsAfter: word[14], headAfter: word[15],
   };
   if (word[9]) {
     const edit = new Uint32Array(memory8.buffer, at + word[8], word[9] * 4);

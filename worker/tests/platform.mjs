@@ -23,10 +23,10 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /** One flat plan as `weir-core/src/exchange/flat.rs` writes it. */
-export function flat({ kind, status = 0, ms = 0, flags = 0, lines = [], bytes = '', edits = [], script = [], scriptEnd = 0, handle = 1, callsAfter = 0 }) {
-  const words = new Uint32Array(15);
+export function flat({ kind, status = 0, ms = 0, flags = 0, lines = [], bytes = '', edits = [], script = [], scriptEnd = 0, handle = 1, callsAfter = 0, headAfter = 0 }) {
+  const words = new Uint32Array(16);
   let tail = [];
-  let length = 60;
+  let length = 64;
   const append = (/** @type {Uint8Array} */ part) => {
     const at = length;
     tail.push(part);
@@ -41,10 +41,10 @@ export function flat({ kind, status = 0, ms = 0, flags = 0, lines = [], bytes = 
   const edited = edits.flatMap(([start, end, text]) => [start, end, ...append(encoder.encode(text))]);
   words.set([table(edited), edits.length], 8);
   const played = script.flatMap(([delay, text]) => [delay, ...append(encoder.encode(text))]);
-  words.set([table(played), script.length, scriptEnd, handle, callsAfter], 10);
+  words.set([table(played), script.length, scriptEnd, handle, callsAfter, headAfter], 10);
   const out = new Uint8Array(length);
   out.set(new Uint8Array(words.buffer));
-  let at = 60;
+  let at = 64;
   for (const part of tail) {
     out.set(part, at);
     at += part.byteLength;

@@ -99,6 +99,12 @@ impl StreamObserver {
         self.seen.terminal
     }
 
+    /// Whether something has been seen so far that no client of the dialect can go on from: an error event, or
+    /// what is no event of the dialect at all.
+    pub const fn is_broken(&self) -> bool {
+        self.seen.error || self.seen.garbage
+    }
+
     fn keep(&mut self, tail: &[u8]) {
         // One byte more than the limit is kept, so that a line at the limit and one beyond it are told apart.
         let room = LINE_BYTES_MAX.saturating_add(1).saturating_sub(self.line.len());

@@ -30,7 +30,7 @@ fn index() -> SnapshotIndex {
         entry("NEW", "new", Some(1001)),
     ];
     let snapshot = Snapshot { account: AccountId::default_account(), version: 1, keys, deployments: vec![] };
-    SnapshotIndex::build(snapshot, &SealKey::parse("a passphrase that is long enough").unwrap()).unwrap()
+    SnapshotIndex::build(snapshot, None).unwrap()
 }
 
 #[test]

@@ -7,14 +7,15 @@
 use super::action::{Action, Pause, Request, Send};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
-use crate::attempt::plan::AttemptPlan;
 use crate::attempt::AttemptMachine;
+use crate::attempt::plan::AttemptPlan;
 use crate::auth::{self, AuthError, Caller, Presented};
 use crate::error::WeirError;
 use crate::id::{AccountId, RequestId};
 use crate::limit::{Ask, Quota, Reservation, Reserved, WaitId, estimate};
 use crate::reply;
 use crate::route::{self, RouteError};
+use crate::simulate;
 use crate::snapshot::index::ReadyDeployment;
 use crate::snapshot::{LimitScope, Meter, ServedEntity, Target, Task};
 use crate::surface::{self, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
@@ -22,7 +23,6 @@ use crate::time::{Millis, UnixMillis};
 use crate::wire::bounds::BODY_BYTES_MAX;
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
 use crate::wire::error::WireError;
-use crate::simulate;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::rc::Rc;
@@ -95,7 +95,13 @@ impl Parts {
 
 impl Isolate {
     /// The first run for a request that the driver lends.
-    pub(super) fn admit(&mut self, now: UnixMillis, handle: u32, request: &Request<'_>, admission: Admission) -> Action {
+    pub(super) fn admit(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        request: &Request<'_>,
+        admission: Admission,
+    ) -> Action {
         self.run(now, handle, request, admission, None)
     }
 
@@ -140,7 +146,12 @@ impl Isolate {
                 self.hold(now, handle, Held { admission, parts });
                 Action::Pause(pause)
             }
-            Err(Stop::Refuse(error)) => Action::Reply(reply::render(&error, surface, operation, admission.id)),
+            Err(Stop::Refuse(error)) => {
+                if let Some(wait) = admission.wait {
+                    self.leases.abandon(now, wait);
+                }
+                Action::Reply(reply::render(&error, surface, operation, admission.id))
+            }
         }
     }
 
@@ -164,7 +175,9 @@ impl Isolate {
         };
         let admin = self.settings.admin_token_hash;
         let caller = match auth::authenticate(&index, admin.as_ref(), &presented, now) {
-            Err(AuthError::UnknownKey) => return Err(self.refresh_or(now, &account, admission, AuthError::UnknownKey)),
+            Err(AuthError::UnknownKey) => {
+                return Err(self.refresh_or(now, &account, admission, AuthError::UnknownKey));
+            }
             caller => caller?,
         };
         let envelope = Envelope::parse(request.body, route.task)?;
@@ -175,9 +188,18 @@ impl Isolate {
             ready => ready?,
         };
         let task = route.task.unwrap_or(ready.deployment.task);
-        let facts = Facts { now, request, route, admission: *admission, task, caller: &caller, envelope: &envelope, ready };
-        let (reservation, limits) = self.reserve(&facts, &account, admission)?;
-        Ok(facts.running(account, limits, reservation))
+        let facts = Facts {
+            now,
+            request,
+            route,
+            admission: *admission,
+            task,
+            caller: &caller,
+            envelope: &envelope,
+            ready,
+        };
+        let reservation = self.reserve(&facts, &account, admission)?;
+        Ok(facts.running(account, reservation))
     }
 
     /// An unknown key or name may only be newer than the snapshot: one refresh, then the error is final.
@@ -204,28 +226,18 @@ impl Isolate {
         facts: &Facts<'_>,
         account: &AccountId,
         admission: &mut Admission,
-    ) -> Result<(Reservation, Vec<AppliedLimit>), Stop> {
-        let limits = facts.limits(account);
+    ) -> Result<Reservation, Stop> {
         let now = facts.now;
-        if let Some(wait) = admission.wait {
-            return match self.decided(now, wait) {
-                Some(Ok(reservation)) => Ok((reservation, limits)),
-                Some(Err(error)) => Err(error.into()),
-                None => Err(Stop::Pause(self.lease_pause(now))),
-            };
-        }
-        let asks: Vec<Ask<'_>> = limits
-            .iter()
-            .map(|limit| Ask {
-                scope: &limit.scope,
-                meter: limit.meter,
-                quota: limit.quota,
-                cells: limit.cells,
-                fail_open: facts.ready.deployment.limiter_fail_open,
-            })
-            .collect();
-        match self.leases.reserve(now, &asks) {
-            Reserved::Ready(reservation) => Ok((reservation, limits)),
+        let reserved = match admission.wait.take() {
+            Some(wait) => self.leases.waited(now, wait),
+            None => {
+                let limits = facts.limits(account);
+                let asks: Vec<Ask<'_>> = limits.iter().map(|limit| limit.ask(facts)).collect();
+                self.leases.reserve(now, &asks)
+            }
+        };
+        match reserved {
+            Reserved::Ready(reservation) => Ok(reservation),
             Reserved::Refused(error) => Err(error.into()),
             Reserved::Wait(wait) => {
                 admission.wait = Some(wait);
@@ -236,14 +248,24 @@ impl Isolate {
 }
 
 /// One limit that an exchange is under.
-pub(super) struct AppliedLimit {
+struct AppliedLimit {
     /// Name of its Limiter object.
-    pub(super) scope: String,
-    pub(super) meter: Meter,
-    /// Whether all callers share it, so that headers may tell it.
-    pub(super) shared: bool,
+    scope: String,
+    meter: Meter,
     quota: Quota,
     cells: u64,
+}
+
+impl AppliedLimit {
+    fn ask(&self, facts: &Facts<'_>) -> Ask<'_> {
+        Ask {
+            scope: &self.scope,
+            meter: self.meter,
+            quota: self.quota,
+            cells: self.cells,
+            fail_open: facts.ready.deployment.limiter_fail_open,
+        }
+    }
 }
 
 /// What is known of a request once its deployment was found.
@@ -270,9 +292,8 @@ impl Facts<'_> {
             })
         };
         let answers = self.envelope.n.max(self.envelope.best_of);
-        let tokens = || {
-            estimate::tokens(self.task, self.envelope.prompt_chars(), self.envelope.max_tokens, answers)
-        };
+        let tokens =
+            || estimate::tokens(self.task, self.envelope.prompt_chars(), self.envelope.max_tokens, answers);
         let mut applied = Vec::with_capacity(deployment.limits.len());
         for limit in &deployment.limits {
             let shared = match &limit.scope {
@@ -291,12 +312,12 @@ impl Facts<'_> {
                 Meter::Requests => 1,
                 Meter::Tokens => tokens(),
             };
-            applied.push(AppliedLimit { scope, meter: limit.meter, shared, quota, cells });
+            applied.push(AppliedLimit { scope, meter: limit.meter, quota, cells });
         }
         applied
     }
 
-    fn running(&self, account: AccountId, limits: Vec<AppliedLimit>, reservation: Reservation) -> Running {
+    fn running(&self, account: AccountId, reservation: Reservation) -> Running {
         let deployment = &self.ready.deployment;
         let entities = self.prepare();
         let plan = AttemptPlan {
@@ -321,7 +342,6 @@ impl Facts<'_> {
             machine: AttemptMachine::new(plan),
             entities,
             entity: 0,
-            limits,
             reservation,
             prompt_chars: self.envelope.prompt_chars(),
             streamed: self.envelope.stream,

@@ -5,7 +5,7 @@
 //! writes one usage record (promise 2).
 
 use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
-use super::admit::{Admission, AppliedLimit};
+use super::admit::Admission;
 use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
 use super::relay::{Relayed, StreamRelay};
@@ -16,10 +16,9 @@ use crate::attempt::backoff::retry_after;
 use crate::attempt::{AttemptError, AttemptMachine, Outcome, Step};
 use crate::error::WeirError;
 use crate::id::AccountId;
-use crate::limit::headers::rate_limit;
 use crate::limit::Reservation;
 use crate::reply;
-use crate::snapshot::{Deadlines, Meter, Price};
+use crate::snapshot::{Deadlines, Price};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
 use alloc::string::{String, ToString};
@@ -45,7 +44,6 @@ pub(super) struct Running {
     pub(super) entities: Vec<PreparedEntity>,
     /// Which of `entities` was called last.
     pub(super) entity: u32,
-    pub(super) limits: Vec<AppliedLimit>,
     pub(super) reservation: Reservation,
     pub(super) prompt_chars: u64,
     pub(super) streamed: bool,
@@ -113,10 +111,16 @@ impl Isolate {
         match step {
             Step::Send { entity, timeout } => {
                 running.entity = entity;
-                let Some(prepared) = running.entities.get(usize::try_from(entity).unwrap_or(usize::MAX)) else {
-                    return self.fail(now, running, &WeirError::Bug { what: "an entity of the plan is missing" });
+                let Some(prepared) = running.entities.get(usize::try_from(entity).unwrap_or(usize::MAX))
+                else {
+                    return self.fail(
+                        now,
+                        running,
+                        &WeirError::Bug { what: "an entity of the plan is missing" },
+                    );
                 };
-                let limit = if running.streamed { running.deadlines.first_event } else { running.deadlines.plain };
+                let limit =
+                    if running.streamed { running.deadlines.first_event } else { running.deadlines.plain };
                 let mut send = prepared.send.clone();
                 send.timeout = timeout.min(limit);
                 self.keep(now, handle, running);
@@ -246,9 +250,8 @@ impl Isolate {
         };
         let observed = relay.observed();
         let complete = observed.terminal && end != StreamEnd::CallerLeft;
-        let used = observed
-            .usage
-            .unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
+        let used =
+            observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
         let surface = running.surface;
         self.settle(now, running, 200, used, complete);
         match (complete, end) {
@@ -269,22 +272,20 @@ impl Isolate {
                     .unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
                 self.settle(now, running, 200, used, false);
             }
-            None => self.leases.settle(now, running.reservation, &[]),
+            None => self.leases.settle_as_reserved(now, running.reservation),
         }
     }
 
     /// No answer: the tokens go back, the request stays counted.
     fn fail(&mut self, now: UnixMillis, running: Running, error: &WeirError) -> Action {
         let reply = reply::render(error, running.surface, running.operation, running.admission.id);
-        let actual = actual(&running.limits, 0);
-        self.leases.settle(now, running.reservation, &actual);
+        self.leases.settle(now, running.reservation, 0);
         Action::Reply(reply)
     }
 
     /// The one way to the end of an exchange that was answered.
     fn settle(&mut self, now: UnixMillis, running: Running, status: u16, used: Usage, complete: bool) {
         let attempts = running.machine.made();
-        let actual = actual(&running.limits, used.total());
         let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
         let price = entity.and_then(|entity| entity.price.as_ref());
         let began = running.admission.began;
@@ -308,8 +309,8 @@ impl Isolate {
             attempts,
             client_request_id: running.client_request_id,
         };
-        self.leases.settle(now, running.reservation, &actual);
-        self.batches.push(now, &running.account, record);
+        self.leases.settle(now, running.reservation, used.total());
+        self.batches.push(now, &running.account, &record);
     }
 
     fn head(&self, now: UnixMillis, running: &Running, status: u16, content_type: &'static str) -> Head {
@@ -322,27 +323,8 @@ impl Isolate {
             entity: entity.map(|entity| entity.name.as_str()),
             client_request_id: running.client_request_id.as_deref(),
         };
-        let mut head = head::answer(&facts);
-        let form = head::span_form(running.surface);
-        for limit in running.limits.iter().filter(|limit| limit.shared) {
-            if let Some(remaining) = self.leases.remaining(now, &limit.scope, limit.meter) {
-                let [total, left, _] = rate_limit(limit.meter, &remaining, form);
-                head.headers.extend([total, left]);
-            }
-        }
-        head
+        head::answer(&facts, &self.leases.standings(now, &running.reservation))
     }
-}
-
-/// What an exchange used of each of its limits.
-fn actual(limits: &[AppliedLimit], tokens: u64) -> Vec<u64> {
-    limits
-        .iter()
-        .map(|limit| match limit.meter {
-            Meter::Requests => 1,
-            Meter::Tokens => tokens,
-        })
-        .collect()
 }
 
 fn is_event_stream(headers: &UpstreamHeaders<'_>) -> bool {

@@ -16,6 +16,7 @@
 //! | 12 | how the script ends: 0 complete, 1 broken, 2 never |
 //! | 13 | the exchange's handle |
 //! | 14 | object calls are to be made after so many ms (plus one), 0: none |
+//! | 15 | script: milliseconds before its head; all ones: it never comes |
 
 use super::action::{Action, Head, Pause, Send};
 use crate::simulate::{Script, ScriptEnd};
@@ -24,7 +25,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Words in front of a flat plan.
-pub const WORDS: usize = 15;
+pub const WORDS: usize = 16;
 
 /// The word that names an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,10 +128,7 @@ impl FlatPlan {
         let script = if send.script.is_some() { SCRIPT } else { 0 };
         self.kind(Kind::Send, head_first | script);
         self.set(2, word(send.timeout.0));
-        self.text(
-            Some(&send.url),
-            send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())),
-        );
+        self.text(Some(&send.url), send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         self.edits(&send.edits);
         if let Some(script) = &send.script {
             self.script(script);
@@ -152,23 +150,25 @@ impl FlatPlan {
     fn script(&mut self, script: &Script) {
         self.set(1, u32::from(script.status));
         let mut entries = Vec::with_capacity(script.chunks.len());
-        let mut before = script.first_delay.0;
+        self.set(15, word(script.first_delay.0));
         for chunk in &script.chunks {
             let (offset, length) = self.append(&chunk.bytes);
-            entries.push([word(before.saturating_add(chunk.delay.0)), offset, length]);
-            before = 0;
+            entries.push([word(chunk.delay.0), offset, length]);
         }
         let count = word(u64::try_from(entries.len()).unwrap_or(u64::MAX));
         let (offset, _) = self.append_words(entries.iter().flatten().copied());
         self.set(10, offset);
         self.set(11, count);
-        self.set(12, match script.end {
-            ScriptEnd::Complete => 0,
-            ScriptEnd::Broken => 1,
-            ScriptEnd::Never => 2,
-        });
+        self.set(
+            12,
+            match script.end {
+                ScriptEnd::Complete => 0,
+                ScriptEnd::Broken => 1,
+                ScriptEnd::Never => 2,
+            },
+        );
         // A script is not sent anywhere: the text holds its answer's headers instead of a request's.
-        self.text(None, script.headers.iter().map(|(name, value)| (name.as_ref(), value.as_str())));
+        self.text(None, script.headers.iter().map(|(name, value)| (*name, value.as_str())));
     }
 
     fn head(&mut self, kind: Kind, flags: u32, head: &Head) {

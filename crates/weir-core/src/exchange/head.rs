@@ -7,7 +7,7 @@
 
 use super::action::Head;
 use crate::id::RequestId;
-use crate::limit::headers::SpanForm;
+use crate::limit::headers::{SpanForm, Standing};
 use crate::surface::Surface;
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
@@ -26,7 +26,7 @@ pub(super) struct HeadFacts<'a> {
 }
 
 /// How a surface writes spans of time (`design.md` section 8, "Reset headers").
-pub(super) const fn span_form(surface: Surface) -> SpanForm {
+const fn span_form(surface: Surface) -> SpanForm {
     match surface {
         Surface::ModelInference | Surface::Serverless | Surface::AzureOpenAi | Surface::AzureOpenAiV1 => {
             SpanForm::Seconds
@@ -41,8 +41,8 @@ pub(super) const fn span_form(surface: Surface) -> SpanForm {
     }
 }
 
-/// The head of a good answer; the exchange adds its limits as they stand.
-pub(super) fn answer(facts: &HeadFacts<'_>) -> Head {
+/// The head of a good answer. `standings` are the exchange's limits as they stand now.
+pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
     let mut headers: Vec<(&'static str, String)> = Vec::with_capacity(8);
     headers.push(("content-type", facts.content_type.to_owned()));
     match facts.surface {
@@ -66,6 +66,9 @@ pub(super) fn answer(facts: &HeadFacts<'_>) -> Head {
         Surface::OpenAi | Surface::Anthropic | Surface::Arm | Surface::DatabricksApi | Surface::Weir => {
             headers.push(("x-request-id", facts.id.to_string()));
         }
+    }
+    for standing in standings {
+        standing.push_headers(&mut headers, span_form(facts.surface));
     }
     Head { status: facts.status, headers }
 }

@@ -10,13 +10,15 @@ use super::admit::{Admission, Held};
 use super::finish::Running;
 use crate::account::batch::UsageBatches;
 use crate::attempt::budget::RetryBudget;
+use crate::error::WeirError;
 use crate::id::{AccountId, IsolateId, RequestId};
-use crate::limit::{LeaseBook, LimitError, Reservation, WaitId};
-use crate::reply;
+use crate::limit::LeaseBook;
 use crate::object::{CallOutcome, ObjectCall, ObjectKind};
+use crate::reply;
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
 use crate::snapshot::index::SnapshotIndex;
+use crate::surface;
 use crate::time::{Millis, UnixMillis};
 use alloc::collections::BTreeMap;
 use alloc::collections::VecDeque;
@@ -78,8 +80,6 @@ pub struct Isolate {
     next_handle: u32,
     outbox: VecDeque<ObjectCall>,
     calls: BTreeMap<u64, (UnixMillis, CallFor)>,
-    /// Waits for leases that ended, until their exchange looks.
-    decided: BTreeMap<WaitId, Result<Reservation, LimitError>>,
     next_call: u64,
     /// When the driver last promised to make object calls.
     calls_due: Option<UnixMillis>,
@@ -101,7 +101,6 @@ impl Isolate {
             next_handle: u32::try_from(id.0 & 0x7fff_ffff).unwrap_or(0),
             outbox: VecDeque::new(),
             calls: BTreeMap::new(),
-            decided: BTreeMap::new(),
             next_call: 1,
             calls_due: None,
             swept: UnixMillis::default(),
@@ -116,7 +115,9 @@ impl Isolate {
         self.next_handle = handle.wrapping_add(1);
         let id = RequestId::from_random(random);
         if self.exchanges.len() >= EXCHANGES_MAX {
-            return (handle, Action::Reply(reply::overloaded(request, id)));
+            let surface = surface::form_of(request.url);
+            let reply = reply::render(&WeirError::Overloaded, surface, surface::OTHER, id);
+            return (handle, Action::Reply(reply));
         }
         let admission = Admission { id, began: now, random, refreshed: false, wait: None };
         (handle, self.admit(now, handle, request, admission))
@@ -166,7 +167,7 @@ impl Isolate {
     /// driver already promised it. Asking is promising: the caller must see to it.
     pub fn calls_after(&mut self, now: UnixMillis) -> Option<Millis> {
         let due = if self.outbox.is_empty() {
-            [self.leases.due(), self.batches.due(now)].into_iter().flatten().min()?.max(now)
+            [self.leases.due(), self.batches.due()].into_iter().flatten().min()?.max(now)
         } else {
             now
         };
@@ -205,15 +206,7 @@ impl Isolate {
 
     /// How an exchange waits for a lease that was asked for.
     pub(super) fn lease_pause(&self, now: UnixMillis) -> Pause {
-        if self.leases.due().is_some_and(|due| due <= now) { Pause::Calls } else { Pause::For(POLL) }
-    }
-
-    /// What became of a wait for leases, if that is known by now.
-    pub(super) fn decided(&mut self, now: UnixMillis, wait: WaitId) -> Option<Result<Reservation, LimitError>> {
-        while let Some((id, outcome)) = self.leases.poll_decided(now) {
-            self.decided.insert(id, outcome);
-        }
-        self.decided.remove(&wait)
+        if self.leases.wants_call(now) { Pause::Calls } else { Pause::For(POLL) }
     }
 
     pub(super) fn keep(&mut self, now: UnixMillis, handle: u32, running: Running) {
@@ -232,7 +225,13 @@ impl Isolate {
         self.outbox.push_back(call);
     }
 
-    fn snapshot_came(&mut self, now: UnixMillis, sent: UnixMillis, account: &AccountId, outcome: CallOutcome<'_>) {
+    fn snapshot_came(
+        &mut self,
+        now: UnixMillis,
+        sent: UnixMillis,
+        account: &AccountId,
+        outcome: CallOutcome<'_>,
+    ) {
         let CallOutcome::Answered(body) = outcome else {
             return self.accounts.lost(now, account);
         };
@@ -249,7 +248,14 @@ impl Isolate {
         }
     }
 
-    fn call(&mut self, now: UnixMillis, kind: ObjectKind, name: String, body: Vec<u8>, call_for: CallFor) -> ObjectCall {
+    fn call(
+        &mut self,
+        now: UnixMillis,
+        kind: ObjectKind,
+        name: String,
+        body: Vec<u8>,
+        call_for: CallFor,
+    ) -> ObjectCall {
         let id = self.next_call;
         // The driver carries ids as 32-bit words.
         self.next_call = if id >= u64::from(u32::MAX) { 1 } else { id.saturating_add(1) };
@@ -274,7 +280,6 @@ impl Isolate {
                 Some(Stage::Waiting(held)) => {
                     if let Some(wait) = held.admission.wait {
                         self.leases.abandon(now, wait);
-                        self.decided.remove(&wait);
                     }
                 }
                 None => {}

@@ -6,7 +6,7 @@
 //! back an event that is not whole yet, so a caller never gets a part of one that breaks off.
 
 use crate::account::observe::{Observed, StreamObserver};
-use crate::wire::bounds::EVENT_BYTES_MAX;
+use crate::wire::sse::EVENT_BYTES_MAX;
 use alloc::vec::Vec;
 use memchr::memmem;
 
@@ -56,11 +56,11 @@ impl StreamRelay {
     /// The usual case: whole events in the strict grammar. Nothing is copied unless an event is withheld.
     fn push_plain(&mut self, piece: &[u8]) -> Relayed {
         self.observer.push(piece);
-        if self.observer.failed() {
+        if self.observer.is_broken() {
             return Relayed::Broken;
         }
         if self.usage_wanted || !has_usage(piece) {
-            self.finished = self.observer.terminal();
+            self.finished = self.observer.is_terminal();
             return Relayed::Same;
         }
         let mut out = Vec::with_capacity(piece.len());
@@ -71,14 +71,14 @@ impl StreamRelay {
             }
             rest = after;
         }
-        self.finished = self.observer.terminal();
+        self.finished = self.observer.is_terminal();
         Relayed::Instead(out)
     }
 
     /// Any other case: events cut by the network, CRLF, comments, other fields.
     fn push_general(&mut self, piece: &[u8]) -> Relayed {
         self.held.extend(piece.iter().copied().filter(|byte| *byte != b'\r'));
-        if self.held.len() > EVENT_BYTES_MAX {
+        if u32::try_from(self.held.len()).map_or(true, |length| length > EVENT_BYTES_MAX) {
             return Relayed::Broken;
         }
         let held = core::mem::take(&mut self.held);
@@ -93,10 +93,10 @@ impl StreamRelay {
             rest = after;
         }
         self.held = rest.to_vec();
-        if self.observer.failed() {
+        if self.observer.is_broken() {
             return Relayed::Broken;
         }
-        self.finished = self.observer.terminal();
+        self.finished = self.observer.is_terminal();
         Relayed::Instead(out)
     }
 }
@@ -157,7 +157,8 @@ fn is_usage_event(event: &[u8]) -> bool {
     }
     let json = event.strip_prefix(b"data: ").unwrap_or(event);
     serde_json::from_slice::<Chunk<'_>>(json).is_ok_and(|chunk| {
-        let empty = chunk.choices.is_none_or(|choices| choices.get().bytes().all(|b| b"[] \n\t".contains(&b)));
+        let empty =
+            chunk.choices.is_none_or(|choices| choices.get().bytes().all(|b| b"[] \n\t".contains(&b)));
         empty && chunk.usage.is_some_and(|usage| usage.get() != "null")
     })
 }
@@ -168,10 +169,10 @@ mod tests {
     use alloc::string::String;
     use proptest::prelude::*;
 
-    const DELTA: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
+    const DELTA: &str =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
     const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    const USAGE: &str =
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4}}\n\n";
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
     fn relay(stream: &[u8], cuts: &[usize], usage_wanted: bool) -> (String, Observed) {
@@ -217,7 +218,7 @@ mod tests {
     #[test]
     fn an_event_without_an_end_is_bounded() {
         let mut relay = StreamRelay::new(false);
-        let piece = alloc::vec![b'x'; EVENT_BYTES_MAX + 1];
+        let piece = alloc::vec![b'x'; EVENT_BYTES_MAX as usize + 1];
         assert_eq!(relay.push(&piece), Relayed::Broken);
     }
 }

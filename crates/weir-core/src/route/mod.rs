@@ -3,6 +3,8 @@
 //! Decides where the name comes from, whether the caller may query it and whether it does what is asked; not
 //! which of its entities is called (`attempt`). Sources: `azure.md` A3, B1, B2; `databricks.md` 10.2 and 10.3.
 
+pub mod select;
+
 use crate::auth::Caller;
 use crate::snapshot::Task;
 use crate::snapshot::index::{ReadyDeployment, SnapshotIndex};

@@ -44,7 +44,7 @@ fn index() -> SnapshotIndex {
             deployment("embed", Task::Embeddings),
         ],
     };
-    SnapshotIndex::build(snapshot, &SealKey::parse("a passphrase that is long enough").unwrap()).unwrap()
+    SnapshotIndex::build(snapshot, None).unwrap()
 }
 
 fn found(key: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Result<String, String> {

@@ -102,11 +102,11 @@ impl core::fmt::Debug for ReadyEntity {
 }
 
 impl SnapshotIndex {
-    /// Makes `snapshot` ready, opening the credentials in it with `seal_key`.
+    /// Makes `snapshot` ready, opening the credentials in it with `seal_key`; without one no credential opens.
     ///
     /// # Errors
     /// [`IndexError`] if it contradicts itself. A credential that does not open only disables its entity.
-    pub fn build(snapshot: Snapshot, seal_key: &SealKey) -> Result<Self, IndexError> {
+    pub fn build(snapshot: Snapshot, seal_key: Option<&SealKey>) -> Result<Self, IndexError> {
         let Snapshot { account, version, keys, deployments } = snapshot;
         let keys = keys.into_iter().map(ReadyKey::new).collect::<Result<Vec<_>, _>>()?;
         let deployments: Vec<_> =
@@ -225,7 +225,7 @@ fn digest_of(hex: &str) -> Option<[u8; 32]> {
 }
 
 impl ReadyDeployment {
-    fn new(deployment: Deployment, seal_key: &SealKey) -> Self {
+    fn new(deployment: Deployment, seal_key: Option<&SealKey>) -> Self {
         let folded = deployment.name.folded();
         let entities = deployment.entities.iter().map(|entity| ReadyEntity::new(entity, seal_key)).collect();
         Self { deployment, folded, entities }
@@ -249,7 +249,7 @@ impl ReadyDeployment {
 }
 
 impl ReadyEntity {
-    fn new(entity: &ServedEntity, seal_key: &SealKey) -> Self {
+    fn new(entity: &ServedEntity, seal_key: Option<&SealKey>) -> Self {
         let upstream = match &entity.target {
             Target::Simulator(_) => {
                 return Self { urls: [const { String::new() }; 3], headers: Vec::new(), fault: None };
@@ -295,8 +295,11 @@ fn address(upstream: &Upstream, task: Task) -> String {
     }
 }
 
-fn headers(upstream: &Upstream, seal_key: &SealKey) -> Result<Vec<(String, String)>, EntityFault> {
-    let opened = |sealed: &str| open(seal_key, &upstream.base, sealed).map_err(|_| EntityFault::Sealed);
+fn headers(upstream: &Upstream, seal_key: Option<&SealKey>) -> Result<Vec<(String, String)>, EntityFault> {
+    let opened = |sealed: &str| {
+        let key = seal_key.ok_or(EntityFault::Sealed)?;
+        open(key, &upstream.base, sealed).map_err(|_| EntityFault::Sealed)
+    };
     let mut headers = Vec::with_capacity(2);
     match &upstream.auth {
         UpstreamAuth::None => {}

@@ -189,6 +189,11 @@ pub fn classify<'a>(method: &'a str, url: &'a str) -> Disposition<'a> {
     }
 }
 
+/// Whose error form an address calls for, whatever its method.
+pub fn form_of(url: &str) -> Surface {
+    Address::parse(url).map_or(Surface::Weir, |address| surface_of(&address))
+}
+
 /// Whether a path's first segment is one of Azure Resource Manager, which compares without case.
 fn is_arm(first: &str) -> bool {
     first.eq_ignore_ascii_case("subscriptions") || first.eq_ignore_ascii_case("providers")

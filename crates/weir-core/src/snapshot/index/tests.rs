@@ -57,7 +57,7 @@ fn key(text: &str, id: &str) -> KeyEntry {
 
 fn build(keys: Vec<KeyEntry>, deployments: Vec<Deployment>) -> Result<SnapshotIndex, IndexError> {
     let account = AccountId::default_account();
-    SnapshotIndex::build(Snapshot { account, version: 3, keys, deployments }, &seal_key())
+    SnapshotIndex::build(Snapshot { account, version: 3, keys, deployments }, Some(&seal_key()))
 }
 
 #[test]
