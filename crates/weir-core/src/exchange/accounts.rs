@@ -2,8 +2,8 @@
 //!
 //! Above the stages. Decides from times only; the call itself goes through `isolate`.
 
-use crate::snapshot::index::SnapshotIndex;
 use crate::id::AccountId;
+use crate::snapshot::index::SnapshotIndex;
 use crate::time::{Millis, UnixMillis};
 use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
@@ -141,8 +141,8 @@ impl View {
 mod tests {
     use super::*;
     use crate::seal::SealKey;
-    use alloc::vec::Vec;
     use crate::snapshot::Snapshot;
+    use alloc::vec::Vec;
 
     fn index(version: u64) -> SnapshotIndex {
         let snapshot = Snapshot {
@@ -172,7 +172,9 @@ mod tests {
         accounts.asked(start, &account);
         assert_eq!(word(&accounts.readiness(start, &account)), "wait");
         accounts.refreshed(start, &account, Some(index(7)));
-        for (age, want) in [(0, "ready"), (1_999, "ready"), (2_000, "refresh"), (3_999, "refresh"), (4_000, "ask")] {
+        for (age, want) in
+            [(0, "ready"), (1_999, "ready"), (2_000, "refresh"), (3_999, "refresh"), (4_000, "ask")]
+        {
             assert_eq!(word(&accounts.readiness(start.plus(Millis(age)), &account)), want, "{age} ms");
         }
     }

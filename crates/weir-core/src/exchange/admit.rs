@@ -7,14 +7,15 @@
 use super::action::{Action, Pause, Request, Send};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
-use crate::attempt::plan::AttemptPlan;
 use crate::attempt::AttemptMachine;
+use crate::attempt::plan::AttemptPlan;
 use crate::auth::{self, AuthError, Caller, Presented};
 use crate::error::WeirError;
 use crate::id::{AccountId, RequestId};
 use crate::limit::{Ask, Quota, Reservation, Reserved, WaitId, estimate};
 use crate::reply;
 use crate::route::{self, RouteError};
+use crate::simulate;
 use crate::snapshot::index::ReadyDeployment;
 use crate::snapshot::{LimitScope, Meter, ServedEntity, Target, Task};
 use crate::surface::{self, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
@@ -22,7 +23,6 @@ use crate::time::{Millis, UnixMillis};
 use crate::wire::bounds::BODY_BYTES_MAX;
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
 use crate::wire::error::WireError;
-use crate::simulate;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::rc::Rc;
@@ -95,7 +95,13 @@ impl Parts {
 
 impl Isolate {
     /// The first run for a request that the driver lends.
-    pub(super) fn admit(&mut self, now: UnixMillis, handle: u32, request: &Request<'_>, admission: Admission) -> Action {
+    pub(super) fn admit(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        request: &Request<'_>,
+        admission: Admission,
+    ) -> Action {
         self.run(now, handle, request, admission, None)
     }
 
@@ -140,7 +146,9 @@ impl Isolate {
                 self.hold(now, handle, Held { admission, parts });
                 Action::Pause(pause)
             }
-            Err(Stop::Refuse(error)) => Action::Reply(reply::render(&error, surface, operation, admission.id)),
+            Err(Stop::Refuse(error)) => {
+                Action::Reply(reply::render(&error, surface, operation, admission.id))
+            }
         }
     }
 
@@ -164,7 +172,9 @@ impl Isolate {
         };
         let admin = self.settings.admin_token_hash;
         let caller = match auth::authenticate(&index, admin.as_ref(), &presented, now) {
-            Err(AuthError::UnknownKey) => return Err(self.refresh_or(now, &account, admission, AuthError::UnknownKey)),
+            Err(AuthError::UnknownKey) => {
+                return Err(self.refresh_or(now, &account, admission, AuthError::UnknownKey));
+            }
             caller => caller?,
         };
         let envelope = Envelope::parse(request.body, route.task)?;
@@ -175,7 +185,16 @@ impl Isolate {
             ready => ready?,
         };
         let task = route.task.unwrap_or(ready.deployment.task);
-        let facts = Facts { now, request, route, admission: *admission, task, caller: &caller, envelope: &envelope, ready };
+        let facts = Facts {
+            now,
+            request,
+            route,
+            admission: *admission,
+            task,
+            caller: &caller,
+            envelope: &envelope,
+            ready,
+        };
         let (reservation, limits) = self.reserve(&facts, &account, admission)?;
         Ok(facts.running(account, limits, reservation))
     }
@@ -270,9 +289,8 @@ impl Facts<'_> {
             })
         };
         let answers = self.envelope.n.max(self.envelope.best_of);
-        let tokens = || {
-            estimate::tokens(self.task, self.envelope.prompt_chars(), self.envelope.max_tokens, answers)
-        };
+        let tokens =
+            || estimate::tokens(self.task, self.envelope.prompt_chars(), self.envelope.max_tokens, answers);
         let mut applied = Vec::with_capacity(deployment.limits.len());
         for limit in &deployment.limits {
             let shared = match &limit.scope {

@@ -16,8 +16,8 @@ use crate::attempt::backoff::retry_after;
 use crate::attempt::{AttemptError, AttemptMachine, Outcome, Step};
 use crate::error::WeirError;
 use crate::id::AccountId;
-use crate::limit::headers::rate_limit;
 use crate::limit::Reservation;
+use crate::limit::headers::rate_limit;
 use crate::reply;
 use crate::snapshot::{Deadlines, Meter, Price};
 use crate::surface::Surface;
@@ -113,10 +113,16 @@ impl Isolate {
         match step {
             Step::Send { entity, timeout } => {
                 running.entity = entity;
-                let Some(prepared) = running.entities.get(usize::try_from(entity).unwrap_or(usize::MAX)) else {
-                    return self.fail(now, running, &WeirError::Bug { what: "an entity of the plan is missing" });
+                let Some(prepared) = running.entities.get(usize::try_from(entity).unwrap_or(usize::MAX))
+                else {
+                    return self.fail(
+                        now,
+                        running,
+                        &WeirError::Bug { what: "an entity of the plan is missing" },
+                    );
                 };
-                let limit = if running.streamed { running.deadlines.first_event } else { running.deadlines.plain };
+                let limit =
+                    if running.streamed { running.deadlines.first_event } else { running.deadlines.plain };
                 let mut send = prepared.send.clone();
                 send.timeout = timeout.min(limit);
                 self.keep(now, handle, running);
@@ -246,9 +252,8 @@ impl Isolate {
         };
         let observed = relay.observed();
         let complete = observed.terminal && end != StreamEnd::CallerLeft;
-        let used = observed
-            .usage
-            .unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
+        let used =
+            observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
         let surface = running.surface;
         self.settle(now, running, 200, used, complete);
         match (complete, end) {
@@ -309,7 +314,7 @@ impl Isolate {
             client_request_id: running.client_request_id,
         };
         self.leases.settle(now, running.reservation, &actual);
-        self.batches.push(now, &running.account, record);
+        self.batches.push(now, &running.account, &record);
     }
 
     fn head(&self, now: UnixMillis, running: &Running, status: u16, content_type: &'static str) -> Head {

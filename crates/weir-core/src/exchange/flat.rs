@@ -127,10 +127,7 @@ impl FlatPlan {
         let script = if send.script.is_some() { SCRIPT } else { 0 };
         self.kind(Kind::Send, head_first | script);
         self.set(2, word(send.timeout.0));
-        self.text(
-            Some(&send.url),
-            send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())),
-        );
+        self.text(Some(&send.url), send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         self.edits(&send.edits);
         if let Some(script) = &send.script {
             self.script(script);
@@ -162,11 +159,14 @@ impl FlatPlan {
         let (offset, _) = self.append_words(entries.iter().flatten().copied());
         self.set(10, offset);
         self.set(11, count);
-        self.set(12, match script.end {
-            ScriptEnd::Complete => 0,
-            ScriptEnd::Broken => 1,
-            ScriptEnd::Never => 2,
-        });
+        self.set(
+            12,
+            match script.end {
+                ScriptEnd::Complete => 0,
+                ScriptEnd::Broken => 1,
+                ScriptEnd::Never => 2,
+            },
+        );
         // A script is not sent anywhere: the text holds its answer's headers instead of a request's.
         self.text(None, script.headers.iter().map(|(name, value)| (name.as_ref(), value.as_str())));
     }

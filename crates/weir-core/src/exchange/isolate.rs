@@ -12,8 +12,8 @@ use crate::account::batch::UsageBatches;
 use crate::attempt::budget::RetryBudget;
 use crate::id::{AccountId, IsolateId, RequestId};
 use crate::limit::{LeaseBook, LimitError, Reservation, WaitId};
-use crate::reply;
 use crate::object::{CallOutcome, ObjectCall, ObjectKind};
+use crate::reply;
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
 use crate::snapshot::index::SnapshotIndex;
@@ -209,7 +209,11 @@ impl Isolate {
     }
 
     /// What became of a wait for leases, if that is known by now.
-    pub(super) fn decided(&mut self, now: UnixMillis, wait: WaitId) -> Option<Result<Reservation, LimitError>> {
+    pub(super) fn decided(
+        &mut self,
+        now: UnixMillis,
+        wait: WaitId,
+    ) -> Option<Result<Reservation, LimitError>> {
         while let Some((id, outcome)) = self.leases.poll_decided(now) {
             self.decided.insert(id, outcome);
         }
@@ -232,7 +236,13 @@ impl Isolate {
         self.outbox.push_back(call);
     }
 
-    fn snapshot_came(&mut self, now: UnixMillis, sent: UnixMillis, account: &AccountId, outcome: CallOutcome<'_>) {
+    fn snapshot_came(
+        &mut self,
+        now: UnixMillis,
+        sent: UnixMillis,
+        account: &AccountId,
+        outcome: CallOutcome<'_>,
+    ) {
         let CallOutcome::Answered(body) = outcome else {
             return self.accounts.lost(now, account);
         };
@@ -249,7 +259,14 @@ impl Isolate {
         }
     }
 
-    fn call(&mut self, now: UnixMillis, kind: ObjectKind, name: String, body: Vec<u8>, call_for: CallFor) -> ObjectCall {
+    fn call(
+        &mut self,
+        now: UnixMillis,
+        kind: ObjectKind,
+        name: String,
+        body: Vec<u8>,
+        call_for: CallFor,
+    ) -> ObjectCall {
         let id = self.next_call;
         // The driver carries ids as 32-bit words.
         self.next_call = if id >= u64::from(u32::MAX) { 1 } else { id.saturating_add(1) };

@@ -16,8 +16,8 @@
 //! Every reservation is settled exactly once: the exchange owns it, and each way to its end leads through
 //! `settle`.
 
-pub mod action;
 mod accounts;
+pub mod action;
 mod admit;
 mod finish;
 pub mod flat;

@@ -157,7 +157,8 @@ fn is_usage_event(event: &[u8]) -> bool {
     }
     let json = event.strip_prefix(b"data: ").unwrap_or(event);
     serde_json::from_slice::<Chunk<'_>>(json).is_ok_and(|chunk| {
-        let empty = chunk.choices.is_none_or(|choices| choices.get().bytes().all(|b| b"[] \n\t".contains(&b)));
+        let empty =
+            chunk.choices.is_none_or(|choices| choices.get().bytes().all(|b| b"[] \n\t".contains(&b)));
         empty && chunk.usage.is_some_and(|usage| usage.get() != "null")
     })
 }
@@ -168,10 +169,10 @@ mod tests {
     use alloc::string::String;
     use proptest::prelude::*;
 
-    const DELTA: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
+    const DELTA: &str =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
     const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
-    const USAGE: &str =
-        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4}}\n\n";
+    const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4}}\n\n";
     const DONE: &str = "data: [DONE]\n\n";
 
     fn relay(stream: &[u8], cuts: &[usize], usage_wanted: bool) -> (String, Observed) {
