@@ -62,7 +62,7 @@ pub enum Write {
 }
 
 /// Rows that an object must be given before it can act: `from` inclusive, `to` exclusive, in key order (byte
-/// by byte, as SQLite's BINARY collation).
+/// by byte, as `SQLite`'s BINARY collation).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// Which table of the object.

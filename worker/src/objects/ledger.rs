@@ -5,7 +5,7 @@
 
 use super::rows::Rows;
 use crate::host;
-use weir_core::ledger::{self, TABLES};
+use weir_core::ledger::{Plan, TABLES};
 use worker::{DurableObject, Env, Request, Response, Result, State, durable_object};
 
 /// The Durable Object.
@@ -21,12 +21,12 @@ impl DurableObject for Ledger {
 
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let message = request.bytes().await?;
-        let now = host::now();
+        let plan = Plan::new(host::now(), &message);
         let mut rows = Vec::new();
-        for read in ledger::Ledger::reads(now, &message) {
-            rows.push(self.rows.read(&read)?);
+        for read in plan.reads() {
+            rows.push(self.rows.read(read)?);
         }
-        let handled = ledger::Ledger::handle(now, &message, &rows);
+        let handled = plan.handle(&rows);
         self.rows.write(&handled.writes)?;
         Response::from_bytes(handled.reply)
     }

@@ -203,9 +203,9 @@ impl UsageBatches {
         self.rewake(&account);
     }
 
-    /// When [`poll_message`](Self::poll_message) next has something; may be past. `None`: all is acknowledged.
-    pub fn due(&self) -> Option<UnixMillis> {
-        self.wakes.first().map(|(at, _)| *at)
+    /// When [`poll_message`](Self::poll_message) next has something: `now` or later. `None`: all is acknowledged.
+    pub fn due(&self, now: UnixMillis) -> Option<UnixMillis> {
+        self.wakes.first().map(|(at, _)| now.max(*at))
     }
 
     /// Records that are not acknowledged.

@@ -43,10 +43,10 @@ fn ack(seq: u64) -> Vec<u8> {
 fn a_batch_leaves_50_ms_after_its_first_record_and_is_kept_until_acknowledged() {
     let mut batches = UsageBatches::new(ISOLATE);
     let a = account("default");
-    assert_eq!(batches.due(), None);
+    assert_eq!(batches.due(UnixMillis(0)), None);
     batches.push(UnixMillis(1_000), &a, &record(1));
     batches.push(UnixMillis(1_049), &a, &record(2));
-    assert_eq!(batches.due(), Some(UnixMillis(1_050)));
+    assert_eq!(batches.due(UnixMillis(0)), Some(UnixMillis(1_050)));
     assert_eq!(batches.poll_message(UnixMillis(1_049)), None);
 
     let first = batches.poll_message(UnixMillis(1_050)).unwrap();
@@ -56,7 +56,7 @@ fn a_batch_leaves_50_ms_after_its_first_record_and_is_kept_until_acknowledged() 
         text.starts_with(r#"{"batch":{"isolate":"0000000000000007","seq":1,"floor":1,"records":[{"id":1,"#)
     );
     assert_eq!(batches.poll_message(UnixMillis(1_050)), None);
-    assert_eq!((batches.due(), batches.held()), (Some(UnixMillis(3_050)), 2));
+    assert_eq!((batches.due(UnixMillis(0)), batches.held()), (Some(UnixMillis(3_050)), 2));
 
     let again = batches.poll_message(UnixMillis(3_050)).unwrap();
     assert_eq!((&again.body, &again.object), (&first.body, &first.object), "identical content");
@@ -64,9 +64,9 @@ fn a_batch_leaves_50_ms_after_its_first_record_and_is_kept_until_acknowledged() 
 
     // The first sending failing late changes nothing; its late answer is as good as any.
     batches.answered(UnixMillis(3_060), first.token, CallOutcome::Lost);
-    assert_eq!(batches.due(), Some(UnixMillis(7_050)));
+    assert_eq!(batches.due(UnixMillis(0)), Some(UnixMillis(7_050)));
     batches.answered(UnixMillis(3_070), first.token, CallOutcome::Answered(&ack(1)));
-    assert_eq!((batches.due(), batches.held(), batches.lost()), (None, 0, 0));
+    assert_eq!((batches.due(UnixMillis(0)), batches.held(), batches.lost()), (None, 0, 0));
     batches.answered(UnixMillis(3_080), again.token, CallOutcome::Answered(&ack(1)));
     assert_eq!((batches.held(), batches.lost()), (0, 0));
 }
@@ -92,7 +92,7 @@ fn a_failed_call_is_made_again_ever_more_slowly() {
     for _ in 0..9 {
         let message = batches.poll_message(now).unwrap();
         batches.answered(now, message.token, CallOutcome::Lost);
-        let due = batches.due().unwrap();
+        let due = batches.due(UnixMillis(0)).unwrap();
         delays.push(due.since(now).0);
         now = due;
     }
@@ -106,7 +106,7 @@ fn an_answer_that_is_no_acknowledgement_is_a_lost_one() {
         batches.push(UnixMillis(0), &account("default"), &record(1));
         let message = batches.poll_message(UnixMillis(50)).unwrap();
         batches.answered(UnixMillis(60), message.token, CallOutcome::Answered(answer));
-        assert_eq!((batches.held(), batches.due()), (1, Some(UnixMillis(310))), "{answer:?}");
+        assert_eq!((batches.held(), batches.due(UnixMillis(0))), (1, Some(UnixMillis(310))), "{answer:?}");
     }
 }
 
@@ -118,7 +118,7 @@ fn what_the_ledger_refuses_is_counted_and_not_sent_again() {
         batches.push(UnixMillis(0), &account("default"), &record(2));
         let message = batches.poll_message(UnixMillis(50)).unwrap();
         batches.answered(UnixMillis(60), message.token, CallOutcome::Answered(answer));
-        assert_eq!((batches.held(), batches.lost(), batches.due()), (0, lost, None));
+        assert_eq!((batches.held(), batches.lost(), batches.due(UnixMillis(0))), (0, lost, None));
     }
 }
 
@@ -151,6 +151,9 @@ fn many_accounts_with_one_record_each_are_bounded_too() {
     while let Some(message) = batches.poll_message(UnixMillis(50)) {
         batches.answered(UnixMillis(50), message.token, CallOutcome::Answered(&ack(message.token >> 16)));
     }
-    assert_eq!((batches.held(), batches.due(), batches.lanes.len(), batches.owners.len()), (0, None, 0, 0));
+    assert_eq!(
+        (batches.held(), batches.due(UnixMillis(0)), batches.lanes.len(), batches.owners.len()),
+        (0, None, 0, 0)
+    );
     assert_eq!(batches.held_bytes, 0);
 }

@@ -77,7 +77,8 @@ fn civil(days: u64) -> (u64, u64, u64) {
     let (era, of_era) = (days / ERA, days % ERA);
     let leaps = (of_era / 1460).saturating_add(of_era / (ERA - 1));
     let year = of_era.saturating_add(of_era / 36_524).saturating_sub(leaps) / 365;
-    let of_year = of_era.saturating_sub((year * 365).saturating_add(year / 4).saturating_sub(year / 100));
+    let of_year =
+        of_era.saturating_sub(year.saturating_mul(365).saturating_add(year / 4).saturating_sub(year / 100));
     let month = of_year.saturating_mul(5).saturating_add(2) / 153;
     let day = of_year.saturating_sub(month.saturating_mul(153).saturating_add(2) / 5).saturating_add(1);
     let month = if month < 10 { month.saturating_add(3) } else { month.saturating_sub(9) };
@@ -87,7 +88,7 @@ fn civil(days: u64) -> (u64, u64, u64) {
 
 /// Days from 1970-01-01 to a day that exists.
 fn days(year: u64, month: u64, day: u64) -> Result<u64, InvalidTime> {
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let length = match month {
         1 | 3 | 5 | 7 | 8 | 10 | 12 => 31,
         4 | 6 | 9 | 11 => 30,
@@ -145,7 +146,10 @@ impl<'a> Text<'a> {
         }
         self.0 = rest;
         let digits = digits.bytes().chain(core::iter::repeat(b'0')).take(3);
-        Ok(digits.fold(0, |value, digit| value * 10 + u64::from(digit.saturating_sub(b'0'))))
+        let append = |value: u64, digit: u8| {
+            value.saturating_mul(10).saturating_add(u64::from(digit.saturating_sub(b'0')))
+        };
+        Ok(digits.fold(0, append))
     }
 
     /// Whether local time is ahead of UTC, and by how many milliseconds it differs.

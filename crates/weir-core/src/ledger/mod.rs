@@ -21,6 +21,8 @@ mod sums;
 pub mod query;
 pub mod requests;
 
+pub mod question;
+
 use crate::object::{Handled, Read, Row};
 use crate::time::{Millis, UnixMillis};
 use alloc::string::{String, ToString};

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::account::record::UsageRecord;
+use crate::ledger::question::Question;
 use crate::ledger::testing::{Objects, record};
 use alloc::string::ToString;
 use alloc::vec;
@@ -17,7 +18,7 @@ fn account() -> AccountId {
 }
 
 fn ask(objects: &mut Objects, query: &str, now: UnixMillis) -> Answer {
-    let mut question = match UsageQuery::parse(&account(), query, now) {
+    let mut question = match Question::parse(&account(), "usage", query, now).unwrap() {
         Ok(question) => question,
         Err(answer) => return answer,
     };

@@ -125,7 +125,7 @@ pub(super) fn csv_head(dimensions: &[Dimension], by_meter: bool) -> String {
         columns.extend(METERS);
         columns.extend(["cost", "currency"]);
     }
-    columns.join(",") + "\r\n"
+    csv_line(&columns.join(","))
 }
 
 /// One line of the CSV (RFC 4180).
@@ -152,7 +152,11 @@ pub(super) fn csv_row(row: &UsageRow<'_>) -> String {
             fields.push(csv_field(currency.unwrap_or_default()));
         }
     }
-    fields.join(",") + "\r\n"
+    csv_line(&fields.join(","))
+}
+
+fn csv_line(fields: &str) -> String {
+    format!("{fields}\r\n")
 }
 
 fn csv_field(text: &str) -> String {

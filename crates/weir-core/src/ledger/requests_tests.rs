@@ -1,6 +1,7 @@
 //! Tests of the question about single exchanges over all shards of an account.
 
 use super::*;
+use crate::ledger::question::Question;
 use crate::ledger::testing::{Objects, record};
 use crate::time::UnixMillis;
 use alloc::format;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 const NOW: UnixMillis = UnixMillis(1_782_864_000_000);
 
 fn ask(objects: &mut Objects, query: &str) -> Answer {
-    let mut question = match RequestsQuery::parse(&AccountId::default_account(), query) {
+    let mut question = match Question::parse(&AccountId::default_account(), "requests", query, NOW).unwrap() {
         Ok(question) => question,
         Err(answer) => return answer,
     };

@@ -80,7 +80,7 @@ impl Net {
     }
 
     fn drain(&mut self) {
-        while self.isolates.iter().any(|isolate| isolate.due().is_some()) {
+        while self.isolates.iter().any(|isolate| isolate.due(self.now).is_some()) {
             self.now = self.now.plus(Millis(20_000));
             let before = self.sent.len();
             self.send();
