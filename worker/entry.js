@@ -7,6 +7,7 @@
 //! constructor).
 
 import Recovering from './build/index.js';
+import { drive } from './src/drive.js';
 
 export * from './build/index.js';
 
@@ -54,7 +55,8 @@ export default {
     try {
       // Constructing the proxied entrypoint makes the new instance; its start function attaches the driver again.
       if (instance.criticalError) new Recovering(ctx, env);
-      return await globalThis.__drive(request, env, ctx);
+      const answer = drive(request, env, ctx);
+      return await (answer ?? new Recovering(ctx, env).fetch(request));
     } catch (error) {
       if (trapped(error)) instance.criticalError = true;
       console.error('exchange failed', error);

@@ -30,6 +30,13 @@ pub(crate) fn entropy() -> worker::Result<[u8; 32]> {
     Ok(bytes)
 }
 
+/// The first half of 32 random bytes, where 16 are enough.
+pub(crate) fn half(bytes: [u8; 32]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&bytes[..16]);
+    half
+}
+
 /// The administrator's token as core compares it; none, if it is not set.
 pub(crate) fn token_hash(token: &str) -> Option<[u8; 32]> {
     (!token.is_empty()).then(|| Sha256::digest(token.as_bytes()).into())
@@ -37,7 +44,7 @@ pub(crate) fn token_hash(token: &str) -> Option<[u8; 32]> {
 
 /// The sealing key; none, if it is not set or not usable.
 pub(crate) fn seal_key(text: &str) -> Option<SealKey> {
-    SealKey::parse(text)
+    SealKey::parse(text).ok()
 }
 
 /// A stream of random words (`SplitMix64`) from a seed of the platform's generator. It names exchanges and

@@ -22,7 +22,7 @@ impl DurableObject for Ledger {
     async fn fetch(&self, mut request: Request) -> Result<Response> {
         let message = request.bytes().await?;
         let plan = Plan::new(host::now(), &message);
-        let mut rows = Vec::new();
+        let mut rows = Vec::with_capacity(plan.reads().len());
         for read in plan.reads() {
             rows.push(self.rows.read(read)?);
         }

@@ -138,7 +138,7 @@ fn own(method: &str, location: &Location) -> Result<FrontPlan, Answer> {
         })?,
     };
     match rest {
-        ["usage"] if method == "GET" => Ok(FrontPlan::Usage(account)),
+        ["usage" | "requests"] if method == "GET" => Ok(FrontPlan::Usage(account)),
         _ => Ok(FrontPlan::Registry(account)),
     }
 }

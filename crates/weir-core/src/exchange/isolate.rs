@@ -167,7 +167,7 @@ impl Isolate {
     /// driver already promised it. Asking is promising: the caller must see to it.
     pub fn calls_after(&mut self, now: UnixMillis) -> Option<Millis> {
         let due = if self.outbox.is_empty() {
-            [self.leases.due(), self.batches.due()].into_iter().flatten().min()?.max(now)
+            [self.leases.due(), self.batches.due(now)].into_iter().flatten().min()?.max(now)
         } else {
             now
         };

@@ -1,0 +1,128 @@
+//! The driver of management requests: plan, ask the objects that core names, answer.
+//!
+//! Decides nothing: which objects, in which order and with what answer is `weir_core::control::front` and
+//! `weir_core::ledger::question`. Stage: shell.
+
+use crate::bindings;
+use crate::host;
+use weir_core::control::answer::{Answer, ManagementRequest};
+use weir_core::control::document::BODY_BYTES_MAX;
+use weir_core::control::front::{FrontPlan, ManagementSurface, plan};
+use weir_core::id::{AccountId, RequestId};
+use weir_core::ledger::question::Question;
+use weir_core::object::CallOutcome;
+use weir_core::surface::{Disposition, Infra, classify};
+use worker::{Env, Headers, Method, Request, RequestInit, Response, Result, Url};
+
+/// Answers what is not the data path's.
+pub(crate) async fn answer(mut request: Request, env: &Env) -> Result<Response> {
+    let url = request.inner().url();
+    let method = request.inner().method();
+    match classify(&method, &url) {
+        Disposition::Infra(Infra::Healthz) => Response::ok("ok\n"),
+        Disposition::Infra(Infra::Readyz) => ready(env).await,
+        Disposition::Infra(Infra::Metrics | Infra::DatabricksConfig)
+        | Disposition::Management(_)
+        | Disposition::Data(_)
+        | Disposition::Refused { .. } => {
+            let header = |name: &str| request.headers().get(name).ok().flatten();
+            let (authorization, api_key) = (header("authorization"), header("api-key"));
+            let body = body(&mut request).await?;
+            let request = ManagementRequest { method, url, authorization, api_key, body };
+            manage(&request, env).await
+        }
+    }
+}
+
+/// The body as text. One over the bound comes as so many spaces more than allowed: core refuses it by its length,
+/// in the surface's form, without its having been read.
+async fn body(request: &mut Request) -> Result<String> {
+    let declared = request.headers().get("content-length")?.and_then(|text| text.parse::<usize>().ok());
+    if declared.is_some_and(|length| length > BODY_BYTES_MAX) {
+        return Ok(" ".repeat(BODY_BYTES_MAX + 1));
+    }
+    Ok(String::from_utf8_lossy(&request.bytes().await?).into_owned())
+}
+
+async fn manage(request: &ManagementRequest, env: &Env) -> Result<Response> {
+    let settings = bindings::settings(env);
+    let id = RequestId::from_random(u128::from_le_bytes(host::half(host::entropy()?)));
+    match plan(request, &settings, id) {
+        FrontPlan::Reply(answer) => respond(answer),
+        FrontPlan::Registry(account) => {
+            let message = serde_json::json!({ "http": request }).to_string();
+            let reply = call(env, "REGISTRY", account.as_str(), message.as_bytes()).await?;
+            match serde_json::from_slice::<Answer>(&reply) {
+                Ok(answer) => respond(answer),
+                Err(_) => Err("the registry's answer cannot be read".into()),
+            }
+        }
+        FrontPlan::Usage(account) => usage(request, &account, env, id).await,
+    }
+}
+
+/// Asks all shards of the account's ledger until the answer is complete.
+async fn usage(
+    request: &ManagementRequest,
+    account: &AccountId,
+    env: &Env,
+    id: RequestId,
+) -> Result<Response> {
+    let url = Url::parse(&request.url)?;
+    let name = url.path().rsplit('/').next().unwrap_or_default();
+    let question = Question::parse(account, name, url.query().unwrap_or_default(), host::now());
+    let answer = match question {
+        None => return Err("a route of the ledger that the ledger does not know".into()),
+        Some(Err(answer)) => answer,
+        Some(Ok(mut question)) => {
+            loop {
+                let asks = question.asks();
+                if asks.is_empty() {
+                    break question.answer();
+                }
+                let calls = asks.iter().map(|ask| call(env, "LEDGER", &ask.object, &ask.body));
+                let outcomes = futures_util::future::join_all(calls).await;
+                for (ask, outcome) in asks.iter().zip(&outcomes) {
+                    let outcome = outcome
+                        .as_ref()
+                        .map_or(CallOutcome::Lost, |reply| CallOutcome::Answered(reply));
+                    question.answered(ask.shard, outcome);
+                }
+            }
+        }
+    };
+    let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    let answer = Answer { status: answer.status, headers, body: answer.body };
+    respond(ManagementSurface::Weir.stamped(answer, id))
+}
+
+/// `GET /readyz`: whether the Registry of the default account answers.
+async fn ready(env: &Env) -> Result<Response> {
+    let account = AccountId::default_account();
+    match call(env, "REGISTRY", account.as_str(), br#"{"snapshot":{"known":0}}"#).await {
+        Ok(_) => Response::ok("ready\n"),
+        Err(_) => Response::error("the configuration cannot be read; see GET /healthz for the Worker itself", 503),
+    }
+}
+
+/// One message to one object.
+async fn call(env: &Env, binding: &str, name: &str, message: &[u8]) -> Result<Vec<u8>> {
+    let stub = env.durable_object(binding)?.id_from_name(name)?.get_stub()?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post).with_body(Some(js_sys::Uint8Array::from(message).into()));
+    let request = Request::new_with_init(&format!("https://object/{name}"), &init)?;
+    let mut response = stub.fetch_with_request(request).await?;
+    if response.status_code() != 200 {
+        return Err(format!("an object answered {}", response.status_code()).into());
+    }
+    response.bytes().await
+}
+
+fn respond(answer: Answer) -> Result<Response> {
+    let headers = Headers::new();
+    for (name, value) in &answer.headers {
+        headers.set(name, value)?;
+    }
+    let response = if answer.status == 204 { Response::empty()? } else { Response::ok(answer.body)? };
+    Ok(response.with_status(answer.status).with_headers(headers))
+}
