@@ -18,6 +18,7 @@ use super::message::{Answer, Question};
 use super::pool::Pool;
 use super::reserve::{ASKS_MAX, Ask, Part, Reservation, Reserved, WaitId};
 use super::scope::{Call, Scope};
+use super::waiting::{NOTHING, Waiter, Wanted, needs};
 use crate::id::IsolateId;
 use crate::object::CallOutcome;
 use crate::snapshot::Meter;
@@ -77,24 +78,6 @@ pub struct LeaseBook {
     fail_open_admissions: u64,
 }
 
-#[derive(Debug)]
-struct Waiter {
-    id: WaitId,
-    since: UnixMillis,
-    wanted: Vec<Wanted>,
-}
-
-/// An ask, resolved.
-#[derive(Clone, Copy, Debug)]
-struct Wanted {
-    scope: u64,
-    meter: Meter,
-    cells: u64,
-    fail_open: bool,
-}
-
-const NOTHING: Wanted = Wanted { scope: 0, meter: Meter::Requests, cells: 0, fail_open: false };
-
 impl LeaseBook {
     /// An isolate's book, empty.
     pub fn new(isolate: IsolateId) -> Self {
@@ -118,7 +101,7 @@ impl LeaseBook {
     /// Sets aside the cells of all `asks`, or of none. More than [`ASKS_MAX`] asks are refused as unavailable.
     pub fn reserve(&mut self, now: UnixMillis, asks: &[Ask<'_>]) -> Reserved {
         let now = self.tick(now);
-        if let Some(error) = asks.iter().find_map(hopeless) {
+        if let Some(error) = asks.iter().find_map(Ask::hopeless) {
             return Reserved::Refused(error);
         }
         let mut wanted = [NOTHING; ASKS_MAX];
@@ -502,26 +485,4 @@ impl LeaseBook {
         });
         self.prune_at = now.plus(Millis(SCOPE_IDLE.0 / 4));
     }
-}
-
-/// Why an ask can never be met.
-fn hopeless(ask: &Ask<'_>) -> Option<LimitError> {
-    let burst = u64::from(ask.quota.burst());
-    if ask.quota.is_closed() {
-        let retry_after = Millis(ask.quota.per());
-        return Some(LimitError::Exceeded { meter: ask.meter, retry_after });
-    }
-    let never = LimitError::NeverFits { meter: ask.meter, asked: ask.cells, burst };
-    (ask.cells > burst).then_some(never)
-}
-
-/// What the waiting exchanges lack of one limit where `free` cells are at hand: the least that helps one of
-/// them, and the sum.
-fn needs(waiting: &VecDeque<Waiter>, scope: u64, meter: Meter, free: u64) -> (u64, u64) {
-    let wanted = waiting.iter().flat_map(|waiter| &waiter.wanted);
-    let cells = wanted.filter(|want| want.scope == scope && want.meter == meter).map(|want| want.cells);
-    let sum = cells.clone().fold(0u64, u64::saturating_add);
-    let need = sum.saturating_sub(free);
-    let least = cells.map(|cells| cells.saturating_sub(free)).min().unwrap_or(0);
-    (least.min(need), need)
 }

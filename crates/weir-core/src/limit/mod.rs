@@ -57,6 +57,7 @@ pub mod lease;
 mod pool;
 pub mod reserve;
 mod scope;
+mod waiting;
 
 pub mod headers;
 

@@ -125,7 +125,7 @@ proptest! {
                     prop_assert!(cells == 0 || (least..=least.max(want)).contains(&cells));
                     if cells > 0 {
                         leases.push(Granted { at: now, cells, told: 0, back: 0 });
-                        prop_assert_eq!(name as usize, leases.len());
+                        prop_assert_eq!(usize::try_from(name), Ok(leases.len()));
                     }
                 }
                 Happens::GiveBack { lease, back, used } => {

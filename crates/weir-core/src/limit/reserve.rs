@@ -4,6 +4,7 @@
 use super::LimitError;
 use super::quota::Quota;
 use crate::snapshot::Meter;
+use crate::time::Millis;
 use alloc::vec::Vec;
 
 /// Most limits that one exchange may be under.
@@ -25,6 +26,19 @@ pub struct Ask<'a> {
     pub cells: u64,
     /// Whether the exchange goes ahead unmetered when the limiter cannot be reached.
     pub fail_open: bool,
+}
+
+impl Ask<'_> {
+    /// Why this can never be admitted.
+    pub(super) fn hopeless(&self) -> Option<LimitError> {
+        let burst = u64::from(self.quota.burst());
+        if self.quota.is_closed() {
+            let retry_after = Millis(self.quota.per());
+            return Some(LimitError::Exceeded { meter: self.meter, retry_after });
+        }
+        let never = LimitError::NeverFits { meter: self.meter, asked: self.cells, burst };
+        (self.cells > burst).then_some(never)
+    }
 }
 
 /// What the limits say to an exchange.

@@ -226,7 +226,7 @@ fn use_beyond_the_estimate_is_charged_afterwards() {
 
 #[test]
 fn many_exchanges_share_one_call_and_a_warm_pool_needs_none() {
-    let quota = Quota::new(600_000, MINUTE, 600_000);
+    let quota = Quota::new(10_000_000, MINUTE, 10_000_000);
     let mut small = Small::new(1);
     let asks = [ask(quota, Meter::Requests, 1), ask(quota, Meter::Tokens, 100)];
     let waits: Vec<_> = (0..32)
