@@ -34,7 +34,8 @@ impl<'a> Address<'a> {
     /// Takes `url` apart; `None` if it is not an absolute URL with a host.
     pub(super) fn parse(url: &'a str) -> Option<Self> {
         let (_, rest) = url.split_once("://")?;
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let ends = |byte: u8| matches!(byte, b'/' | b'?' | b'#');
+        let end = rest.bytes().position(ends).unwrap_or(rest.len());
         let (authority, tail) = rest.split_at_checked(end)?;
         let tail = tail.split_once('#').map_or(tail, |(before, _)| before);
         let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
@@ -110,6 +111,10 @@ impl<'a> Segments<'a> {
 /// A name out of a path's segment: borrowed unless it was percent-encoded. `None` if the encoding is broken or
 /// what it hides could not be a name in any API: nothing, a slash, a control character.
 pub(super) fn name(segment: &str) -> Option<Cow<'_, str>> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'%' | b'/' | b'\\');
+    if !segment.is_empty() && segment.bytes().all(plain) {
+        return Some(Cow::Borrowed(segment));
+    }
     let decoded = if segment.contains('%') { Cow::Owned(decode(segment)?) } else { Cow::Borrowed(segment) };
     let illegal = |c: char| c.is_control() || c == '/' || c == '\\';
     (!decoded.is_empty() && !decoded.contains(illegal)).then_some(decoded)

@@ -31,6 +31,8 @@ pub struct Field<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member<'a> {
     pub(super) name: &'a str,
+    /// Whether the name is written with an escape.
+    pub(super) escaped: bool,
     pub(super) name_start: u32,
     pub(super) value_start: u32,
     pub(super) value_end: u32,
@@ -220,7 +222,9 @@ impl<'a> Envelope<'a> {
             return Err(WireError::MemberNameTooLong { at: name_start });
         }
         let plain = unquote(name).ok_or(WireError::NotJson { at: name_start })?;
-        self.remember(Member { name, name_start, value_start: start, value_end: field.end }, &plain)?;
+        let escaped = matches!(plain, Cow::Owned(_));
+        let member = Member { name, escaped, name_start, value_start: start, value_end: field.end };
+        self.remember(member, &plain)?;
         match plain.as_ref() {
             "model" => self.model = string("model", field)?,
             "stream" => self.stream = boolean("stream", field)?.unwrap_or(false),
@@ -257,9 +261,8 @@ impl<'a> Envelope<'a> {
 
     /// Keeps a member's place; a name that was there before is an error, however it is spelled.
     fn remember(&mut self, member: Member<'a>, plain: &str) -> Result<(), WireError> {
-        let escaped = plain.len().saturating_add(2) != member.name.len();
         let again = |other: &Member<'_>| {
-            if escaped || other.name.contains('\\') {
+            if member.escaped || other.escaped {
                 unquote(other.name).is_some_and(|name| name == plain)
             } else {
                 other.name == member.name

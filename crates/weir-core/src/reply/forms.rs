@@ -1,0 +1,231 @@
+//! Bodies: the error shape of each surface.
+//!
+//! Sources: `azure.md` A8, B7 and C0; `databricks.md` 5.1, 10.6 and 11.5; `providers.md` 1.4 and 4.6.
+
+use super::table::Row;
+use crate::auth::AuthError;
+use crate::error::WeirError;
+use crate::id::RequestId;
+use crate::route::RouteError;
+use crate::surface::{INVOCATIONS, Surface};
+use crate::wire::WireError;
+use crate::wire::quote::push_json;
+use alloc::format;
+use alloc::string::String;
+
+/// Everything that a body shows.
+#[derive(Clone, Copy)]
+pub(super) struct Shown<'a> {
+    pub(super) error: &'a WeirError,
+    pub(super) surface: Surface,
+    pub(super) operation: &'a str,
+    pub(super) row: Row,
+    pub(super) message: &'a str,
+    pub(super) request_id: RequestId,
+}
+
+/// A JSON object being written.
+struct Object(String);
+
+impl Object {
+    fn new() -> Self {
+        Self(String::from("{"))
+    }
+
+    /// A member whose value is JSON already.
+    fn raw(mut self, name: &str, json: &str) -> Self {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        push_json(&mut self.0, name);
+        self.0.push(':');
+        self.0.push_str(json);
+        self
+    }
+
+    fn text(self, name: &str, text: &str) -> Self {
+        let value = crate::wire::quote::json(text);
+        self.raw(name, &value)
+    }
+
+    /// A string, or null.
+    fn optional(self, name: &str, text: Option<&str>) -> Self {
+        match text {
+            Some(text) => self.text(name, text),
+            None => self.raw(name, "null"),
+        }
+    }
+
+    fn number(self, name: &str, number: u16) -> Self {
+        self.raw(name, &format!("{number}"))
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// `{"error":…}`.
+fn wrapped(inner: Object) -> String {
+    Object::new().raw("error", &inner.end()).end()
+}
+
+impl Shown<'_> {
+    pub(super) fn body(&self) -> String {
+        match self.surface {
+            Surface::ModelInference | Surface::Serverless => self.model_inference(),
+            Surface::AzureOpenAi | Surface::AzureOpenAiV1 => self.azure_openai(),
+            Surface::OpenAi => wrapped(self.openai(self.row.openai_code)),
+            Surface::ServingEndpoints | Surface::DatabricksApi => self.databricks(),
+            Surface::Anthropic => self.anthropic(),
+            Surface::MlflowGateway => Object::new().text("detail", self.message).end(),
+            Surface::Arm => wrapped(Object::new().text("code", self.row.arm).text("message", self.message)),
+            Surface::Weir => self.weir(),
+        }
+    }
+
+    /// The member that the error is about.
+    fn param(&self) -> Option<&str> {
+        match self.error {
+            WeirError::Wire(
+                WireError::MissingMember { member }
+                | WireError::WrongType { member, .. }
+                | WireError::OutOfRange { member, .. },
+            ) => Some(member),
+            WeirError::Wire(WireError::DuplicateMember { member }) => Some(member),
+            WeirError::Route(RouteError::NoModel) => Some("model"),
+            WeirError::Wire(_)
+            | WeirError::Auth(_)
+            | WeirError::Route(_)
+            | WeirError::Limit(_)
+            | WeirError::Attempt(_)
+            | WeirError::ConfigurationUnavailable
+            | WeirError::Overloaded
+            | WeirError::Bug { .. } => None,
+        }
+    }
+
+    /// Azure's code and message (A8, B7).
+    fn azure(&self) -> Object {
+        Object::new().text("code", self.row.azure).text("message", self.message)
+    }
+
+    /// A8. Several of its answers have no `error` object; each is noted in the table there.
+    fn model_inference(&self) -> String {
+        let serverless = self.surface == Surface::Serverless;
+        match self.error {
+            WeirError::Auth(AuthError::Missing | AuthError::Malformed) if serverless => self.status_text(),
+            WeirError::Auth(AuthError::Missing | AuthError::Malformed) => self.status_code(),
+            WeirError::Route(RouteError::UnknownDeployment { .. })
+            | WeirError::Wire(WireError::IllegalName)
+                if serverless =>
+            {
+                self.status_text()
+            }
+            WeirError::Route(RouteError::NoModel) => wrapped(self.azure().text("details", self.message)),
+            WeirError::Route(RouteError::TaskMismatch { .. }) => Object::new()
+                .number("status", self.row.status)
+                .text("error", "The modality is not offered by the model.")
+                .text("message", self.message)
+                .end(),
+            WeirError::Wire(
+                WireError::WrongType { member, got, .. } | WireError::OutOfRange { member, got, .. },
+            ) => self.unprocessable(member, got),
+            WeirError::Wire(_)
+            | WeirError::Auth(_)
+            | WeirError::Route(_)
+            | WeirError::Limit(_)
+            | WeirError::Attempt(_)
+            | WeirError::ConfigurationUnavailable
+            | WeirError::Overloaded
+            | WeirError::Bug { .. } => wrapped(self.azure()),
+        }
+    }
+
+    /// The first shape of a 422 (A8): the docs' schema says `value`, their example `input`.
+    fn unprocessable(&self, member: &str, got: &str) -> String {
+        let mut path = String::from("[\"body\"");
+        for part in member.split('.') {
+            path.push(',');
+            push_json(&mut path, part);
+        }
+        path.push(']');
+        let detail = Object::new().raw("loc", &path).text("input", got).text("value", got).end();
+        Object::new()
+            .number("status", self.row.status)
+            .text("code", self.row.azure)
+            .raw("detail", &detail)
+            .text("message", self.message)
+            .end()
+    }
+
+    fn status_code(&self) -> String {
+        Object::new().number("statusCode", self.row.status).text("message", self.message).end()
+    }
+
+    fn status_text(&self) -> String {
+        Object::new().text("status", self.message).end()
+    }
+
+    /// B7: code and message, and for faults of the body what `OpenAI` would add.
+    fn azure_openai(&self) -> String {
+        if let WeirError::Auth(AuthError::Missing | AuthError::Malformed) = self.error {
+            return self.status_code();
+        }
+        let mut error = self.azure();
+        if let Some(param) = self.param() {
+            error = error.text("param", param).text("type", self.row.openai_type);
+        }
+        wrapped(error)
+    }
+
+    fn openai(&self, code: Option<&str>) -> Object {
+        Object::new()
+            .text("message", self.message)
+            .text("type", self.row.openai_type)
+            .optional("param", self.param())
+            .optional("code", code)
+    }
+
+    /// Shape D of 10.6 on invocations and management, shape C on the routes of the `OpenAI` form; with the detail
+    /// that the real service sends (5.1).
+    fn databricks(&self) -> String {
+        let flat = self.surface == Surface::DatabricksApi || self.operation == INVOCATIONS;
+        let code = self.row.databricks;
+        let detail = Object::new()
+            .text("@type", "type.googleapis.com/google.rpc.RequestInfo")
+            .text("request_id", &format!("{}", self.request_id))
+            .text("serving_data", "")
+            .end();
+        let body = Object::new().text("error_code", code).text("message", self.message);
+        let body = if flat {
+            body.text("code", code).text("type", self.row.openai_type).optional("param", self.param())
+        } else {
+            body.raw("error", &self.openai(Some(code)).end())
+        };
+        body.raw("details", &format!("[{detail}]")).end()
+    }
+
+    fn anthropic(&self) -> String {
+        let error = Object::new().text("type", self.row.anthropic).text("message", self.message).end();
+        Object::new()
+            .text("type", "error")
+            .raw("error", &error)
+            .text("request_id", &format!("{}", self.request_id))
+            .end()
+    }
+
+    /// `design.md`, 5: `details` names the path of each fault.
+    fn weir(&self) -> String {
+        let details = match self.param() {
+            Some(path) => {
+                format!("[{}]", Object::new().text("path", path).text("problem", self.message).end())
+            }
+            None => String::from("[]"),
+        };
+        wrapped(
+            Object::new().text("code", self.row.weir).text("message", self.message).raw("details", &details),
+        )
+    }
+}
