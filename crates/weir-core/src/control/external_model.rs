@@ -16,7 +16,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use serde_json::{Map, Value};
 
-/// Where OpenAI answers when no base is given.
+/// Where `OpenAI` answers when no base is given.
 const OPENAI_BASE: &str = "https://api.openai.com/v1";
 /// Longest name of an upstream model, in bytes.
 const MODEL_BYTES_MAX: usize = 256;
@@ -34,6 +34,8 @@ const PROVIDERS_TO_COME: [&str; 9] = [
     "mistral",
     "workers-ai",
 ];
+/// Ends of a custom upstream's address that is one operation's and not a base.
+const OPERATIONS: [&str; 3] = ["/chat/completions", "/completions", "/embeddings"];
 /// Headers that a custom upstream's key cannot travel in: they frame the request or belong to the platform.
 const HEADERS_TAKEN: [&str; 10] = [
     "host",
@@ -255,7 +257,6 @@ fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
         UpstreamAuth::None
     };
     let base = base?;
-    const OPERATIONS: [&str; 3] = ["/chat/completions", "/completions", "/embeddings"];
     let exact = OPERATIONS.iter().any(|operation| base.ends_with(operation));
     let paths = if exact { UpstreamPaths::Exact } else { UpstreamPaths::OpenAi };
     let target = Target::Http(Upstream { base, paths, auth, organization: None });
