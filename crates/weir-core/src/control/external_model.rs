@@ -145,15 +145,19 @@ fn simulator(members: &Members<'_>, faults: &mut Faults) -> Option<Compiled> {
         Some(_) => config(members, MEMBER, faults)?.map().clone(),
         None => Map::new(),
     };
-    match serde_json::from_value::<SimulatorConfig>(Value::Object(shown.clone())) {
-        Ok(config) => {
-            Some(Compiled { member: MEMBER, shown, target: Target::Simulator(config), reference: None })
-        }
+    let path = members.path(MEMBER);
+    let config = match serde_json::from_value::<SimulatorConfig>(Value::Object(shown.clone())) {
+        Ok(config) => config,
         Err(error) => {
-            faults.note(&members.path(MEMBER), format!("is not a simulator's configuration: {error}"));
-            None
+            faults.note(&path, format!("is not a simulator's configuration: {error}"));
+            return None;
         }
+    };
+    if let Err(problem) = config.check() {
+        faults.note(&format!("{path}.{}", problem.member), format!("must be {}", problem.rule));
+        return None;
     }
+    Some(Compiled { member: MEMBER, shown, target: Target::Simulator(config), reference: None })
 }
 
 fn openai(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
