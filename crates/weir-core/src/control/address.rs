@@ -154,28 +154,29 @@ fn of_v4(address: Ipv4Addr) -> Reach {
 
 fn of_v6(address: Ipv6Addr) -> Reach {
     let metadata = Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254);
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let [h1, h2] = g.to_be_bytes();
-    let [l1, l2] = h.to_be_bytes();
-    let embedded = Ipv4Addr::new(h1, h2, l1, l2);
-    if a & 0xffc0 == 0xfe80 || address == metadata {
+    let [first, second, third, rest @ .., high, low] = address.segments();
+    if first & 0xffc0 == 0xfe80 || address == metadata {
         return Reach::Forbidden;
     }
     if address.is_loopback() || address.is_unspecified() {
         return Reach::Private;
     }
     // IPv4 addresses in IPv6 clothes: mapped, compatible, and the NAT64 prefix.
-    let clothed = (a, b, c, d, e) == (0, 0, 0, 0, 0) && (f == 0xffff || f == 0);
-    if clothed || (a, b, c, d, e, f) == (0x64, 0xff9b, 0, 0, 0, 0) {
-        return of_v4(embedded);
+    let clothed = (first, second, third) == (0, 0, 0) && matches!(rest, [0, 0, 0 | 0xffff]);
+    if clothed || ((first, second, third) == (0x64, 0xff9b, 0) && rest == [0, 0, 0]) {
+        return of_v4(joined(high, low));
     }
-    if a == 0x2002 {
-        let ([h1, h2], [l1, l2]) = (b.to_be_bytes(), c.to_be_bytes());
-        return of_v4(Ipv4Addr::new(h1, h2, l1, l2));
+    if first == 0x2002 {
+        return of_v4(joined(second, third));
     }
-    let private = a & 0xfe00 == 0xfc00 || a & 0xff00 == 0xff00 || a & 0xffc0 == 0xfec0;
-    let documentation = (a, b) == (0x2001, 0xdb8);
+    let private = first & 0xfe00 == 0xfc00 || first & 0xff00 == 0xff00 || first & 0xffc0 == 0xfec0;
+    let documentation = (first, second) == (0x2001, 0xdb8);
     if private || documentation { Reach::Private } else { Reach::Public }
+}
+
+/// The IPv4 address that two groups of an IPv6 address hold.
+fn joined(high: u16, low: u16) -> Ipv4Addr {
+    Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
 }
 
 /// The authority and scheme of an absolute URL as the caller used it, e.g. `https://gate.example:8443`.

@@ -10,6 +10,7 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use subtle::ConstantTimeEq;
@@ -19,8 +20,8 @@ const URL_BYTES_MAX: usize = 8192;
 /// Most segments of a management path.
 const SEGMENTS_MAX: usize = 32;
 
-/// A management request as the shell received it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A management request as the shell received it. Printed without credentials and body.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagementRequest {
     /// Upper-case method.
     pub method: String,
@@ -35,6 +36,15 @@ pub struct ManagementRequest {
     /// The body as text; empty without one.
     #[serde(default)]
     pub body: String,
+}
+
+impl fmt::Debug for ManagementRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ManagementRequest")
+            .field("method", &self.method)
+            .field("url", &self.url)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An answer to a management request.

@@ -153,9 +153,8 @@ fn read_price(members: &Members<'_>, faults: &mut Faults) -> (Value, Option<Pric
     let Some(price) = members.members("price", faults) else { return (Value::Null, None) };
     let mut shown = Map::new();
     let currency = price.required_text("currency", faults).unwrap_or_default();
-    if !currency.is_empty()
-        && !(currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase()))
-    {
+    let is_code = currency.len() == 3 && currency.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !currency.is_empty() && !is_code {
         faults.note("price.currency", "must be an ISO 4217 code such as USD");
     }
     shown.insert("currency".to_owned(), currency.into());

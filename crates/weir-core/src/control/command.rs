@@ -63,8 +63,10 @@ impl Change {
             Self::Deployment(row) => row.name.folded(),
             Self::Key(row) => row.id.as_str().to_owned(),
             Self::Catalog(row) => row.name.to_ascii_lowercase(),
-            Self::AccountKey(key, _) | Self::Scope(key, _) | Self::Secret(key, _) => key.clone(),
-            Self::DropDeployment(key)
+            Self::AccountKey(key, _)
+            | Self::Scope(key, _)
+            | Self::Secret(key, _)
+            | Self::DropDeployment(key)
             | Self::DropKey(key)
             | Self::DropScope(key)
             | Self::DropSecret(key)

@@ -53,7 +53,7 @@ impl Faults {
                 text.push_str("; ");
             }
             let subject = if fault.path.is_empty() { "the body" } else { fault.path.as_str() };
-            text.push_str(&format!("{subject} {}", fault.problem));
+            text.extend([subject, " ", fault.problem.as_str()]);
         }
         text
     }

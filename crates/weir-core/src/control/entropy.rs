@@ -34,8 +34,7 @@ impl Entropy {
 
     /// A nonce for one call of `seal::seal`.
     pub fn nonce(&mut self) -> [u8; 12] {
-        let [a, b, c, d, e, f, g, h, i, j, k, l, ..] = self.draw();
-        [a, b, c, d, e, f, g, h, i, j, k, l]
+        *self.draw().first_chunk::<12>().unwrap_or(&[0; 12])
     }
 
     /// An identifier of 32 lower-case hex digits.

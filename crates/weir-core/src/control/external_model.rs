@@ -16,7 +16,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use serde_json::{Map, Value};
 
-/// Where OpenAI answers when no base is given.
+/// Where `OpenAI` answers when no base is given.
 const OPENAI_BASE: &str = "https://api.openai.com/v1";
 /// Longest name of an upstream model, in bytes.
 const MODEL_BYTES_MAX: usize = 256;
@@ -34,6 +34,8 @@ const PROVIDERS_TO_COME: [&str; 9] = [
     "mistral",
     "workers-ai",
 ];
+/// Ends of a custom upstream's address that is one operation's and not a base.
+const OPERATIONS: [&str; 3] = ["/chat/completions", "/completions", "/embeddings"];
 /// Headers that a custom upstream's key cannot travel in: they frame the request or belong to the platform.
 const HEADERS_TAKEN: [&str; 10] = [
     "host",
@@ -143,15 +145,19 @@ fn simulator(members: &Members<'_>, faults: &mut Faults) -> Option<Compiled> {
         Some(_) => config(members, MEMBER, faults)?.map().clone(),
         None => Map::new(),
     };
-    match serde_json::from_value::<SimulatorConfig>(Value::Object(shown.clone())) {
-        Ok(config) => {
-            Some(Compiled { member: MEMBER, shown, target: Target::Simulator(config), reference: None })
-        }
+    let path = members.path(MEMBER);
+    let config = match serde_json::from_value::<SimulatorConfig>(Value::Object(shown.clone())) {
+        Ok(config) => config,
         Err(error) => {
-            faults.note(&members.path(MEMBER), format!("is not a simulator's configuration: {error}"));
-            None
+            faults.note(&path, format!("is not a simulator's configuration: {error}"));
+            return None;
         }
+    };
+    if let Err(problem) = config.check() {
+        faults.note(&format!("{path}.{}", problem.member), format!("must be {}", problem.rule));
+        return None;
     }
+    Some(Compiled { member: MEMBER, shown, target: Target::Simulator(config), reference: None })
 }
 
 fn openai(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
@@ -255,7 +261,6 @@ fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
         UpstreamAuth::None
     };
     let base = base?;
-    const OPERATIONS: [&str; 3] = ["/chat/completions", "/completions", "/embeddings"];
     let exact = OPERATIONS.iter().any(|operation| base.ends_with(operation));
     let paths = if exact { UpstreamPaths::Exact } else { UpstreamPaths::OpenAi };
     let target = Target::Http(Upstream { base, paths, auth, organization: None });

@@ -87,7 +87,7 @@ impl ManagementSurface {
 /// Plans a management request. `id` names it in the answer, if it is answered here.
 pub fn plan(request: &ManagementRequest, settings: &Settings, id: RequestId) -> FrontPlan {
     let Some(location) = Location::parse(&request.url) else {
-        let faults = Default::default();
+        let faults = super::document::Faults::default();
         let answer = weir::error(400, "InvalidRequest", "The address of the request is malformed.", &faults);
         return FrontPlan::Reply(ManagementSurface::Weir.stamped(answer, id));
     };
@@ -110,9 +110,10 @@ fn place(
     }
     admit(settings, request.authorization.as_deref()).map_err(|denied| surface.denied(denied))?;
     match surface {
-        ManagementSurface::Arm => arm::account_path(location)
-            .map(|path| FrontPlan::Registry(path.account))
-            .ok_or_else(|| surface.not_supported(method, &location.path)),
+        ManagementSurface::Arm => match arm::account_path(location) {
+            Some(path) => path.map(|path| FrontPlan::Registry(path.account)).map_err(arm::invalid_account),
+            None => Err(surface.not_supported(method, &location.path)),
+        },
         ManagementSurface::Databricks => match location.parts().as_slice() {
             ["api", "2.0", "serving-endpoints" | "secrets", ..] => {
                 Ok(FrontPlan::Registry(AccountId::default_account()))

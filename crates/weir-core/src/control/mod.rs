@@ -18,7 +18,6 @@ pub mod arm;
 pub mod catalog;
 pub mod command;
 pub mod databricks;
-pub mod date;
 pub mod document;
 pub mod entropy;
 pub mod external_model;

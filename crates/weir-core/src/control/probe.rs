@@ -108,7 +108,7 @@ fn headers(desk: &Desk<'_>, upstream: &Upstream) -> Result<Vec<(String, String)>
             headers.push(("authorization".to_string(), format!("Bearer {token}")));
         }
         UpstreamAuth::Header { name, sealed } => {
-            headers.push((name.clone(), desk.open(&upstream.base, sealed)?))
+            headers.push((name.clone(), desk.open(&upstream.base, sealed)?));
         }
     }
     if let Some(organization) = &upstream.organization {

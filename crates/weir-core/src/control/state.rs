@@ -360,29 +360,29 @@ impl AccountState {
         let mut state = Self::new(account);
         for (table, rows) in tables {
             for row in rows {
-                state.load_row(table, row)?;
+                state.load_row(table, &row)?;
             }
         }
         Ok(state)
     }
 
-    fn load_row(&mut self, table: &str, row: Row) -> Result<(), LoadError> {
+    fn load_row(&mut self, table: &str, row: &Row) -> Result<(), LoadError> {
         let change = match table {
-            META => Change::Version(read(table, &row)?),
-            DEPLOYMENTS => Change::Deployment(read(table, &row)?),
-            KEYS => Change::Key(read(table, &row)?),
-            ACCOUNT_KEYS => Change::AccountKey(row.key.clone(), read(table, &row)?),
-            SCOPES => Change::Scope(row.key.clone(), read(table, &row)?),
-            SECRETS => Change::Secret(row.key.clone(), read(table, &row)?),
-            CATALOG => Change::Catalog(read(table, &row)?),
+            META => Change::Version(read(table, row)?),
+            DEPLOYMENTS => Change::Deployment(read(table, row)?),
+            KEYS => Change::Key(read(table, row)?),
+            ACCOUNT_KEYS => Change::AccountKey(row.key.clone(), read(table, row)?),
+            SCOPES => Change::Scope(row.key.clone(), read(table, row)?),
+            SECRETS => Change::Secret(row.key.clone(), read(table, row)?),
+            CATALOG => Change::Catalog(read(table, row)?),
             AUDIT => {
-                let version = row.key.parse().map_err(|_| damaged(table, &row, "its key is no version"))?;
-                Change::Audit(version, read(table, &row)?)
+                let version = row.key.parse().map_err(|_| damaged(table, row, "its key is no version"))?;
+                Change::Audit(version, read(table, row)?)
             }
-            _ => return Err(damaged(table, &row, "there is no such table")),
+            _ => return Err(damaged(table, row, "there is no such table")),
         };
         if change.key() != row.key {
-            return Err(damaged(table, &row, "it is stored under another key than its own"));
+            return Err(damaged(table, row, "it is stored under another key than its own"));
         }
         self.apply(change);
         Ok(())

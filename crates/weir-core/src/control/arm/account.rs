@@ -38,7 +38,7 @@ pub fn get(desk: &Desk<'_>, path: &AccountPath) -> Outcome {
 /// `POST A/listKeys`.
 ///
 /// # Errors
-/// 500 when the installation has no seal key, or another than the keys were sealed under.
+/// 409 when the installation has no seal key, or another than the keys were sealed under.
 pub fn list_keys(desk: &mut Desk<'_>) -> Result<Outcome, Answer> {
     keys(desk, None)
 }
@@ -46,7 +46,7 @@ pub fn list_keys(desk: &mut Desk<'_>) -> Result<Outcome, Answer> {
 /// `POST A/regenerateKey` with `{"keyName":"Key1"|"Key2"}`.
 ///
 /// # Errors
-/// 400 for another name, 500 as [`list_keys`].
+/// 400 for another name, 409 as [`list_keys`].
 pub fn regenerate_key(desk: &mut Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, Answer> {
     let mut faults = Faults::default();
     let name = Members::root(body).required_text("keyName", &mut faults).map(str::to_ascii_lowercase);
@@ -73,8 +73,7 @@ fn keys(desk: &mut Desk<'_>, replace: Option<&str>) -> Result<Outcome, Answer> {
                 text
             })
         };
-        let text =
-            text.map_err(|fault| error(500, "InternalServerError", &format!("The account's key {fault}.")))?;
+        let text = text.map_err(|fault| error(409, "Conflict", &format!("The account's key {fault}.")))?;
         texts.insert(name, text);
     }
     let answer = Answer::json(200, &json!(texts));

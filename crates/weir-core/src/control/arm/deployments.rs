@@ -6,12 +6,12 @@
 use super::super::answer::Answer;
 use super::super::catalog;
 use super::super::command::{Change, Desk, Outcome};
-use super::super::date::format_rfc3339;
 use super::super::document::{Faults, Members};
 use super::super::snapshot::{REQUESTS_PER_CAPACITY, TOKENS_PER_CAPACITY};
 use super::super::state::{AccountSpec, DeploymentRow, DeploymentSpec};
 use super::{AccountPath, error};
 use crate::id::DeploymentName;
+use crate::ledger::calendar::format_rfc3339;
 use crate::snapshot::Task;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;

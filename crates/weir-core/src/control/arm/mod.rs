@@ -9,7 +9,7 @@ pub mod deployments;
 use super::answer::{Answer, Denied, Location, ManagementRequest};
 use super::command::{Desk, Outcome};
 use super::document::{self, DocumentError};
-use crate::id::AccountId;
+use crate::id::{AccountId, InvalidName};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,8 +42,9 @@ pub struct AccountPath {
     pub rest: Vec<String>,
 }
 
-/// The account that a path of `Microsoft.CognitiveServices` names; `None` for every other path.
-pub fn account_path(location: &Location) -> Option<AccountPath> {
+/// The account that a path of `Microsoft.CognitiveServices` names; `None` for every other path, and the reason
+/// when the name cannot be an account's.
+pub fn account_path(location: &Location) -> Option<Result<AccountPath, InvalidName>> {
     let parts = location.parts();
     let [subscriptions, subscription, groups, group, providers, provider, accounts, account, rest @ ..] =
         parts.as_slice()
@@ -64,7 +65,7 @@ pub fn account_path(location: &Location) -> Option<AccountPath> {
         "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{account}"
     );
     let rest = rest.iter().map(|part| String::from(*part)).collect();
-    Some(AccountPath { account: AccountId::parse(account).ok()?, id, rest })
+    Some(AccountId::parse(account).map(|account| AccountPath { account, id, rest }))
 }
 
 /// Answers one request below an account.
@@ -77,6 +78,7 @@ pub fn handle(
     location: &Location,
 ) -> Result<Outcome, Answer> {
     let path = account_path(location).ok_or_else(|| no_such_route(&request.method, &location.path))?;
+    let path = path.map_err(invalid_account)?;
     check_version(location)?;
     let lower: Vec<String> = path.rest.iter().take(1).map(|part| part.to_ascii_lowercase()).collect();
     let words: Vec<&str> = lower.iter().chain(path.rest.iter().skip(1)).map(String::as_str).collect();
@@ -99,6 +101,11 @@ pub fn handle(
 /// An error in ARM's envelope.
 pub fn error(status: u16, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!({"error": {"code": code, "message": message}}))
+}
+
+/// The answer for a name that cannot be an account's.
+pub fn invalid_account(problem: InvalidName) -> Answer {
+    error(400, "InvalidResourceName", &format!("The account's name {problem}."))
 }
 
 /// The answer to a caller who may not command.

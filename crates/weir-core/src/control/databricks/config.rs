@@ -20,7 +20,7 @@ use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
@@ -328,7 +328,7 @@ fn default_shares(
     let kept: BTreeMap<String, u32> = active
         .iter()
         .flat_map(|config| &config.entities)
-        .map(|row| (row.backend.entity.name.to_string(), row.backend.entity.weight))
+        .map(|row| (row.backend.entity.name.clone(), row.backend.entity.weight))
         .filter(|(_, share)| *share > 0)
         .collect();
     if kept.is_empty() || !kept.keys().all(exists) {

@@ -47,12 +47,10 @@ fn serving_endpoints(
         ("PUT", [name, "config"]) if *name != "pt" => config::update(desk, name, &body(request)?),
         ("PUT", [name, "rate-limits"]) => rate_limits::put(desk, name, &body(request)?),
         ("PATCH", [name, "tags"]) => endpoints::patch_tags(desk, name, &body(request)?),
-        ("PUT", [_, "ai-gateway"])
-        | ("GET", [_, "openapi" | "metrics"])
-        | ("GET", [_, "served-models", _, "logs" | "build-logs"])
+        ("PUT", [_, "ai-gateway"] | ["pt", _, "config"])
+        | ("GET", [_, "openapi" | "metrics"] | [_, "served-models", _, "logs" | "build-logs"])
         | ("PATCH", [_, "notifications" | "telemetry-config"])
-        | ("POST", ["pt"])
-        | ("PUT", ["pt", _, "config"]) => Err(not_supported(&request.method, &location.path)),
+        | ("POST", ["pt"]) => Err(not_supported(&request.method, &location.path)),
         _ => Err(no_such_route(&request.method, &location.path)),
     }
 }

@@ -4,10 +4,10 @@
 
 use super::super::answer::{Answer, Location};
 use super::super::command::{Desk, Outcome};
-use super::super::date::format_rfc3339;
 use super::super::document::Faults;
 use super::super::state::AUDIT_ROWS_MAX;
 use super::invalid;
+use crate::ledger::calendar::format_rfc3339;
 use alloc::vec::Vec;
 use serde_json::{Value, json};
 

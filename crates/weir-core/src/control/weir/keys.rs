@@ -5,11 +5,11 @@
 
 use super::super::answer::Answer;
 use super::super::command::{Change, Desk, Outcome};
-use super::super::date::{format_rfc3339, parse_rfc3339};
 use super::super::document::{Faults, Members};
 use super::super::state::KeyRow;
 use super::{conflict, invalid, not_found};
 use crate::id::{DeploymentName, PrincipalId};
+use crate::ledger::calendar::{self, format_rfc3339};
 use crate::seal::key_hash;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
@@ -158,11 +158,8 @@ fn read(desk: &Desk<'_>, body: &Map<String, Value>, faults: &mut Faults) -> Opti
     }
     let deployments = members.texts("deployments", faults).map(|names| read_deployments(&names, faults));
     let expires_at = members.get("expires_at").and_then(|value| {
-        let at = value.as_str().and_then(parse_rfc3339);
-        if at.is_none() {
-            faults.note("expires_at", "must be a date such as 2030-01-31T12:00:00Z");
-        }
-        at
+        let text = value.as_str().unwrap_or_default();
+        calendar::parse(text).map_err(|problem| faults.note("expires_at", format!("{problem}"))).ok()
     });
     for member in ["limits", "budget", "principal_id"] {
         let empty = members.get(member).is_none_or(|value| value.as_array().is_some_and(Vec::is_empty));
