@@ -19,11 +19,12 @@ fn stream(form: &str) -> Vec<u8> {
                 i + 20
             ),
         };
-        out += &format!(
+        let event = format!(
             "data: {{\"id\":\"chatcmpl-9a3f\",\"object\":\"chat.completion.chunk\",\"created\":1763760001,\
              \"model\":\"gpt-4o-2024-08-06\",\"system_fingerprint\":\"fp_a\",\"choices\":[{{\"index\":0,\"delta\":\
              {{\"content\":\" word{i}\"}},\"logprobs\":null,\"finish_reason\":null}}]{last}}}\n\n"
         );
+        out.push_str(&event);
     }
     out += "data: {\"id\":\"chatcmpl-9a3f\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     out += "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":20,\"completion_tokens\":200}}\n\ndata: [DONE]\n\n";

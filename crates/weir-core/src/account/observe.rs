@@ -9,9 +9,9 @@
 //! are those of `providers.md` 1.7 and 2.4, the shapes of `databricks.md` 10.5 included (usage on each chunk).
 
 use super::record::Usage;
+use super::usage;
 use alloc::vec::Vec;
 use core::mem;
-use serde::Deserialize;
 
 mod scan;
 
@@ -90,7 +90,7 @@ impl StreamObserver {
             self.end_line(&[]);
         }
         self.seen.finished = self.choices.all_finished();
-        self.seen.usage = usage(&self.usage);
+        self.seen.usage = usage::from_text(&self.usage);
         self.seen
     }
 
@@ -230,44 +230,6 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(u64::MAX)
-}
-
-/// The dialect's usage object (`providers.md` 1.3). Members that are null count as absent.
-#[derive(Deserialize)]
-struct WireUsage {
-    prompt_tokens: Option<u64>,
-    completion_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
-    reasoning_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct PromptDetails {
-    cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
-    reasoning_tokens: Option<u64>,
-}
-
-fn usage(text: &[u8]) -> Option<Usage> {
-    let wire: WireUsage = serde_json::from_slice(text).ok()?;
-    if wire.prompt_tokens.is_none() && wire.completion_tokens.is_none() {
-        return None;
-    }
-    Some(Usage {
-        input: wire.prompt_tokens.unwrap_or(0),
-        cached_input: wire.prompt_tokens_details.and_then(|details| details.cached_tokens).unwrap_or(0),
-        output: wire.completion_tokens.unwrap_or(0),
-        reasoning: wire
-            .completion_tokens_details
-            .and_then(|details| details.reasoning_tokens)
-            .or(wire.reasoning_tokens)
-            .unwrap_or(0),
-        estimated: false,
-    })
 }
 
 #[cfg(test)]

@@ -113,6 +113,9 @@ struct Counts<'a> {
     prompt_tokens_details: Option<&'a RawValue>,
     #[serde(borrow, default)]
     completion_tokens_details: Option<&'a RawValue>,
+    /// Where newer foundation models of Databricks have it (`databricks.md`, 10.4).
+    #[serde(borrow, default)]
+    reasoning_tokens: Option<&'a RawValue>,
 }
 
 #[derive(Default, Deserialize)]
@@ -121,6 +124,11 @@ struct Details<'a> {
     cached_tokens: Option<&'a RawValue>,
     #[serde(borrow, default)]
     reasoning_tokens: Option<&'a RawValue>,
+}
+
+/// The text of a `usage` member alone, as an observer of streams keeps it; `None` as in [`from_json`].
+pub(super) fn from_text(member: &[u8]) -> Option<Usage> {
+    from_member(serde_json::from_slice::<&RawValue>(member).ok()?)
 }
 
 /// A `usage` object's counts. One of the three main counts that is there and not believable refuses the whole;
@@ -139,7 +147,8 @@ fn from_member(raw: &RawValue) -> Option<Usage> {
     };
     let part = |raw: Option<&RawValue>| raw.and_then(|raw| count(raw.get())).unwrap_or(0);
     let cached = part(details(counts.prompt_tokens_details).cached_tokens);
-    let reasoning = part(details(counts.completion_tokens_details).reasoning_tokens);
+    let reasoning =
+        part(details(counts.completion_tokens_details).reasoning_tokens.or(counts.reasoning_tokens));
     Some(Usage {
         input,
         cached_input: cached.min(input),

@@ -5,7 +5,8 @@
 
 use crate::time::{Millis, UnixMillis};
 use alloc::string::String;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Longest reply template, in bytes.
 pub const REPLY_BYTES_MAX: u32 = 65_536;
@@ -16,9 +17,10 @@ pub const OUTPUT_TOKENS_MAX: u32 = 16_384;
 /// Most numbers of an embedding.
 pub const DIMENSIONS_MAX: u32 = 4_096;
 
-/// Directives of a simulated model. All have a default; unknown ones are refused when it is read.
+/// Directives of a simulated model. All have a default; when it is read, unknown ones and those outside their
+/// range are refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(remote = "Self", default, deny_unknown_fields)]
 pub struct SimulatorConfig {
     /// Text of the reply, with placeholders; 1..=65536 bytes. Absent: a text that repeats the last message.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,9 +158,23 @@ pub struct InvalidDirective {
     pub rule: &'static str,
 }
 
+// `remote = "Self"` makes the derived functions inherent ones, so that reading can check the ranges as well.
+impl Serialize for SimulatorConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for SimulatorConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let config = Self::deserialize(deserializer)?;
+        config.check().map_err(D::Error::custom)?;
+        Ok(config)
+    }
+}
+
 impl SimulatorConfig {
-    /// Checks all ranges. Whoever stores a configuration asks for this first; [`super::answer`] keeps to the
-    /// bounds even if nobody did.
+    /// Checks all ranges; reading a configuration does it too.
     ///
     /// # Errors
     /// The first directive outside its range.
@@ -267,6 +283,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
 
     #[test]
     fn directives_are_read_or_refused_with_the_member() {
@@ -287,11 +304,9 @@ mod tests {
             (r#"{"rate_limit":{"when":{"one_in":0}}}"#, Err("when.one_in must be 1 or more")),
         ];
         for (text, wanted) in rows {
-            let got = serde_json::from_str::<SimulatorConfig>(text)
-                .map_err(|error| alloc::format!("{error}"))
-                .and_then(|config| config.check().map_err(|error| alloc::format!("{error}")));
+            let got = serde_json::from_str::<SimulatorConfig>(text).map_err(|error| error.to_string());
             match wanted {
-                Ok(()) => assert_eq!(got, Ok(()), "{text}"),
+                Ok(()) => assert!(got.is_ok(), "{text}: {got:?}"),
                 Err(part) => assert!(got.as_ref().is_err_and(|text| text.contains(part)), "{text}: {got:?}"),
             }
         }

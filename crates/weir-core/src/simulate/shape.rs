@@ -177,6 +177,7 @@ pub(super) struct EmbeddingList<'a> {
 
 /// One embedding.
 #[derive(Debug, Serialize)]
+#[expect(clippy::struct_field_names, reason = "the names are the dialect's")]
 pub(super) struct Embedding {
     /// `embedding`.
     pub(super) object: &'static str,

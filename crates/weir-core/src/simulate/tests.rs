@@ -77,6 +77,7 @@ fn a_plain_chat_answer_has_the_members_of_the_dialect() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn texts_follow_the_request_and_the_directives() {
     let weather = json!([{"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"},
         {"type": "image_url", "image_url": {"url": "https://example.com/"}}]}]);

@@ -17,7 +17,7 @@ fn joined(script: &Script) -> (Vec<Value>, Option<Value>) {
             usage = Some(chunk["usage"].clone());
         }
         for part in chunk["choices"].as_array().unwrap() {
-            let index = part["index"].as_u64().unwrap() as usize;
+            let index = usize::try_from(part["index"].as_u64().unwrap()).unwrap();
             while choices.len() <= index {
                 choices.push(json!({"text": "", "calls": [], "finish_reason": null, "started": false}));
             }
@@ -44,7 +44,7 @@ fn join(choice: &mut Value, part: &Value) {
     push(&mut choice["text"], &delta["content"]);
     for call in delta["tool_calls"].as_array().into_iter().flatten() {
         let calls = choice["calls"].as_array_mut().unwrap();
-        let index = call["index"].as_u64().unwrap() as usize;
+        let index = usize::try_from(call["index"].as_u64().unwrap()).unwrap();
         if call.get("id").is_some() {
             assert_eq!(index, calls.len(), "indexes are dense");
             let (name, arguments) = (&call["function"]["name"], &call["function"]["arguments"]);
@@ -105,7 +105,9 @@ proptest! {
         let answer = body(&ask(&directives, task, &request));
         prop_assert_eq!(streamed.end, ScriptEnd::Complete);
         let (mut choices, usage) = joined(&streamed);
-        choices.iter_mut().for_each(|choice| { choice.as_object_mut().unwrap().remove("started"); });
+        for choice in &mut choices {
+            choice.as_object_mut().unwrap().remove("started");
+        }
         prop_assert_eq!(choices, plain(&answer));
         prop_assert_eq!(usage.as_ref(), told.then_some(&answer["usage"]));
 
@@ -114,7 +116,9 @@ proptest! {
         prop_assert!(max.is_none_or(|max| output <= max * request["n"].as_u64().unwrap()));
 
         let mut observer = StreamObserver::new();
-        streamed.chunks.iter().for_each(|chunk| observer.push(&chunk.bytes));
+        for chunk in &streamed.chunks {
+            observer.push(&chunk.bytes);
+        }
         let seen = observer.finish();
         prop_assert!(seen.terminal && seen.finished && !seen.error && !seen.garbage);
         prop_assert_eq!(seen.usage.map(|usage| usage.output), told.then_some(output));
