@@ -70,7 +70,6 @@ struct Exchange {
 
 /// One isolate.
 pub struct Isolate {
-    pub(super) id: IsolateId,
     pub(super) settings: Settings,
     pub(super) accounts: Accounts,
     pub(super) leases: LeaseBook,
@@ -91,7 +90,6 @@ impl Isolate {
     /// for an exchange of an isolate that trapped does not hit one of its successor.
     pub fn new(id: IsolateId, settings: Settings) -> Self {
         Self {
-            id,
             settings,
             accounts: Accounts::default(),
             leases: LeaseBook::new(id),
