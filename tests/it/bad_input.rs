@@ -8,7 +8,7 @@ use weir_core::error::WeirError;
 use weir_core::id::{AccountId, DeploymentName, PrincipalId, RequestId};
 use weir_core::reply::{Reply, render};
 use weir_core::route;
-use weir_core::seal::{SealKey, key_hash};
+use weir_core::seal::key_hash;
 use weir_core::simulate::SimulatorConfig;
 use weir_core::snapshot::index::SnapshotIndex;
 use weir_core::snapshot::{
@@ -76,7 +76,7 @@ fn index() -> SnapshotIndex {
         ],
         deployments: vec![deployment("demo-chat", Task::Chat), deployment("demo-embed", Task::Embeddings)],
     };
-    SnapshotIndex::build(snapshot, &SealKey::parse("a passphrase that is long enough").unwrap()).unwrap()
+    SnapshotIndex::build(snapshot, None).unwrap()
 }
 
 fn body(row: &Row) -> Vec<u8> {

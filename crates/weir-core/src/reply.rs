@@ -111,8 +111,9 @@ fn again(error: &WeirError, surface: Surface) -> Again {
                 _ => Again::Unsaid,
             }
         }
-        WeirError::Limit(LimitError::NeverFits { .. })
-        | WeirError::Wire(WireError::Unsupported { .. }) => Again::Never,
+        WeirError::Limit(LimitError::NeverFits { .. }) | WeirError::Wire(WireError::Unsupported { .. }) => {
+            Again::Never
+        }
         WeirError::Wire(_)
         | WeirError::Auth(_)
         | WeirError::Route(_)

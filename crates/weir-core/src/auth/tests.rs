@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::id::{AccountId, PrincipalId};
-use crate::seal::{SealKey, digest, key_hash};
+use crate::seal::{digest, key_hash};
 use crate::snapshot::{KeyEntry, Snapshot};
 use alloc::string::String;
 use alloc::{format, vec};

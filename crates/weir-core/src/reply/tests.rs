@@ -329,10 +329,26 @@ fn a_stream_that_breaks_off_ends_in_the_form_its_clients_notice() {
     let rows = [
         ("A11: an error event would be skipped", Surface::ModelInference, ""),
         ("A11", Surface::Serverless, ""),
-        ("B9", Surface::AzureOpenAi, "\n\ndata: {\"error\":{\"code\":\"InternalServerError\",\"message\":\"TEXT\",\"param\":null,\"type\":\"api_error\"}}\n\n"),
-        ("1.4", Surface::OpenAi, "\n\ndata: {\"error\":{\"message\":\"TEXT\",\"type\":\"api_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n"),
-        ("10.5", Surface::ServingEndpoints, "\n\ndata: {\"error\":{\"message\":\"TEXT\",\"type\":\"server_error\",\"code\":\"INTERNAL_ERROR\"},\"error_code\":\"INTERNAL_ERROR\",\"message\":\"TEXT\"}\n\n"),
-        ("4.6", Surface::Anthropic, "\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"TEXT\"}}\n\n"),
+        (
+            "B9",
+            Surface::AzureOpenAi,
+            "\n\ndata: {\"error\":{\"code\":\"InternalServerError\",\"message\":\"TEXT\",\"param\":null,\"type\":\"api_error\"}}\n\n",
+        ),
+        (
+            "1.4",
+            Surface::OpenAi,
+            "\n\ndata: {\"error\":{\"message\":\"TEXT\",\"type\":\"api_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n",
+        ),
+        (
+            "10.5",
+            Surface::ServingEndpoints,
+            "\n\ndata: {\"error\":{\"message\":\"TEXT\",\"type\":\"server_error\",\"code\":\"INTERNAL_ERROR\"},\"error_code\":\"INTERNAL_ERROR\",\"message\":\"TEXT\"}\n\n",
+        ),
+        (
+            "4.6",
+            Surface::Anthropic,
+            "\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"TEXT\"}}\n\n",
+        ),
     ];
     for (source, surface, expected) in rows {
         let text = String::from_utf8(stream_error(surface)).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::auth::{Presented, authenticate};
 use crate::id::{AccountId, DeploymentName, PrincipalId};
-use crate::seal::{SealKey, key_hash};
+use crate::seal::key_hash;
 use crate::snapshot::{Deadlines, Deployment, DeploymentKind, KeyEntry, Snapshot};
 use crate::surface::{Disposition, HEADER_COUNT, HEADERS, classify};
 use crate::time::UnixMillis;
