@@ -373,7 +373,7 @@ fn a_snapshot_is_sent_only_when_it_is_new() {
 #[test]
 fn bodies_beyond_one_mebibyte_are_refused_on_every_wire() {
     let mut world = World::new(settings(&Value::Null));
-    let body = json!({"name": "x".repeat(document::BODY_BYTES_MAX)});
+    let body = json!({"name": "x".repeat(BODY_BYTES_MAX)});
     let arm = "/subscriptions/s/resourceGroups/weir/providers/Microsoft.CognitiveServices/accounts/default";
     let arm = format!("{arm}/deployments/d?api-version=2025-09-01");
     for (method, path) in
