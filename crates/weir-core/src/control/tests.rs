@@ -5,7 +5,8 @@ use super::probe::{Probe, ProbeOutcome, Probed};
 use super::*;
 use crate::object::Row;
 use crate::seal::digest;
-use crate::snapshot::{Meter, Target, UpstreamAuth};
+use crate::snapshot::index::SnapshotIndex;
+use crate::snapshot::{Meter, Target, Task, UpstreamAuth};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::string::ToString;
@@ -285,6 +286,10 @@ fn a_credential_opens_for_its_upstream_only_and_follows_its_secret() {
     assert_eq!(base, "https://a.example/v1");
     assert_eq!(crate::seal::open(&key, &base, &sealed).as_deref(), Ok("CANARY-1"));
     assert!(crate::seal::open(&key, "https://b.example/v1", &sealed).is_err());
+    let index = SnapshotIndex::build(world.registry.snapshot(), Some(&key)).unwrap();
+    let entity = &index.find("E").unwrap().entities[0];
+    assert_eq!(entity.url(Task::Chat), "https://a.example/v1/chat/completions");
+    assert_eq!(entity.headers(), [("authorization".to_string(), "Bearer CANARY-1".to_string())]);
     let put = json!({"scope": "s", "key": "k", "string_value": "CANARY-2"});
     assert_eq!(world.admin("POST", "/api/2.0/secrets/put", &put).0, 200);
     assert_eq!(crate::seal::open(&key, &base, &credential(&world).1).as_deref(), Ok("CANARY-2"));
@@ -363,6 +368,19 @@ fn a_snapshot_is_sent_only_when_it_is_new() {
     world.admin("POST", "/api/weir/v1/keys", &json!({"name": "a"}));
     assert_eq!(world.send(&json!({"snapshot": {"known": 0}}), "new")["version"], 1);
     assert_eq!(world.send(&json!({"other": 1}), "unreadable")["error"], "the message cannot be read");
+}
+
+#[test]
+fn bodies_beyond_one_mebibyte_are_refused_on_every_wire() {
+    let mut world = World::new(settings(&Value::Null));
+    let body = json!({"name": "x".repeat(BODY_BYTES_MAX)});
+    let arm = "/subscriptions/s/resourceGroups/weir/providers/Microsoft.CognitiveServices/accounts/default";
+    let arm = format!("{arm}/deployments/d?api-version=2025-09-01");
+    for (method, path) in
+        [("POST", "/api/weir/v1/keys"), ("POST", "/api/2.0/serving-endpoints"), ("PUT", &arm)]
+    {
+        assert_eq!(world.admin(method, path, &body).0, 413, "{path}");
+    }
 }
 
 #[test]
