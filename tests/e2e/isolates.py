@@ -33,16 +33,24 @@ def workerd() -> str:
     return found
 
 
+def driver() -> list[pathlib.Path]:
+    """The driver's modules, which the entry imports."""
+    return sorted((ROOT / "worker" / "src").glob("*.js"))
+
+
 def config(fronts: int) -> str:
     """The configuration, in workerd's language. Paths are relative to its own folder."""
     def bindings(service: str) -> str:
         return "".join(f'(name = "{c.upper()}", durableObjectNamespace = (className = "{c}"{service})),\n' for c in OBJECTS)
+
+    sources = "".join(f'(name = "src/{file.name}", esModule = embed "src/{file.name}"),\n' for file in driver())
 
     def worker(name: str, rest: str) -> str:
         return f"""const {name} :Workerd.Worker = (
   modules = [
     (name = "entry.js", esModule = embed "entry.js"),
     (name = "build/index.js", esModule = embed "build/index.js"),
+    {sources}
     (name = "build/index_bg.wasm", wasm = embed "build/index_bg.wasm"),
   ],
   compatibilityDate = "{compatibility_date()}",
@@ -87,7 +95,10 @@ class Isolates:
         self.folder = tempfile.TemporaryDirectory()
         here = pathlib.Path(self.folder.name)
         shutil.copy(ROOT / "worker" / "entry.js", here)
-        (here / "build").mkdir()
+        for folder in ("build", "src"):
+            (here / folder).mkdir()
+        for file in driver():
+            shutil.copy(file, here / "src")
         (here / "state").mkdir()
         for name in ("index.js", "index_bg.wasm"):
             shutil.copy(ROOT / "worker" / "build" / name, here / "build")

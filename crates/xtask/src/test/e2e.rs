@@ -32,6 +32,7 @@ pub(super) fn run(plan: &Plan<'_>) -> Result<Count> {
         .env("WEIR_ADMIN_TOKEN", vars.admin_token())
         .env("WEIR_KEY", dev::KEY)
         .env("WEIR_E2E_CACHE", project.tools().join("e2e-cache"))
+        .env("WEIR_TOOLS", project.tools())
         .env("PYTHONUNBUFFERED", "1");
     if let Some(packages) = &packages {
         command.env("WEIR_E2E_NPM", packages).env("NODE_PATH", packages.join("node_modules"));
