@@ -32,17 +32,14 @@ def new_key(url: str) -> dict:
     return manage(url, "POST", "/api/weir/v1/keys", {"name": weir.fresh("k")})
 
 
-def create(url: str, calls: int | None = None, tokens: int | None = None) -> str:
-    """A simulated chat model, limited."""
+def create(url: str, calls: int | None = None) -> str:
+    """A simulated chat model, limited to so many calls a minute."""
     name = weir.fresh("iso")
     model = {"name": name, "provider": "simulator", "task": "llm/v1/chat", "simulator_config": {}}
     body: dict = {"name": name, "config": {"served_entities": [{"name": "a", "external_model": model}]}}
-    limit = {"key": "endpoint", "renewal_period": "minute"}
     if calls is not None:
-        body["rate_limits"] = [{"calls": calls, **limit}]
+        body["rate_limits"] = [{"calls": calls, "key": "endpoint", "renewal_period": "minute"}]
     manage(url, "POST", weir.ENDPOINTS, body)
-    if tokens is not None:
-        manage(url, "PUT", f"{weir.ENDPOINTS}/{name}/ai-gateway", {"rate_limits": [{"tokens": tokens, **limit}]})
     return name
 
 

@@ -101,7 +101,7 @@ def test_groups_and_forms(endpoint):
     assert answer.status == 200 and "csv" in answer.headers["content-type"]
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [r["requests"] for r in rows if r["deployment"] == endpoint.name] == ["1"]
-    meters = weir.done(weir.manage("GET", "/api/weir/v1/usage?interval=hour&group_by=deployment,meter"))["rows"]
+    meters = weir.done(weir.manage("GET", "/api/weir/v1/usage?interval=hour&limit=10000&group_by=deployment,meter"))["rows"]
     mine = {r["meter"]: r["quantity"] for r in meters if r["deployment"] == endpoint.name}
     assert (mine["requests"], mine["input_tokens"], mine["output_tokens"]) == (1, 2, 3)
 

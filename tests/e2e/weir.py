@@ -139,7 +139,7 @@ def until(read: Callable[[], Any], good: Callable[[Any], bool], seconds: float, 
 
 def usage_of(deployment: str, group_by: str = "deployment") -> dict[str, Any] | None:
     """The deployment's usage row, if there is one."""
-    answer = done(manage("GET", f"/api/weir/v1/usage?interval=day&group_by={group_by}"))
+    answer = done(manage("GET", f"/api/weir/v1/usage?interval=day&limit=10000&group_by={group_by}"))
     rows = [row for row in answer["rows"] if row.get("deployment") == deployment]
     return rows[0] if rows else None
 
