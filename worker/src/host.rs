@@ -57,9 +57,9 @@ pub(crate) struct Random {
 impl Random {
     /// A generator from at least 16 random bytes.
     pub(crate) fn from_seed(seed: &[u8]) -> Self {
-        let mut words = seed.chunks_exact(8).map(|chunk| {
-            chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte))
-        });
+        let mut words = seed
+            .chunks_exact(8)
+            .map(|chunk| chunk.iter().fold(0u64, |word, byte| word << 8 | u64::from(*byte)));
         let mut next = || words.next().unwrap_or(0x9e37_79b9_7f4a_7c15);
         Self { state: next(), stream: next() | 1 }
     }

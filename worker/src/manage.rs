@@ -74,22 +74,19 @@ async fn usage(
     let answer = match question {
         None => return Err("a route of the ledger that the ledger does not know".into()),
         Some(Err(answer)) => answer,
-        Some(Ok(mut question)) => {
-            loop {
-                let asks = question.asks();
-                if asks.is_empty() {
-                    break question.answer();
-                }
-                let calls = asks.iter().map(|ask| call(env, "LEDGER", &ask.object, &ask.body));
-                let outcomes = futures_util::future::join_all(calls).await;
-                for (ask, outcome) in asks.iter().zip(&outcomes) {
-                    let outcome = outcome
-                        .as_ref()
-                        .map_or(CallOutcome::Lost, |reply| CallOutcome::Answered(reply));
-                    question.answered(ask.shard, outcome);
-                }
+        Some(Ok(mut question)) => loop {
+            let asks = question.asks();
+            if asks.is_empty() {
+                break question.answer();
             }
-        }
+            let calls = asks.iter().map(|ask| call(env, "LEDGER", &ask.object, &ask.body));
+            let outcomes = futures_util::future::join_all(calls).await;
+            for (ask, outcome) in asks.iter().zip(&outcomes) {
+                let outcome =
+                    outcome.as_ref().map_or(CallOutcome::Lost, |reply| CallOutcome::Answered(reply));
+                question.answered(ask.shard, outcome);
+            }
+        },
     };
     let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let answer = Answer { status: answer.status, headers, body: answer.body };
@@ -101,7 +98,9 @@ async fn ready(env: &Env) -> Result<Response> {
     let account = AccountId::default_account();
     match call(env, "REGISTRY", account.as_str(), br#"{"snapshot":{"known":0}}"#).await {
         Ok(_) => Response::ok("ready\n"),
-        Err(_) => Response::error("the configuration cannot be read; see GET /healthz for the Worker itself", 503),
+        Err(_) => {
+            Response::error("the configuration cannot be read; see GET /healthz for the Worker itself", 503)
+        }
     }
 }
 

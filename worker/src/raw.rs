@@ -58,10 +58,8 @@ pub extern "C" fn weir_configure(text_length: u32) {
         let (text, seed) = split(room, text_length);
         let mut lines = text.split('\n');
         let mut next = || lines.next().unwrap_or_default();
-        let settings = Settings {
-            admin_token_hash: host::token_hash(next()),
-            seal_key: host::seal_key(next()),
-        };
+        let settings =
+            Settings { admin_token_hash: host::token_hash(next()), seal_key: host::seal_key(next()) };
         let mut random = host::Random::from_seed(seed);
         let isolate = Isolate::new(IsolateId(random.word()), settings);
         SHELL.set(Some(Shell { isolate, random, plan: FlatPlan::default() }));
@@ -210,10 +208,7 @@ pub extern "C" fn weir_called(now: f64, call: u32, ok: u32, length: u32) {
 }
 
 /// Lets `step` work on the isolate and writes its action flat. Answers the plan's address.
-fn with_shell(
-    now: UnixMillis,
-    step: impl FnOnce(&mut Shell) -> (u32, weir_core::exchange::Action),
-) -> u32 {
+fn with_shell(now: UnixMillis, step: impl FnOnce(&mut Shell) -> (u32, weir_core::exchange::Action)) -> u32 {
     SHELL.with_borrow_mut(|shell| {
         let Some(shell) = shell else { return 0 };
         let (handle, action) = step(shell);

@@ -48,14 +48,18 @@ impl DurableObject for Registry {
         let message = request.bytes().await?;
         let handled = self.shared.handle(&account, &message)?;
         if !handled.probes.is_empty() {
-            let shared = Rc::clone(&self.shared);
+            let (shared, account_probed) = (Rc::clone(&self.shared), account.clone());
             let (done, waiting) = futures_channel::oneshot::channel();
             self.state.wait_until(async move {
-                shared.probe(&account, handled.probes).await;
+                shared.probe(&account_probed, handled.probes).await;
                 // Nobody may be waiting any more; the outcome is stored all the same.
                 let _ = done.send(());
             });
-            select(waiting, Delay::from(PROBES_AWAITED)).await;
+            if let Either::Left(_) = select(waiting, Delay::from(PROBES_AWAITED)).await
+                && let Some(message) = handled.reread
+            {
+                return Response::from_bytes(self.shared.handle(&account, &message)?.reply);
+            }
         }
         Response::from_bytes(handled.reply)
     }

@@ -90,8 +90,11 @@ pub struct Handled {
     pub reply: Vec<u8>,
     /// To store in one transaction before the answer leaves. If that fails the Registry must be loaded anew.
     pub writes: Vec<Write>,
-    /// To perform after the answer left; the outcomes come back as `{"probed":…}`.
+    /// To perform; the outcomes come back as `{"probed":…}`.
     pub probes: Vec<Probe>,
+    /// With probes: the message whose answer is better than `reply` once the outcomes are in, because it tells the
+    /// state that they led to. `reply` is right if nobody wants to wait.
+    pub reread: Option<Vec<u8>>,
 }
 
 /// A message to a Registry.
@@ -169,17 +172,18 @@ impl Registry {
         let outcome = self.command(context, request, entropy);
         let surface =
             Location::parse(&request.url).map_or(ManagementSurface::Weir, |url| ManagementSurface::of(&url));
-        let (answer, writes, probes) = match outcome {
-            Err(answer) => (answer, Vec::new(), Vec::new()),
+        let (answer, writes, probes, target) = match outcome {
+            Err(answer) => (answer, Vec::new(), Vec::new(), String::new()),
             Ok(Outcome { answer, changes, action, target, probes }) => {
                 match commit(&mut self.state, context.now, ADMINISTRATOR, action, &target, changes) {
-                    Ok(writes) => (answer, writes, probes),
+                    Ok(writes) => (answer, writes, probes, target),
                     Err(_) => return failure("a row cannot be written"),
                 }
             }
         };
+        let reread = (!probes.is_empty() && answer.status < 300).then(|| reread(&target, request)).flatten();
         match serde_json::to_vec(&surface.stamped(answer, id)) {
-            Ok(reply) => Handled { reply, writes, probes },
+            Ok(reply) => Handled { reply, writes, probes, reread },
             Err(_) => failure("the answer cannot be written"),
         }
     }
@@ -235,6 +239,19 @@ impl Registry {
         }
         writes
     }
+}
+
+/// The question that shows an endpoint as it is, asked by the caller of `request`.
+fn reread(name: &str, request: &ManagementRequest) -> Option<Vec<u8>> {
+    let origin = Location::parse(&request.url)?.origin;
+    let request = ManagementRequest {
+        method: String::from("GET"),
+        url: format!("{origin}/api/2.0/serving-endpoints/{name}"),
+        authorization: request.authorization.clone(),
+        api_key: None,
+        body: String::new(),
+    };
+    serde_json::to_vec(&json!({ "http": request })).ok()
 }
 
 fn reply(reply: Vec<u8>) -> Handled {

@@ -16,6 +16,8 @@ const STALE: Millis = Millis(4_000);
 const FAIL_STATIC: Millis = Millis(1_000);
 /// An unknown key or name forces a refresh at most so often, so that guessing costs the Registry nothing.
 const FORCE_EVERY: Millis = Millis(250);
+/// How long an exchange lets pass before it looks whether another one's refresh was answered.
+const LOOK_AGAIN: Millis = Millis(4);
 /// A refresh without an answer for so long is lost.
 const LOST_AFTER: Millis = Millis(3_000);
 /// Snapshots held at most; the one that was used longest ago makes room.
@@ -34,6 +36,17 @@ pub(super) enum Readiness {
     Wait,
     /// There never was one, and there is none to be had now.
     Unavailable,
+}
+
+/// Whether an unknown key or name is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Doubt {
+    /// It is.
+    Settled,
+    /// Ask for a refresh now; after its answer it is settled.
+    Ask,
+    /// Look again after so long.
+    Wait(Millis),
 }
 
 /// One account as this isolate sees it.
@@ -72,15 +85,22 @@ impl Accounts {
         }
     }
 
-    /// Whether an unknown key or name may force a refresh now; marks the snapshot as old if so.
-    pub(super) fn force(&mut self, now: UnixMillis, account: &AccountId) -> bool {
+    /// What an unknown key or name at `now` means for an exchange that began at `began`: it is unknown, if the
+    /// snapshot is newer than the exchange; else a refresh must say so, itself not too often.
+    pub(super) fn doubt(&mut self, now: UnixMillis, account: &AccountId, began: UnixMillis) -> Doubt {
         let view = self.view(now, account);
-        if now.since(view.forced) < FORCE_EVERY {
-            return false;
+        if view.checked > began {
+            return Doubt::Settled;
+        }
+        if view.asked.is_some_and(|at| now.since(at) < LOST_AFTER) {
+            return Doubt::Wait(LOOK_AGAIN);
+        }
+        let since = now.since(view.forced);
+        if since < FORCE_EVERY {
+            return Doubt::Wait(Millis(FORCE_EVERY.0.saturating_sub(since.0)));
         }
         view.forced = now;
-        view.checked = UnixMillis::default();
-        true
+        Doubt::Ask
     }
 
     /// A refresh was asked for. Answers the version at hand.
@@ -201,13 +221,25 @@ mod tests {
     }
 
     #[test]
-    fn forcing_is_itself_limited() {
+    fn an_unknown_name_is_settled_by_one_refresh_and_refreshes_are_few() {
         let (account, mut accounts) = (AccountId::default_account(), Accounts::default());
         let start = UnixMillis(1_000_000);
+        let at = |ms| start.plus(Millis(ms));
         accounts.refreshed(start, &account, Some(index(1)));
-        assert!(accounts.force(start, &account));
-        assert_eq!(word(&accounts.readiness(start, &account)), "ask");
-        assert!(!accounts.force(start.plus(Millis(249)), &account));
-        assert!(accounts.force(start.plus(Millis(250)), &account));
+        assert_eq!(accounts.doubt(at(10), &account, at(10)), Doubt::Ask);
+        accounts.asked(at(10), &account);
+        assert_eq!(accounts.doubt(at(11), &account, at(11)), Doubt::Wait(LOOK_AGAIN), "one is under way");
+        accounts.refreshed(at(10), &account, None);
+        assert_eq!(
+            accounts.doubt(at(12), &account, at(9)),
+            Doubt::Settled,
+            "it was newer than this exchange"
+        );
+        assert_eq!(
+            accounts.doubt(at(12), &account, at(11)),
+            Doubt::Wait(Millis(248)),
+            "too soon for another"
+        );
+        assert_eq!(accounts.doubt(at(260), &account, at(11)), Doubt::Ask);
     }
 }

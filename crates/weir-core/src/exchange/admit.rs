@@ -4,6 +4,7 @@
 //! must be waited for (a snapshot, a lease) ends this run; the request is kept, and the whole run is made again
 //! when it is there, so that an exchange never mixes two versions of the configuration.
 
+use super::accounts::Doubt;
 use super::action::{Action, Pause, Request, Send};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
@@ -210,13 +211,17 @@ impl Isolate {
         admission: &mut Admission,
         error: impl Into<WeirError>,
     ) -> Stop {
-        if admission.refreshed || !self.accounts.force(now, account) {
+        if admission.refreshed {
             return Stop::Refuse(error.into());
         }
-        admission.refreshed = true;
-        match self.snapshot(now, account) {
-            Err(Some(pause)) => Stop::Pause(pause),
-            Ok(_) | Err(None) => Stop::Refuse(error.into()),
+        match self.accounts.doubt(now, account, admission.began) {
+            Doubt::Settled => Stop::Refuse(error.into()),
+            Doubt::Wait(span) => Stop::Pause(Pause::For(span)),
+            Doubt::Ask => {
+                self.ask_snapshot(now, account);
+                admission.refreshed = true;
+                Stop::Pause(Pause::Calls)
+            }
         }
     }
 

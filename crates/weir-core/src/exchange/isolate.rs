@@ -215,7 +215,7 @@ impl Isolate {
         self.exchanges.insert(handle, Exchange { stage: Stage::Waiting(held), touched: now });
     }
 
-    fn ask_snapshot(&mut self, now: UnixMillis, account: &AccountId) {
+    pub(super) fn ask_snapshot(&mut self, now: UnixMillis, account: &AccountId) {
         let known = self.accounts.asked(now, account);
         let body = format!("{{\"snapshot\":{{\"known\":{known}}}}}").into_bytes();
         let call_for = CallFor::Snapshot { account: account.clone() };
