@@ -212,7 +212,7 @@ fn with_shell(now: UnixMillis, step: impl FnOnce(&mut Shell) -> (u32, weir_core:
     SHELL.with_borrow_mut(|shell| {
         let Some(shell) = shell else { return 0 };
         let (handle, action) = step(shell);
-        let calls_after = shell.isolate.calls_after(now).map(|span| span.0);
+        let calls_after = shell.isolate.calls_after(now, &action).map(|span| span.0);
         address(shell.plan.write(handle, &action, calls_after).as_ptr())
     })
 }

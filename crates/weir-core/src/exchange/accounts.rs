@@ -87,13 +87,23 @@ impl Accounts {
 
     /// What an unknown key or name at `now` means for an exchange that began at `began`: it is unknown, if the
     /// snapshot is newer than the exchange; else a refresh must say so, itself not too often.
-    pub(super) fn doubt(&mut self, now: UnixMillis, account: &AccountId, began: UnixMillis) -> Doubt {
+    /// `refreshed` says that the exchange already had its refresh.
+    pub(super) fn doubt(
+        &mut self,
+        now: UnixMillis,
+        account: &AccountId,
+        began: UnixMillis,
+        refreshed: bool,
+    ) -> Doubt {
         let view = self.view(now, account);
         if view.checked > began {
             return Doubt::Settled;
         }
         if view.asked.is_some_and(|at| now.since(at) < LOST_AFTER) {
             return Doubt::Wait(LOOK_AGAIN);
+        }
+        if refreshed {
+            return Doubt::Settled;
         }
         let since = now.since(view.forced);
         if since < FORCE_EVERY {
@@ -226,20 +236,24 @@ mod tests {
         let start = UnixMillis(1_000_000);
         let at = |ms| start.plus(Millis(ms));
         accounts.refreshed(start, &account, Some(index(1)));
-        assert_eq!(accounts.doubt(at(10), &account, at(10)), Doubt::Ask);
+        assert_eq!(accounts.doubt(at(10), &account, at(10), false), Doubt::Ask);
         accounts.asked(at(10), &account);
-        assert_eq!(accounts.doubt(at(11), &account, at(11)), Doubt::Wait(LOOK_AGAIN), "one is under way");
+        assert_eq!(
+            accounts.doubt(at(11), &account, at(10), true),
+            Doubt::Wait(LOOK_AGAIN),
+            "one is under way"
+        );
         accounts.refreshed(at(10), &account, None);
         assert_eq!(
-            accounts.doubt(at(12), &account, at(9)),
+            accounts.doubt(at(12), &account, at(9), false),
             Doubt::Settled,
             "it was newer than this exchange"
         );
         assert_eq!(
-            accounts.doubt(at(12), &account, at(11)),
+            accounts.doubt(at(12), &account, at(11), false),
             Doubt::Wait(Millis(248)),
             "too soon for another"
         );
-        assert_eq!(accounts.doubt(at(260), &account, at(11)), Doubt::Ask);
+        assert_eq!(accounts.doubt(at(260), &account, at(11), false), Doubt::Ask);
     }
 }

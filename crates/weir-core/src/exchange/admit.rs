@@ -211,10 +211,7 @@ impl Isolate {
         admission: &mut Admission,
         error: impl Into<WeirError>,
     ) -> Stop {
-        if admission.refreshed {
-            return Stop::Refuse(error.into());
-        }
-        match self.accounts.doubt(now, account, admission.began) {
+        match self.accounts.doubt(now, account, admission.began, admission.refreshed) {
             Doubt::Settled => Stop::Refuse(error.into()),
             Doubt::Wait(span) => Stop::Pause(Pause::For(span)),
             Doubt::Ask => {

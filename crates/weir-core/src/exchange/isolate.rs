@@ -161,9 +161,12 @@ impl Isolate {
         }
     }
 
-    /// After how long the driver shall make object calls beside what it does: `None` if nothing is due, or if a
-    /// driver already promised it. Asking is promising: the caller must see to it.
-    pub fn calls_after(&mut self, now: UnixMillis) -> Option<Millis> {
+    /// After how long the driver shall make object calls beside `action`: `None` if nothing is due, if the action
+    /// itself makes them, or if a driver already promised it. Asking is promising: the caller must see to it.
+    pub fn calls_after(&mut self, now: UnixMillis, action: &Action) -> Option<Millis> {
+        if *action == Action::Pause(Pause::Calls) {
+            return None;
+        }
         let due = if self.outbox.is_empty() {
             [self.leases.due(), self.batches.due(now)].into_iter().flatten().min()?.max(now)
         } else {
