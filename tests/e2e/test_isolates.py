@@ -40,6 +40,7 @@ def create(url: str, calls: int | None = None) -> str:
     if calls is not None:
         body["rate_limits"] = [{"calls": calls, "key": "endpoint", "renewal_period": "minute"}]
     manage(url, "POST", weir.ENDPOINTS, body)
+    weir.until(lambda: manage(url, "GET", f"{weir.ENDPOINTS}/{name}")["state"]["ready"], lambda r: r == "READY", 15, "ready")
     return name
 
 

@@ -21,6 +21,8 @@ def check_error(surface: weir.Surface, answer, statuses: tuple[int, ...]) -> Non
         assert body["error_code"] and body["message"] and "error" not in body, answer
     elif surface.form == "databricks-openai":
         assert body["error_code"] and body["error"]["message"], answer
+    elif surface.name == "model inference" and "status" in body:
+        assert body["status"] == answer.status and body["message"], answer
     else:
         assert body["error"]["message"], answer
     assert answer.headers["content-type"].startswith("application/json")

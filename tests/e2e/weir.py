@@ -92,9 +92,16 @@ def external_model(base: str, model: str, task: str = "llm/v1/chat", key: str = 
 
 
 def create_endpoint(name: str, models: list[dict[str, Any]], **members: Any) -> Any:
-    """A Databricks serving endpoint over external models."""
+    """A Databricks serving endpoint over external models, ready when this returns."""
     entities = [{"name": f"e{i}", "external_model": m} for i, m in enumerate(models)]
-    return done(manage("POST", ENDPOINTS, {"name": name, "config": {"served_entities": entities}, **members}))
+    done(manage("POST", ENDPOINTS, {"name": name, "config": {"served_entities": entities}, **members}))
+    return ready_endpoint(name)
+
+
+def ready_endpoint(name: str) -> Any:
+    """The endpoint, once its configuration is in force."""
+    return until(lambda: done(manage("GET", f"{ENDPOINTS}/{name}")),
+                 lambda e: e["state"] == {"ready": "READY", "config_update": "NOT_UPDATING"}, 15, "the endpoint is ready")
 
 
 def put_catalog(name: str, backends: list[dict[str, Any]], **members: Any) -> Any:
