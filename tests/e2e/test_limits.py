@@ -58,7 +58,7 @@ def test_an_estimate_above_the_whole_limit(upstream):
 
 @pytest.mark.parametrize("surface", weir.SURFACES[3:], ids=lambda s: s.name)
 def test_retry_after_is_true(surface, upstream):
-    """30 calls a minute: after the burst one more every 2 s, not before the time that was told, and then at once."""
+    """30 calls a minute: after the burst one more every 2 s (the first may cost one more); at the time told, at once."""
     name = limited(upstream, 30)
     began = time.monotonic()
     statuses = [ask(name, surface).status for _ in range(30)]
@@ -67,7 +67,7 @@ def test_retry_after_is_true(surface, upstream):
     admitted = statuses.count(200)
     assert 29 <= admitted <= 30 + took / 2, statuses
     wait = int(refused.headers["retry-after"])
-    assert 1 <= wait <= 2, refused
+    assert 1 <= wait <= 4, refused
     time.sleep(wait)
     assert ask(name, surface).status == 200, "at the time that was told"
     assert ask(name, surface).status == 429
