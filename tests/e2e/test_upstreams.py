@@ -111,6 +111,7 @@ def test_the_callers_headers_stay_with_weir(endpoint):
     headers = endpoint.requests()[-1]["headers"]
     assert not {"api-key", "cookie", "x-secret", "x-forwarded-for"} & set(headers)
     assert weir.KEY not in str(headers) and headers["authorization"] == "Bearer sk-upstream"
+    assert headers["content-type"] == "application/json"
 
 
 def test_the_upstreams_headers_stay_with_weir(endpoint):
