@@ -65,13 +65,30 @@ export function failure(error) {
   return error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError') ? TIMED_OUT : UNREACHABLE;
 }
 
-/** Makes the upstream call, or plays a simulated model's script. @param {import('./memory.js').Plan} plan @param {Uint8Array} body */
+/**
+ * An upstream call whose head has come. `stop` ends it, `timer` does so when its time is up.
+ * @typedef {{response: Response, stop: AbortController, timer: ReturnType<typeof setTimeout>}} Call
+ */
+
+/**
+ * Makes the upstream call, or plays a simulated model's script.
+ * @param {import('./memory.js').Plan} plan @param {Uint8Array} body @returns {Promise<Call>}
+ */
 export async function call(plan, body) {
-  const signal = AbortSignal.timeout(plan.ms);
-  if (plan.flags & SCRIPT) return play(plan, signal);
-  return fetch(plan.lines[0], {
-    method: 'POST', headers: headersOf(plan), body: edited(body, plan.edits), redirect: 'manual', signal,
-  });
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(new DOMException('no answer in time', 'TimeoutError')), plan.ms);
+  const { signal } = stop;
+  try {
+    const response = plan.flags & SCRIPT
+      ? await play(plan, signal)
+      : await fetch(plan.lines[0], {
+          method: 'POST', headers: headersOf(plan), body: edited(body, plan.edits), redirect: 'manual', signal,
+        });
+    return { response, stop, timer };
+  } catch (error) {
+    clearTimeout(timer);
+    throw signal.aborted ? signal.reason : error;
+  }
 }
 
 /** @param {Uint8Array} body @param {import('./memory.js').Plan['edits']} edits */

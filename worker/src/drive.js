@@ -56,14 +56,14 @@ async function exchange(request, env, ctx, start, wanted) {
     head += '\n' + (wanted & (1 << i) ? (request.headers.get(headerNames[i]) ?? '') : '');
   const given = body ?? NOTHING;
   let plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, length));
-  /** @type {Response | undefined} */ let upstream;
+  /** @type {import('./body.js').Call | undefined} */ let upstream;
   let answer = NOTHING;
   for (;;) {
     if (plan.callsAfter) ctx.waitUntil(calls(env, plan.callsAfter - 1));
     switch (plan.kind) {
       case REPLY: return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
       case DELIVER: return new Response(answer, { status: plan.status, headers: headersOf(plan) });
-      case DELIVER_STREAM: return relay(plan, /** @type {Response} */ (upstream), env, ctx);
+      case DELIVER_STREAM: return relay(plan, /** @type {import('./body.js').Call} */ (upstream), env, ctx);
       case CALLS:
         await calls(env, 0);
         plan = tell(plan.handle, RESUMED, 0);
@@ -76,11 +76,11 @@ async function exchange(request, env, ctx, start, wanted) {
         const { handle, flags, kind } = plan;
         try {
           if (kind === SEND) upstream = await call(plan, given);
-          const response = /** @type {Response} */ (upstream);
+          const { response, timer } = /** @type {import('./body.js').Call} */ (upstream);
           if (kind === SEND && flags & HEAD_FIRST) {
             plan = tell(handle, HEAD, response.status, upstreamHeaders(response));
           } else {
-            answer = await readAnswer(response);
+            answer = await readAnswer(response).finally(() => clearTimeout(timer));
             plan = tell(handle, ANSWER, response.status, response.ok ? '' : upstreamHeaders(response), answer);
           }
         } catch (error) {

@@ -16,26 +16,40 @@ const COALESCE_MS = 8;
 
 /**
  * Hands the upstream's stream to the caller, each piece as core says, and its end only when core has judged it.
- * @param {import('./memory.js').Plan} plan @param {Response} upstream @param {any} env @param {ExecutionContext} ctx
+ * @param {import('./memory.js').Plan} plan @param {import('./body.js').Call} upstream
+ * @param {any} env @param {ExecutionContext} ctx
  */
 export function relay(plan, upstream, env, ctx) {
+  clearTimeout(upstream.timer);
   const { readable, writable } = new IdentityTransformStream();
-  ctx.waitUntil(pump(plan, /** @type {ReadableStream} */ (upstream.body), writable.getWriter(), env));
+  ctx.waitUntil(pump(plan, upstream, writable.getWriter(), env));
   return new Response(readable, { status: plan.status, headers: headersOf(plan) });
 }
 
 /**
- * @param {import('./memory.js').Plan} plan @param {ReadableStream} body @param {WritableStreamDefaultWriter} writer @param {any} env
+ * A reader that gives all that has arrived since it was last asked. The platform's own reads give one network
+ * chunk each; so one branch of a tee is drawn by a native sink, and what it draws gathers in the other.
+ * @param {ReadableStream} body @param {AbortSignal} signal ends both branches
  */
-async function pump({ handle, ms: idle }, body, writer, env) {
-  const reader = body.getReader({ mode: 'byob' });
+function gathering(body, signal) {
+  const [drawn, gathered] = body.tee();
+  drawn.pipeTo(new crypto.DigestStream('MD5'), { signal }).catch(() => {});
+  return gathered.getReader({ mode: 'byob' });
+}
+
+/**
+ * @param {import('./memory.js').Plan} plan @param {import('./body.js').Call} upstream
+ * @param {WritableStreamDefaultWriter} writer @param {any} env
+ */
+async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, env) {
+  const reader = gathering(/** @type {ReadableStream} */ (response.body), upstream.signal);
   /** Why the stream ended before its own end, once it did. */
   let ended = -1;
   const stop = (/** @type {number} */ end) => {
-    if (ended < 0) {
-      ended = end;
-      reader.cancel().catch(() => {});
-    }
+    if (ended >= 0) return;
+    ended = end;
+    reader.cancel().catch(() => {});
+    upstream.abort();
   };
   writer.closed.catch(() => stop(CALLER_LEFT));
   let last = Date.now();

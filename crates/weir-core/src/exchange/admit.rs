@@ -370,7 +370,7 @@ impl Facts<'_> {
                 price: entity.price.clone(),
                 send: Send {
                     url: ready.url(self.task).to_owned(),
-                    headers: ready.headers().to_vec(),
+                    headers: headers(ready.headers()),
                     edits: self.edits(entity),
                     timeout: Millis(0),
                     head_first: self.envelope.stream,
@@ -409,6 +409,14 @@ impl Facts<'_> {
             }
         }
     }
+}
+
+/// What every call sends, and what its upstream needs.
+fn headers(own: &[(String, String)]) -> Vec<(String, String)> {
+    let mut headers = Vec::with_capacity(own.len().saturating_add(1));
+    headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    headers.extend_from_slice(own);
+    headers
 }
 
 /// The account that host or key name; `default` otherwise. A text that is no account's name is an unknown key.
