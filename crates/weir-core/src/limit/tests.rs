@@ -280,6 +280,20 @@ fn an_exchange_that_gives_up_waiting_holds_nothing() {
 }
 
 #[test]
+fn what_was_set_aside_is_not_used_after_its_lease() {
+    let quota = Quota::new(6, MINUTE, 1);
+    let mut small = Small::new(1);
+    let asks = [ask(quota, Meter::Requests, 1)];
+    let Reserved::Wait(id) = small.books[0].reserve(small.now, &asks) else { panic!("nothing is at hand") };
+    small.send(0);
+    // The exchange comes for it a second later; the lease lived 400 ms. The cell goes back, and it waits anew.
+    small.pass(1_000);
+    assert_eq!(small.books[0].waited(small.now, id), Reserved::Wait(id));
+    small.send(0);
+    assert!(matches!(small.books[0].waited(small.now, id), Reserved::Ready(_)));
+}
+
+#[test]
 fn unused_and_idle_scopes_are_forgotten() {
     let quota = Quota::new(10, MINUTE, 10);
     let mut small = Small::new(1);
