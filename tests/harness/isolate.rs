@@ -31,6 +31,8 @@ pub struct Running {
     pub script: Vec<(Micros, Step)>,
     /// Whether a stream was begun for the caller.
     pub streaming: bool,
+    /// Whether the upstream's stream has its terminal event.
+    pub whole: bool,
 }
 
 impl Host {

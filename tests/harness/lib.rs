@@ -5,9 +5,7 @@
 //! on every machine.
 #![forbid(unsafe_code)]
 #![expect(
-    clippy::unwrap_used,
     clippy::expect_used,
-    clippy::panic,
     clippy::missing_panics_doc,
     reason = "the harness is test code: what it does not expect must stop the test"
 )]

@@ -61,6 +61,11 @@ pub fn script(
     vec![(first, Step::Answer { status: 200, retry_after_ms: None, body: body.into_bytes() })]
 }
 
+/// Whether a stream comes to its regular end: the terminal event is in it.
+pub fn is_whole(script: &[(Micros, Step)]) -> bool {
+    script.iter().any(|(_, step)| matches!(step, Step::Piece(piece) if piece.ends_with(b"data: [DONE]\n\n")))
+}
+
 fn failure(random: &mut Random) -> Step {
     let error = |status, retry_after_ms: Option<&str>| Step::Answer {
         status,

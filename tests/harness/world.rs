@@ -96,6 +96,7 @@ impl World {
     }
 
     /// Lets everything happen, and the aftermath without faults.
+    #[must_use]
     pub fn run(mut self) -> Self {
         let last = self.scene.lasts + AFTERMATH;
         while let Some(((at, _), happening)) = self.queue.pop_first() {
@@ -197,7 +198,8 @@ impl World {
             version: None,
             end: End::Open,
         });
-        let running = Running { fact, asks: asks.clone(), script: Vec::new(), streaming: false };
+        let running =
+            Running { fact, asks: asks.clone(), script: Vec::new(), streaming: false, whole: false };
         let (handle, action) =
             self.hosts[isolate].begin(self.now, random, &asks.url(), ADMIN, body.as_bytes());
         self.hosts[isolate].running.insert(handle, running);
@@ -218,10 +220,19 @@ impl World {
             Action::Reply(reply) => {
                 self.end(isolate, handle, End::Refused { status: reply.status, at: self.now });
             }
-            Action::Deliver(_) | Action::Close(_) => {
-                self.end(isolate, handle, End::Answered { at: self.now })
+            Action::Deliver(_) => self.end(isolate, handle, End::Answered { at: self.now }),
+            Action::Close(_) => {
+                if !running.whole {
+                    self.facts.broken.push(format!("exchange {} looks complete", running.fact));
+                }
+                self.end(isolate, handle, End::Answered { at: self.now });
             }
-            Action::Abort(_) if streaming => self.end(isolate, handle, End::Answered { at: self.now }),
+            Action::Abort(_) if streaming => {
+                if running.whole {
+                    self.facts.broken.push(format!("exchange {} looks broken", running.fact));
+                }
+                self.end(isolate, handle, End::Answered { at: self.now });
+            }
             Action::Abort(_) => {
                 self.facts.broken("a plain exchange was cut off");
                 self.end(isolate, handle, End::Killed);
@@ -250,7 +261,7 @@ impl World {
         if let Some(version) = operator::version_of(send) {
             match fact.version {
                 _ if version.is_err() => {
-                    self.facts.broken.push(format!("mixed configuration in {}", send.url))
+                    self.facts.broken.push(format!("mixed configuration in {}", send.url));
                 }
                 Some(known) if Ok(known) != version => {
                     self.facts.broken.push(format!("exchange {} changed its configuration", running.fact));
@@ -264,6 +275,7 @@ impl World {
         if script[0].0 > timeout {
             script = vec![(timeout, Step::Failed(exchange::Failure::TimedOut))];
         }
+        running.whole = upstream::is_whole(&script);
         script.reverse();
         running.script = script;
         self.next_step(isolate, handle);

@@ -3,7 +3,7 @@
 //! Each world has 8 isolates, all objects, an operator and bad upstreams on virtual time. A promise that is broken
 //! names its seed; the same seed breaks it again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use weir_core::account::record::UsageRecord;
 use weir_core::id::{AccountId, RequestId};
 use weir_core::ledger::question::Question;
@@ -23,27 +23,28 @@ const SEEDS: u64 = 250;
 
 #[test]
 fn promises_hold_where_nothing_goes_wrong() {
-    let seen = promises_hold(Scene::calm(), "calm");
+    let seen = promises_hold(&Scene::calm(), "calm");
     assert!(seen.refused > 0 && seen.conflicts > 0 && seen.faulty > 0, "{seen:?}");
     assert_eq!((seen.killed, seen.forgotten, seen.repeated), (0, 0, 0), "{seen:?}");
+    assert_eq!(seen.statuses, BTreeSet::from([429]), "only limits refuse");
 }
 
 #[test]
 fn promises_hold_where_parts_die_and_clocks_are_wrong() {
     let faults = Faults { lost: 0, crashes: 0, ..Scene::rough().faults };
-    let seen = promises_hold(Scene { faults, ..Scene::rough() }, "dying");
+    let seen = promises_hold(&Scene { faults, ..Scene::rough() }, "dying");
     assert!(seen.refused > 0 && seen.killed > 0 && seen.repeated > 0, "{seen:?}");
 }
 
 #[test]
 fn promises_hold_where_messages_are_lost() {
-    let seen = promises_hold(Scene::rough(), "rough");
+    let seen = promises_hold(&Scene::rough(), "rough");
     assert!(seen.refused > 0 && seen.killed > 0 && seen.repeated > 0 && seen.forgotten > 0, "{seen:?}");
 }
 
 #[test]
 fn promises_hold_where_one_request_is_admitted_at_a_time() {
-    let seen = promises_hold(Scene { capacity: 1, live: 100, ..Scene::rough() }, "narrow");
+    let seen = promises_hold(&Scene { capacity: 1, live: 100, ..Scene::rough() }, "narrow");
     assert!(seen.refused > 0 && seen.killed > 0, "{seen:?}");
 }
 
@@ -84,9 +85,11 @@ struct Seen {
     repeated: u64,
     conflicts: u32,
     faulty: u32,
+    /// What callers were refused with.
+    statuses: BTreeSet<u16>,
 }
 
-fn promises_hold(scene: Scene, kind: &str) -> Seen {
+fn promises_hold(scene: &Scene, kind: &str) -> Seen {
     let (lossless, calm) = (scene.faults.lost == 0, scene.faults.kills == 0);
     let mut seen = Seen::default();
     for seed in 0..SEEDS {
@@ -109,6 +112,9 @@ impl Seen {
         let records = records(world);
         for exchange in &world.facts.exchanges {
             let recorded = records.contains_key(&exchange.id);
+            if let End::Refused { status, .. } = exchange.end {
+                self.statuses.insert(status);
+            }
             self.refused += u64::from(matches!(exchange.end, End::Refused { .. }) && exchange.calls == 0);
             self.killed += u64::from(exchange.end == End::Killed);
             self.forgotten += u64::from(matches!(exchange.end, End::Answered { .. }) && !recorded);

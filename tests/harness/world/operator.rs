@@ -161,12 +161,13 @@ fn fault(random: &mut Random) -> Value {
     match random.between(0, 3) {
         0 => entity["external_model"]["provider"] = json!("nobody"),
         1 => {
-            entity["external_model"]["openai_config"]["openai_api_base"] = json!("http://169.254.169.254/v1")
+            let metadata = json!("http://169.254.169.254/v1");
+            entity["external_model"]["openai_config"]["openai_api_base"] = metadata;
         }
         2 => entity["external_model"]["task"] = json!(7),
         _ => {
-            body["traffic_config"] =
-                json!({"routes": [{"served_model_name": "v0", "traffic_percentage": 99}]})
+            let route = json!({"served_model_name": "v0", "traffic_percentage": 99});
+            body["traffic_config"] = json!({ "routes": [route] });
         }
     }
     body
@@ -197,6 +198,6 @@ fn done(managed: &Managed) {
 fn report(probes: &[Probe], status: Option<u16>) -> String {
     let update = probes.first().expect("an upstream is probed").update.clone();
     let outcome = |probe: &Probe| ProbeOutcome { entity: probe.entity.clone(), status };
-    let probed = Probed { update, outcomes: probes.iter().map(outcome).collect() };
-    json!({ "probed": probed }).to_string()
+    let outcomes = Probed { update, outcomes: probes.iter().map(outcome).collect() };
+    json!({ "probed": outcomes }).to_string()
 }
