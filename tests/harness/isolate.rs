@@ -92,9 +92,9 @@ impl Host {
         core::iter::from_fn(|| self.isolate.poll_call(now)).collect()
     }
 
-    /// When the driver shall ask for object calls beside its exchanges.
-    pub fn calls_after(&mut self, at: Micros) -> Option<Millis> {
-        self.isolate.calls_after(self.skew.read(at))
+    /// When the driver shall ask for object calls beside what it does.
+    pub fn calls_after(&mut self, at: Micros, action: &Action) -> Option<Millis> {
+        self.isolate.calls_after(self.skew.read(at), action)
     }
 
     /// What became of an object call.

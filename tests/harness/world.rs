@@ -25,6 +25,8 @@ use weir_core::wire::envelope::Envelope;
 
 /// How long a driver may take before it tries again what was not ready: no time at all, but the world must go on.
 const AT_ONCE: Micros = 100;
+/// What a driver does that only makes object calls.
+const NOTHING_ELSE: Action = Action::PassPiece;
 /// How long after the last request the world is watched.
 const AFTERMATH: Micros = 90 * SECOND;
 
@@ -151,7 +153,7 @@ impl World {
             Happening::Due { isolate, life } => {
                 if self.living(isolate, life).is_some() {
                     self.send_calls(isolate, None);
-                    self.see_to_calls(isolate);
+                    self.see_to_calls(isolate, &NOTHING_ELSE);
                 }
             }
             Happening::Message { from, call } => {
@@ -208,6 +210,7 @@ impl World {
 
     /// Does what core says for an exchange, as the Worker's driver does.
     fn perform(&mut self, isolate: usize, handle: u32, action: Action) {
+        self.see_to_calls(isolate, &action);
         let life = self.hosts[isolate].life;
         let Some(running) = self.hosts[isolate].running.get_mut(&handle) else { return };
         let streaming = running.streaming;
@@ -243,7 +246,6 @@ impl World {
             }
             Action::ReadWhole | Action::PassPiece | Action::PassInstead(_) => self.next_step(isolate, handle),
         }
-        self.see_to_calls(isolate);
     }
 
     fn call_upstream(&mut self, isolate: usize, handle: u32, send: &Send) {
@@ -343,7 +345,7 @@ impl World {
         let now = self.now;
         let Some(host) = self.living(from.isolate, from.life) else { return };
         host.called(now, call, reply);
-        self.see_to_calls(from.isolate);
+        self.see_to_calls(from.isolate, &NOTHING_ELSE);
         let Some(group) = from.group else { return };
         let (isolate, life, handle, missing) = self.groups.get_mut(&group).expect("a group has members");
         *missing -= 1;
@@ -355,9 +357,9 @@ impl World {
     }
 
     /// Asks core whether calls are due beside the exchanges, and sees to it.
-    fn see_to_calls(&mut self, isolate: usize) {
+    fn see_to_calls(&mut self, isolate: usize, beside: &Action) {
         let (now, life) = (self.now, self.hosts[isolate].life);
-        if let Some(after) = self.hosts[isolate].calls_after(now) {
+        if let Some(after) = self.hosts[isolate].calls_after(now, beside) {
             self.at(now + after.0 * MILLI + AT_ONCE, Happening::Due { isolate, life });
         }
     }
