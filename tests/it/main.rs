@@ -1,3 +1,13 @@
 //! Whole exchanges and simulations through the public API and the harness only.
-#[cfg(test)]
+#![cfg_attr(
+    test,
+    expect(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test stops at what it does not expect"
+    )
+)]
+
 mod bad_input;
+mod simulation;

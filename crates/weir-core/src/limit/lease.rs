@@ -14,11 +14,11 @@
 
 use super::LimitError;
 use super::headers::Standing;
-use super::message::{Answer, Question};
+use super::message::{Answer, LimitMessage, Question};
 use super::pool::Pool;
 use super::reserve::{ASKS_MAX, Ask, Part, Reservation, Reserved, WaitId};
 use super::scope::{Call, Scope};
-use super::waiting::{NOTHING, Waiter, Wanted, needs};
+use super::waiting::{Decided, NOTHING, Waiter, Wanted, needs};
 use crate::id::IsolateId;
 use crate::object::CallOutcome;
 use crate::snapshot::Meter;
@@ -49,17 +49,6 @@ const SCOPES_FEW: usize = 64;
 /// A clock that goes back by less stands still instead; by more, all leases end.
 const CLOCK_STEP_MAX: Millis = Millis(5);
 
-/// A message for the Limiter object `object`. The answer goes to [`LeaseBook::answered`] with `token`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LimitMessage {
-    /// Names the call within its isolate.
-    pub token: u64,
-    /// Name of the Limiter object: the limits' scope.
-    pub object: String,
-    /// The message, JSON.
-    pub body: Vec<u8>,
-}
-
 /// The leases of one isolate.
 #[derive(Debug)]
 pub struct LeaseBook {
@@ -70,7 +59,7 @@ pub struct LeaseBook {
     agenda: BTreeSet<(UnixMillis, u64)>,
     calls: BTreeMap<u64, Call>,
     waiting: VecDeque<Waiter>,
-    decided: BTreeMap<WaitId, (UnixMillis, Result<Reservation, LimitError>)>,
+    decided: BTreeMap<WaitId, Decided>,
     last_scope: u64,
     last_token: u64,
     last_wait: u64,
@@ -134,13 +123,9 @@ impl LeaseBook {
         if outage || self.waiting.len() >= WAITING_MAX {
             return Reserved::from(self.go_open(now, wanted));
         }
-        let scopes: Vec<u64> = lacking.map(|want| want.scope).collect();
-        for scope in scopes {
-            self.wake(scope, now);
-        }
         self.last_wait = self.last_wait.saturating_add(1);
         let id = WaitId(self.last_wait);
-        self.waiting.push_back(Waiter { id, since: now, wanted: wanted.to_vec() });
+        self.wait(now, Waiter { id, since: now, wanted: wanted.to_vec() });
         Reserved::Wait(id)
     }
 
@@ -209,8 +194,15 @@ impl LeaseBook {
     /// once; a name that is not known is refused as unavailable.
     pub fn waited(&mut self, now: UnixMillis, id: WaitId) -> Reserved {
         let now = self.tick(now);
-        if let Some((_, outcome)) = self.decided.remove(&id) {
-            return Reserved::from(outcome);
+        if let Some(Decided { waiter, outcome, .. }) = self.decided.remove(&id) {
+            match outcome {
+                // It comes too late for what was set aside for it: that must not be used any more.
+                Ok(reservation) if reservation.expires.is_some_and(|expires| expires <= now) => {
+                    self.release(now, reservation);
+                    self.wait(now, waiter);
+                }
+                outcome => return Reserved::from(outcome),
+            }
         }
         let Some(at) = self.waiting.iter().position(|waiter| waiter.id == id) else {
             return Reserved::Refused(LimitError::Unavailable);
@@ -228,7 +220,7 @@ impl LeaseBook {
     /// Ends a wait: its exchange was given up.
     pub fn abandon(&mut self, now: UnixMillis, id: WaitId) {
         self.waiting.retain(|waiter| waiter.id != id);
-        if let Some((_, Ok(reservation))) = self.decided.remove(&id) {
+        if let Some(Decided { outcome: Ok(reservation), .. }) = self.decided.remove(&id) {
             self.release(now, reservation);
         }
     }
@@ -329,7 +321,9 @@ impl LeaseBook {
             let ahead_at = scope.ahead_at;
             let pool = scope.pool_mut(want.meter).as_mut()?;
             reservation.hold(want.scope, want.meter, want.cells);
-            pool.draw(now, want.cells, |lease, cells| reservation.push(Part { ask, lease, cells }));
+            pool.draw(now, want.cells, |lease, cells, expires| {
+                reservation.push(Part { ask, lease, cells }, expires);
+            });
             if ahead_at <= now && pool.is_low(now) {
                 self.wake(want.scope, now);
             }
@@ -355,22 +349,36 @@ impl LeaseBook {
             .map(|(retry_after, meter)| LimitError::Exceeded { meter, retry_after })
     }
 
+    /// Lets an exchange wait for the scopes that have too little for it.
+    fn wait(&mut self, now: UnixMillis, waiter: Waiter) {
+        for want in &waiter.wanted {
+            if self.lacks(now, &waiter.wanted, want) {
+                self.wake(want.scope, now);
+            }
+        }
+        let place = self.waiting.partition_point(|other| other.since <= waiter.since);
+        self.waiting.insert(place, waiter);
+    }
+
     /// Looks through the waiting exchanges, in the order in which they came.
     fn decide(&mut self, now: UnixMillis) {
         while let Some(entry) = self.decided.first_entry()
-            && entry.get().0.plus(DECIDED_MAX) < now
+            && entry.get().at.plus(DECIDED_MAX) < now
         {
-            if let (_, Ok(reservation)) = entry.remove() {
+            if let Ok(reservation) = entry.remove().outcome {
                 self.release(now, reservation);
             }
         }
         for waiter in core::mem::take(&mut self.waiting) {
-            if let Some(reservation) = self.take(now, &waiter.wanted) {
-                self.decided.insert(waiter.id, (now, Ok(reservation)));
-            } else if let Some(error) = self.refusal(now, &waiter.wanted) {
-                self.decided.insert(waiter.id, (now, Err(error)));
-            } else {
-                self.waiting.push_back(waiter);
+            let outcome = match self.take(now, &waiter.wanted) {
+                Some(reservation) => Some(Ok(reservation)),
+                None => self.refusal(now, &waiter.wanted).map(Err),
+            };
+            match outcome {
+                Some(outcome) => {
+                    self.decided.insert(waiter.id, Decided { at: now, waiter, outcome });
+                }
+                None => self.waiting.push_back(waiter),
             }
         }
     }

@@ -7,8 +7,20 @@
 use super::level::Level;
 use super::quota::Quota;
 use crate::snapshot::Meter;
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
+
+/// A message for the Limiter object `object`. The answer goes to [`LeaseBook::answered`](super::LeaseBook::answered) with `token`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitMessage {
+    /// Names the call within its isolate.
+    pub token: u64,
+    /// Name of the Limiter object: the limits' scope.
+    pub object: String,
+    /// The message, JSON.
+    pub body: Vec<u8>,
+}
 
 /// An isolate's message: for each meter what it wants and what it gives back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

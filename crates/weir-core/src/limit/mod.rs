@@ -66,7 +66,8 @@ mod proofs;
 #[cfg(test)]
 mod tests;
 
-pub use lease::{LeaseBook, LimitMessage};
+pub use lease::LeaseBook;
+pub use message::LimitMessage;
 pub use quota::Quota;
 pub use reserve::{Ask, Reservation, Reserved, WaitId};
 

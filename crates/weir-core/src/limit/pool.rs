@@ -105,16 +105,16 @@ impl Pool {
         live.fold(0, |sum, lease| sum.saturating_add(lease.free))
     }
 
-    /// Moves `cells` from leases into a reservation; `take` is told of each part. [`Pool::free`] said they are
-    /// there.
-    pub(super) fn draw(&mut self, now: UnixMillis, cells: u64, mut take: impl FnMut(u64, u64)) {
+    /// Moves `cells` from leases into a reservation; `take` is told of each part: the lease, the cells, when they
+    /// expire. [`Pool::free`] said they are there.
+    pub(super) fn draw(&mut self, now: UnixMillis, cells: u64, mut take: impl FnMut(u64, u64, UnixMillis)) {
         let mut missing = cells;
         for lease in self.live.iter_mut().filter(|lease| lease.free > 0 && now < lease.expires) {
             let some = missing.min(lease.free);
             lease.free = lease.free.saturating_sub(some);
             lease.reserved = lease.reserved.saturating_add(some);
             missing = missing.saturating_sub(some);
-            take(lease.name, some);
+            take(lease.name, some, lease.expires);
             if missing == 0 {
                 break;
             }

@@ -4,7 +4,7 @@
 use super::LimitError;
 use super::quota::Quota;
 use crate::snapshot::Meter;
-use crate::time::Millis;
+use crate::time::{Millis, UnixMillis};
 use alloc::vec::Vec;
 
 /// Most limits that one exchange may be under.
@@ -77,6 +77,8 @@ pub struct WaitId(pub u64);
 pub struct Reservation {
     held: [Held; ASKS_MAX],
     asks: usize,
+    /// The first time at which the exchange may not go ahead with it any more; `None` if it holds no lease.
+    pub(super) expires: Option<UnixMillis>,
     parts: [Part; PARTS_INLINE],
     inline: usize,
     more: Vec<Part>,
@@ -116,7 +118,8 @@ impl Reservation {
         }
     }
 
-    pub(super) fn push(&mut self, part: Part) {
+    pub(super) fn push(&mut self, part: Part, expires: UnixMillis) {
+        self.expires = Some(self.expires.map_or(expires, |earlier| earlier.min(expires)));
         match self.parts.get_mut(self.inline) {
             Some(place) => {
                 *place = part;

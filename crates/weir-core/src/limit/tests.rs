@@ -280,6 +280,39 @@ fn an_exchange_that_gives_up_waiting_holds_nothing() {
 }
 
 #[test]
+fn what_was_set_aside_is_not_used_after_its_lease() {
+    let quota = Quota::new(6, MINUTE, 1);
+    let mut small = Small::new(1);
+    let asks = [ask(quota, Meter::Requests, 1)];
+    let Reserved::Wait(id) = small.books[0].reserve(small.now, &asks) else { panic!("nothing is at hand") };
+    small.send(0);
+    // The exchange comes for it a second later; the lease lived 400 ms. The cell goes back, and it waits anew.
+    small.pass(1_000);
+    assert_eq!(small.books[0].waited(small.now, id), Reserved::Wait(id));
+    small.send(0);
+    assert!(matches!(small.books[0].waited(small.now, id), Reserved::Ready(_)));
+}
+
+#[test]
+fn a_lease_lives_from_the_question_and_not_from_the_answer() {
+    let quota = Quota::new(6, MINUTE, 1);
+    // How long the answer takes, and whether the lease of 400 ms (less 10 ms for the clocks) is still good then.
+    for (late, good) in [(0, true), (389, true), (390, false), (1_500, false)] {
+        let mut small = Small::new(1);
+        let asks = [ask(quota, Meter::Requests, 1)];
+        let Reserved::Wait(id) = small.books[0].reserve(small.now, &asks) else {
+            panic!("nothing is at hand")
+        };
+        let LimitMessage { token, body, .. } = small.books[0].poll_message(small.now).unwrap();
+        let handled = Limiter::default().handle(small.now, &body);
+        small.pass(late);
+        small.books[0].answered(small.now, token, CallOutcome::Answered(&handled.reply));
+        let got = small.books[0].waited(small.now, id);
+        assert_eq!(matches!(got, Reserved::Ready(_)), good, "{late} ms late: {got:?}");
+    }
+}
+
+#[test]
 fn unused_and_idle_scopes_are_forgotten() {
     let quota = Quota::new(10, MINUTE, 10);
     let mut small = Small::new(1);

@@ -1,6 +1,7 @@
 //! Exchanges that wait for the limiter. Decides what they lack together; not who goes first (`lease`). Stage 4.
 
-use super::reserve::WaitId;
+use super::LimitError;
+use super::reserve::{Reservation, WaitId};
 use crate::snapshot::Meter;
 use crate::time::UnixMillis;
 use alloc::collections::VecDeque;
@@ -21,6 +22,14 @@ pub(super) struct Wanted {
     pub(super) meter: Meter,
     pub(super) cells: u64,
     pub(super) fail_open: bool,
+}
+
+/// An exchange that need not wait any more, since when, and what became of it.
+#[derive(Debug)]
+pub(super) struct Decided {
+    pub(super) at: UnixMillis,
+    pub(super) waiter: Waiter,
+    pub(super) outcome: Result<Reservation, LimitError>,
 }
 
 /// A place for an ask.
