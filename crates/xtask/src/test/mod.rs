@@ -105,9 +105,7 @@ fn native(plan: &Plan<'_>) -> Result<Count> {
 
 fn worker(plan: &Plan<'_>) -> Result<Count> {
     let mut command = wasm_cargo(plan.project, plan.tools);
-    command
-        .args(["test", "-p", "weir-worker", "--tests"])
-        .args(["--target", "wasm32-unknown-unknown"]);
+    command.args(["test", "-p", "weir-worker", "--tests"]).args(["--target", "wasm32-unknown-unknown"]);
     counting(&mut command, count::libtest)
 }
 
