@@ -43,6 +43,14 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     Ok(())
 }
 
+/// cargo for wasm32, in the checkout. Its dependencies are not optimised: they are compiled more often than they run.
+pub(crate) fn wasm_cargo(project: &Project, tools: &Tools) -> Command {
+    let mut command = cargo(project);
+    tools.for_wasm(&mut command);
+    command.args(["--config", "profile.dev.package.\"*\".opt-level=0"]);
+    command
+}
+
 /// cargo, in the checkout.
 pub(crate) fn cargo(project: &Project) -> Command {
     let mut command = Command::new("cargo");
@@ -64,18 +72,16 @@ fn clippy_native(project: &Project, _: &Tools) -> Result<()> {
 }
 
 fn clippy_worker(project: &Project, tools: &Tools) -> Result<()> {
-    let mut command = cargo(project);
-    command.args(["clippy", "--quiet", "-p", "weir-worker", "--all-targets"]);
     // A compiler linked from packages has no clippy; the same code is then checked for this machine.
-    if tools.toolchain().is_native() {
-        tools.for_wasm(&mut command);
-        command.args(WASM);
-    }
+    let for_wasm = tools.toolchain().is_native();
+    let mut command = if for_wasm { wasm_cargo(project, tools) } else { cargo(project) };
+    command
+        .args(["clippy", "--quiet", "-p", "weir-worker", "--all-targets"])
+        .args(WASM.iter().filter(|_| for_wasm));
     run::shown(command.args(["--", "-D", "warnings"]))
 }
 
 fn core_for_wasm(project: &Project, tools: &Tools) -> Result<()> {
-    let mut command = cargo(project);
-    tools.for_wasm(&mut command);
+    let mut command = wasm_cargo(project, tools);
     run::shown(command.args(["check", "--quiet", "-p", "weir-core"]).args(WASM))
 }

@@ -14,7 +14,7 @@ use anyhow::{Result, bail};
 use count::Count;
 
 use crate::args::Args;
-use crate::check::{CHECKS, cargo};
+use crate::check::{CHECKS, cargo, wasm_cargo};
 use crate::project::Project;
 use crate::setup::{self, Tools};
 use crate::{run, terminal};
@@ -104,9 +104,8 @@ fn native(plan: &Plan<'_>) -> Result<Count> {
 }
 
 fn worker(plan: &Plan<'_>) -> Result<Count> {
-    let mut command = cargo(plan.project);
-    plan.tools.for_wasm(&mut command);
-    command.args(["test", "-p", "weir-worker"]).args(["--target", "wasm32-unknown-unknown"]);
+    let mut command = wasm_cargo(plan.project, plan.tools);
+    command.args(["test", "-p", "weir-worker", "--tests"]).args(["--target", "wasm32-unknown-unknown"]);
     counting(&mut command, count::libtest)
 }
 
