@@ -9,7 +9,7 @@ import {
   ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HEAD, HEAD_FIRST, NOTHING, REPLY, RESUMED, SEND, WAIT,
   headersOf, raw, read, renewed, tell, text, view, write,
 } from './memory.js';
-import { calls } from './objects.js';
+import { calls, keepCalling } from './objects.js';
 import { relay } from './relay.js';
 
 /** Names of the headers that core may ask for, in its order. @type {string[]} */
@@ -59,13 +59,14 @@ async function exchange(request, env, ctx, start, wanted) {
   /** @type {import('./body.js').Call | undefined} */ let upstream;
   let answer = NOTHING;
   for (;;) {
-    if (plan.callsAfter) ctx.waitUntil(calls(env, plan.callsAfter - 1));
+    if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
     switch (plan.kind) {
       case REPLY: return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
       case DELIVER: return new Response(answer, { status: plan.status, headers: headersOf(plan) });
       case DELIVER_STREAM: return relay(plan, /** @type {import('./body.js').Call} */ (upstream), env, ctx);
       case CALLS:
-        await calls(env, 0);
+        await calls(env);
+        ctx.waitUntil(keepCalling(env, raw().weir_calls_due(Date.now())));
         plan = tell(plan.handle, RESUMED, 0);
         break;
       case WAIT:

@@ -5,11 +5,21 @@
 
 import { NOTHING, raw, text, view, write } from './memory.js';
 
-/** Makes the object calls that core has ready after `ms`, all at once. @param {any} env @param {number} ms */
-export async function calls(env, ms) {
-  if (ms) await scheduler.wait(ms);
+/**
+ * Makes object calls after `next` - 1 milliseconds, and further ones, until core has none left that are due.
+ * @param {any} env @param {number} next milliseconds plus one; 0: nothing is due
+ */
+export async function keepCalling(env, next) {
+  for (; next && !trapped(); next = raw().weir_calls_due(Date.now())) {
+    if (next > 1) await scheduler.wait(next - 1);
+    if (!trapped()) await calls(env);
+  }
+}
+
+/** Makes the object calls that core has ready, all at once. @param {any} env */
+export async function calls(env) {
   const pending = [];
-  while (!globalThis['__worker_init_state']?.criticalError) {
+  while (!trapped()) {
     const at = raw().weir_call(Date.now());
     if (!at) break;
     const word = new Uint32Array(view().buffer, at, 6);
@@ -31,6 +41,12 @@ async function callObject(namespace, name, body, id) {
   } catch (error) {
     console.error('an object did not answer', name, error);
   }
+  if (trapped()) return;
   write('', answer);
   raw().weir_called(Date.now(), id, ok, answer.byteLength);
+}
+
+/** Whether the module must not be called any more, until the entry has made a new one. */
+function trapped() {
+  return globalThis['__worker_init_state']?.criticalError;
 }

@@ -193,6 +193,13 @@ pub extern "C" fn weir_call(now: f64) -> u32 {
     })
 }
 
+/// After how many milliseconds (plus one) object calls are to be made; 0: none, or another driver promised them.
+#[unsafe(no_mangle)]
+pub extern "C" fn weir_calls_due(now: f64) -> u32 {
+    let due = SHELL.with_borrow_mut(|shell| shell.as_mut()?.isolate.calls_due(host::millis(now)));
+    due.map_or(0, |span| u32::try_from(span.0).unwrap_or(u32::MAX).saturating_add(1))
+}
+
 /// Tells what became of an object call; the answer's `length` bytes are in the room.
 #[unsafe(no_mangle)]
 pub extern "C" fn weir_called(now: f64, call: u32, ok: u32, length: u32) {

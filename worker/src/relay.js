@@ -4,7 +4,7 @@
  */
 
 import { BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, PASS, PIECE, headersOf, tell } from './memory.js';
-import { calls } from './objects.js';
+import { keepCalling } from './objects.js';
 
 /** Bytes read of a stream at once. */
 const READ_BYTES = 64 << 10;
@@ -22,7 +22,7 @@ const COALESCE_MS = 8;
 export function relay(plan, upstream, env, ctx) {
   clearTimeout(upstream.timer);
   const { readable, writable } = new IdentityTransformStream();
-  ctx.waitUntil(pump(plan, upstream, writable.getWriter(), env));
+  ctx.waitUntil(pump(plan, upstream, writable.getWriter(), env, ctx));
   return new Response(readable, { status: plan.status, headers: headersOf(plan) });
 }
 
@@ -39,9 +39,9 @@ function gathering(body, signal) {
 
 /**
  * @param {import('./memory.js').Plan} plan @param {import('./body.js').Call} upstream
- * @param {WritableStreamDefaultWriter} writer @param {any} env
+ * @param {WritableStreamDefaultWriter} writer @param {any} env @param {ExecutionContext} ctx
  */
-async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, env) {
+async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, env, ctx) {
   const reader = gathering(/** @type {ReadableStream} */ (response.body), upstream.signal);
   /** Why the stream ended before its own end, once it did. */
   let ended = -1;
@@ -63,9 +63,10 @@ async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, 
       const fast = now - last < COALESCE_MS;
       last = now;
       const plan = tell(handle, PIECE, 0, '', value);
+      if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
       if (plan.kind === PASS) await writer.write(value);
       else if (plan.kind === INSTEAD) plan.bytes.byteLength && (await writer.write(plan.bytes));
-      else return await finish(plan, writer, stop, env);
+      else return await finish(plan, writer, stop, env, ctx);
       buffer = value.buffer;
       if (fast) await scheduler.wait(COALESCE_MS);
     }
@@ -75,11 +76,11 @@ async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, 
   } finally {
     clearInterval(watch);
   }
-  return finish(tell(handle, ENDED, ended < 0 ? CLOSED : ended), writer, stop, env);
+  return finish(tell(handle, ENDED, ended < 0 ? CLOSED : ended), writer, stop, env, ctx);
 }
 
-/** @param {import('./memory.js').Plan} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env */
-async function finish(plan, writer, stop, env) {
+/** @param {import('./memory.js').Plan} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env @param {ExecutionContext} ctx */
+async function finish(plan, writer, stop, env, ctx) {
   try {
     if (plan.bytes.byteLength) await writer.write(plan.bytes);
     if (plan.kind === CLOSE) await writer.close();
@@ -88,5 +89,5 @@ async function finish(plan, writer, stop, env) {
     // The caller is gone: nobody is left to be told.
   }
   stop(BROKEN);
-  if (plan.callsAfter) await calls(env, plan.callsAfter - 1);
+  ctx.waitUntil(keepCalling(env, plan.callsAfter));
 }

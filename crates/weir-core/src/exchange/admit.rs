@@ -4,7 +4,7 @@
 //! must be waited for (a snapshot, a lease) ends this run; the request is kept, and the whole run is made again
 //! when it is there, so that an exchange never mixes two versions of the configuration.
 
-use super::accounts::Doubt;
+use super::accounts::{Doubt, LOOK_AGAIN};
 use super::action::{Action, Pause, Request, Send};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
@@ -40,6 +40,8 @@ pub(super) struct Admission {
     pub(super) refreshed: bool,
     /// The wait for leases, if it came that far.
     pub(super) wait: Option<WaitId>,
+    /// Runs that ended in looking again later.
+    pub(super) looks: u32,
 }
 
 /// A request that waits, with its own copy of what the driver had lent.
@@ -65,6 +67,21 @@ enum Stop {
 impl<E: Into<WeirError>> From<E> for Stop {
     fn from(error: E) -> Self {
         Self::Refuse(error.into())
+    }
+}
+
+impl Admission {
+    /// A run of the admission costs a parse of the body, so looking again becomes rarer: after 4, 8, 16, then
+    /// every 32 ms.
+    fn patience(&mut self, pause: Pause) -> Pause {
+        match pause {
+            Pause::For(span) if span == LOOK_AGAIN => {
+                let doubled = span.0 << self.looks.min(3);
+                self.looks = self.looks.saturating_add(1);
+                Pause::For(Millis(doubled))
+            }
+            Pause::For(_) | Pause::Calls => pause,
+        }
     }
 }
 
@@ -143,6 +160,7 @@ impl Isolate {
                 self.perform(now, handle, running, step, None)
             }
             Err(Stop::Pause(pause)) => {
+                let pause = admission.patience(pause);
                 let parts = kept.map_or_else(|| Rc::new(Parts::keep(request)), Rc::clone);
                 self.hold(now, handle, Held { admission, parts });
                 Action::Pause(pause)

@@ -4,7 +4,7 @@
 //! for an exchange is decided in `admit` (until the upstream is called) and `finish` (from its answer on). An
 //! isolate must be able to lose all of it at any moment.
 
-use super::accounts::{Accounts, Readiness};
+use super::accounts::{Accounts, LOOK_AGAIN, Readiness};
 use super::action::{Action, Event, Pause, Request};
 use super::admit::{Admission, Held};
 use super::finish::Running;
@@ -44,8 +44,6 @@ const CALLS_MAX: usize = 4_096;
 const ABANDONED_AFTER: Millis = Millis(15 * 60 * 1000);
 /// A driver that was asked to make object calls and did not do so for this long is asked again.
 const CALLS_OVERDUE: Millis = Millis(500);
-/// How long an exchange waits before it looks again whether another one's object call was answered.
-const POLL: Millis = Millis(4);
 
 /// What an object call was made for.
 #[derive(Clone, Debug)]
@@ -81,7 +79,7 @@ pub struct Isolate {
     calls: BTreeMap<u64, (UnixMillis, CallFor)>,
     next_call: u64,
     /// When the driver last promised to make object calls.
-    calls_due: Option<UnixMillis>,
+    promised: Option<UnixMillis>,
     swept: UnixMillis,
 }
 
@@ -100,7 +98,7 @@ impl Isolate {
             outbox: VecDeque::new(),
             calls: BTreeMap::new(),
             next_call: 1,
-            calls_due: None,
+            promised: None,
             swept: UnixMillis::default(),
         }
     }
@@ -117,7 +115,7 @@ impl Isolate {
             let reply = reply::render(&WeirError::Overloaded, surface, surface::OTHER, id);
             return (handle, Action::Reply(reply));
         }
-        let admission = Admission { id, began: now, random, refreshed: false, wait: None };
+        let admission = Admission { id, began: now, random, refreshed: false, wait: None, looks: 0 };
         (handle, self.admit(now, handle, request, admission))
     }
 
@@ -135,7 +133,7 @@ impl Isolate {
 
     /// The next object call to make, if any. Every call must be reported back by [`Isolate::called`].
     pub fn poll_call(&mut self, now: UnixMillis) -> Option<ObjectCall> {
-        self.calls_due = None;
+        self.promised = None;
         if let Some(call) = self.outbox.pop_front() {
             return Some(call);
         }
@@ -161,21 +159,24 @@ impl Isolate {
         }
     }
 
-    /// After how long the driver shall make object calls beside `action`: `None` if nothing is due, if the action
-    /// itself makes them, or if a driver already promised it. Asking is promising: the caller must see to it.
+    /// As [`Isolate::calls_due`], for the driver that is to perform `action`: `None` if the action itself makes them.
     pub fn calls_after(&mut self, now: UnixMillis, action: &Action) -> Option<Millis> {
-        if *action == Action::Pause(Pause::Calls) {
-            return None;
-        }
+        if *action == Action::Pause(Pause::Calls) { None } else { self.calls_due(now) }
+    }
+
+    /// After how long the driver shall make object calls: `None` if there will be none, or if a driver already
+    /// promised them. Asking is promising. A driver that made calls asks again, until it hears `None`: what is due
+    /// later than the calls just made must not wait for the next request.
+    pub fn calls_due(&mut self, now: UnixMillis) -> Option<Millis> {
         let due = if self.outbox.is_empty() {
             [self.leases.due(), self.batches.due(now)].into_iter().flatten().min()?.max(now)
         } else {
             now
         };
-        if self.calls_due.is_some_and(|promised| promised <= due && now < promised.plus(CALLS_OVERDUE)) {
+        if self.promised.is_some_and(|promised| promised <= due && now < promised.plus(CALLS_OVERDUE)) {
             return None;
         }
-        self.calls_due = Some(due);
+        self.promised = Some(due);
         Some(due.since(now))
     }
 
@@ -200,14 +201,14 @@ impl Isolate {
                 self.ask_snapshot(now, account);
                 Err(Some(Pause::Calls))
             }
-            Readiness::Wait => Err(Some(Pause::For(POLL))),
+            Readiness::Wait => Err(Some(Pause::For(LOOK_AGAIN))),
             Readiness::Unavailable => Err(None),
         }
     }
 
     /// How an exchange waits for a lease that was asked for.
     pub(super) fn lease_pause(&self, now: UnixMillis) -> Pause {
-        if self.leases.wants_call(now) { Pause::Calls } else { Pause::For(POLL) }
+        if self.leases.wants_call(now) { Pause::Calls } else { Pause::For(LOOK_AGAIN) }
     }
 
     pub(super) fn keep(&mut self, now: UnixMillis, handle: u32, running: Running) {

@@ -11,9 +11,11 @@ use alloc::vec::Vec;
 /// The public text. JSON-safe as it is.
 const TEXT: &str = "The model's answer broke off before its end.";
 
-/// The last bytes of a broken stream. Empty where clients would skip an error event and take the rest for a whole
-/// answer: there, only the abnormal end of the connection tells. It begins with a blank line, because what was
-/// passed on before may end inside a line.
+/// The last bytes of a broken stream; the connection is broken after them. Proxies between, and workerd's own
+/// HTTP/1.1 server, may end the body regularly all the same, so these bytes must tell even then. Clients of the
+/// model inference surface and of MLflow skip a data event that holds an error and take the rest for a whole answer,
+/// but refuse a line that is not `data:` (`azure.md` A11, `databricks.md` 10.5): for them the event is named. It
+/// begins with a blank line, because what was passed on before may end inside a line.
 pub fn stream_error(surface: Surface) -> Vec<u8> {
     let event = match surface {
         Surface::AzureOpenAi | Surface::AzureOpenAiV1 => format!(
@@ -24,19 +26,17 @@ pub fn stream_error(surface: Surface) -> Vec<u8> {
             "data: {{\"error\":{{\"message\":\"{TEXT}\",\"type\":\"api_error\",\"param\":null,\
              \"code\":\"upstream_error\"}}}}"
         ),
-        Surface::ServingEndpoints => format!(
-            "data: {{\"error\":{{\"message\":\"{TEXT}\",\"type\":\"server_error\",\"code\":\"INTERNAL_ERROR\"}},\
+        Surface::ServingEndpoints | Surface::MlflowGateway => format!(
+            "event: error\ndata: {{\"error\":{{\"message\":\"{TEXT}\",\"type\":\"server_error\",\"code\":\"INTERNAL_ERROR\"}},\
              \"error_code\":\"INTERNAL_ERROR\",\"message\":\"{TEXT}\"}}"
         ),
         Surface::Anthropic => format!(
             "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{TEXT}\"}}}}"
         ),
-        Surface::ModelInference
-        | Surface::Serverless
-        | Surface::MlflowGateway
-        | Surface::Arm
-        | Surface::DatabricksApi
-        | Surface::Weir => String::new(),
+        Surface::ModelInference | Surface::Serverless => format!(
+            "event: error\ndata: {{\"error\":{{\"code\":\"InternalServerError\",\"message\":\"{TEXT}\"}}}}"
+        ),
+        Surface::Arm | Surface::DatabricksApi | Surface::Weir => String::new(),
     };
     if event.is_empty() { Vec::new() } else { format!("\n\n{event}\n\n").into_bytes() }
 }

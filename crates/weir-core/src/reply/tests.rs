@@ -327,8 +327,11 @@ fn headers_of_the_request_and_of_the_method() {
 #[test]
 fn a_stream_that_breaks_off_ends_in_the_form_its_clients_notice() {
     let rows = [
-        ("A11: an error event would be skipped", Surface::ModelInference, ""),
-        ("A11", Surface::Serverless, ""),
+        (
+            "A11: a data event would be skipped",
+            Surface::ModelInference,
+            "\n\nevent: error\ndata: {\"error\":{\"code\":\"InternalServerError\",\"message\":\"TEXT\"}}\n\n",
+        ),
         (
             "B9",
             Surface::AzureOpenAi,
@@ -342,7 +345,7 @@ fn a_stream_that_breaks_off_ends_in_the_form_its_clients_notice() {
         (
             "10.5",
             Surface::ServingEndpoints,
-            "\n\ndata: {\"error\":{\"message\":\"TEXT\",\"type\":\"server_error\",\"code\":\"INTERNAL_ERROR\"},\"error_code\":\"INTERNAL_ERROR\",\"message\":\"TEXT\"}\n\n",
+            "\n\nevent: error\ndata: {\"error\":{\"message\":\"TEXT\",\"type\":\"server_error\",\"code\":\"INTERNAL_ERROR\"},\"error_code\":\"INTERNAL_ERROR\",\"message\":\"TEXT\"}\n\n",
         ),
         (
             "4.6",
