@@ -38,9 +38,18 @@ pub(crate) fn build(project: &Project, tools: &Tools) -> Result<Built> {
         tools.for_wasm(&mut command);
         run::shown(command.current_dir(project.path("worker")).args(["--release"]))
             .context("the Worker does not build; the lines above say why")?;
+        strip(&built, tools)?;
         setup::mark(&stamp, &inputs)
     })?;
     Ok(built)
+}
+
+/// Takes the names of functions out of the module: they are for profilers, and callers would pay for them at each
+/// start.
+fn strip(built: &Built, tools: &Tools) -> Result<()> {
+    let mut command = Command::new(tools.npm_bin("wasm-opt"));
+    command.arg(&built.wasm).args(["--all-features", "--strip-debug", "-o"]).arg(&built.wasm);
+    run::shown(&mut command).context("wasm-opt cannot strip the Worker's module")
 }
 
 /// Everything that the result depends on.
