@@ -125,18 +125,13 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g, h, i, rest @ ..] = self.0.to_be_bytes();
-        let group = |hi: u8, lo: u8| u16::from_be_bytes([hi, lo]);
-        write!(
-            f,
-            "{:04x}{:04x}-{:04x}-{:04x}-{:04x}-",
-            group(a, b),
-            group(c, d),
-            group(e, g),
-            group(h, i),
-            group(rest[0], rest[1])
-        )?;
-        rest.iter().skip(2).try_for_each(|byte| write!(f, "{byte:02x}"))
+        for (at, byte) in self.0.to_be_bytes().into_iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                f.write_str("-")?;
+            }
+            write!(f, "{byte:02x}")?;
+        }
+        Ok(())
     }
 }
 

@@ -19,11 +19,13 @@ impl UnixMillis {
     pub const MAX: Self = Self(u64::MAX);
 
     /// This point plus `span`; stays at [`UnixMillis::MAX`] instead of wrapping.
+    #[must_use]
     pub const fn plus(self, span: Millis) -> Self {
         Self(self.0.saturating_add(span.0))
     }
 
     /// This point minus `span`; stays at the epoch instead of wrapping.
+    #[must_use]
     pub const fn minus(self, span: Millis) -> Self {
         Self(self.0.saturating_sub(span.0))
     }

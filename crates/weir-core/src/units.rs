@@ -12,6 +12,7 @@ pub struct Tokens(pub u64);
 
 impl Tokens {
     /// Sum; stays at the maximum instead of wrapping.
+    #[must_use]
     pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }

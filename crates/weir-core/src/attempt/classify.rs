@@ -36,14 +36,13 @@ pub fn classify(outcome: &Outcome) -> Verdict {
 
 fn answered(status: u16, retry_after: Option<Millis>, should_retry: Option<bool>) -> Verdict {
     let error = AttemptError::UpstreamStatus { status, retry_after, message: None };
-    match (status, should_retry) {
-        (200..=299, _) => Verdict::Good,
-        (300..=399, _) => Verdict::Final(AttemptError::Redirect),
-        (401 | 403, _) => Verdict::Final(AttemptError::BadCredential),
-        (400..=599, Some(true)) => Verdict::Again { after: retry_after, error },
-        (400..=599, Some(false)) => Verdict::Final(error),
-        (408 | 429 | 500 | 502..=504 | 520..=527 | 529, None) => Verdict::Again { after: retry_after, error },
-        (400..=599, None) => Verdict::Final(error),
+    let passes = matches!(status, 408 | 429 | 500 | 502..=504 | 520..=527 | 529);
+    match status {
+        200..=299 => Verdict::Good,
+        300..=399 => Verdict::Final(AttemptError::Redirect),
+        401 | 403 => Verdict::Final(AttemptError::BadCredential),
+        400..=599 if should_retry.unwrap_or(passes) => Verdict::Again { after: retry_after, error },
+        400..=599 => Verdict::Final(error),
         _ => Verdict::Final(AttemptError::Malformed),
     }
 }

@@ -248,13 +248,12 @@ impl Isolate {
         admission: &mut Admission,
     ) -> Result<Reservation, Stop> {
         let now = facts.now;
-        let reserved = match admission.wait.take() {
-            Some(wait) => self.leases.waited(now, wait),
-            None => {
-                let limits = facts.limits(account);
-                let asks: Vec<Ask<'_>> = limits.iter().map(|limit| limit.ask(facts)).collect();
-                self.leases.reserve(now, &asks)
-            }
+        let reserved = if let Some(wait) = admission.wait.take() {
+            self.leases.waited(now, wait)
+        } else {
+            let limits = facts.limits(account);
+            let asks: Vec<Ask<'_>> = limits.iter().map(|limit| limit.ask(facts)).collect();
+            self.leases.reserve(now, &asks)
         };
         match reserved {
             Reserved::Ready(reservation) => Ok(reservation),

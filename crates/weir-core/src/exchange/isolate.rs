@@ -20,6 +20,7 @@ use crate::snapshot::Snapshot;
 use crate::snapshot::index::SnapshotIndex;
 use crate::surface;
 use crate::time::{Millis, UnixMillis};
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::collections::VecDeque;
 use alloc::format;
@@ -58,7 +59,7 @@ enum Stage {
     /// Not yet admitted: the request is kept until what it waits for is there.
     Waiting(Held),
     /// Admitted: reservations are held, an upstream is or was called.
-    Running(Running),
+    Running(Box<Running>),
 }
 
 struct Exchange {
@@ -127,7 +128,7 @@ impl Isolate {
         };
         match exchange.stage {
             Stage::Waiting(held) => self.admit_held(now, handle, &held),
-            Stage::Running(running) => self.advance(now, random, handle, running, event),
+            Stage::Running(running) => self.advance(now, random, handle, *running, event),
         }
     }
 
@@ -212,7 +213,7 @@ impl Isolate {
     }
 
     pub(super) fn keep(&mut self, now: UnixMillis, handle: u32, running: Running) {
-        self.exchanges.insert(handle, Exchange { stage: Stage::Running(running), touched: now });
+        self.exchanges.insert(handle, Exchange { stage: Stage::Running(Box::new(running)), touched: now });
     }
 
     pub(super) fn hold(&mut self, now: UnixMillis, handle: u32, held: Held) {
@@ -278,7 +279,7 @@ impl Isolate {
             self.exchanges.iter().filter(|(_, exchange)| dead(exchange)).map(|(handle, _)| *handle).collect();
         for handle in handles {
             match self.exchanges.remove(&handle).map(|exchange| exchange.stage) {
-                Some(Stage::Running(running)) => self.abandon(now, running),
+                Some(Stage::Running(running)) => self.abandon(now, *running),
                 Some(Stage::Waiting(held)) => {
                     if let Some(wait) = held.admission.wait {
                         self.leases.abandon(now, wait);

@@ -198,7 +198,9 @@ mod tests {
                 stream = stream.replace('\n', "\r\n");
             }
             cuts.sort_unstable();
-            cuts.iter_mut().for_each(|cut| *cut = (*cut).min(stream.len()));
+            for cut in &mut cuts {
+                *cut = (*cut).min(stream.len());
+            }
             let (text, observed) = relay(stream.as_bytes(), &cuts, asked);
             let want = if asked { [DELTA, STOP, USAGE, DONE].concat() } else { [DELTA, STOP, DONE].concat() };
             prop_assert_eq!(text, want);

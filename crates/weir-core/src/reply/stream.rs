@@ -13,7 +13,7 @@ const TEXT: &str = "The model's answer broke off before its end.";
 
 /// The last bytes of a broken stream; the connection is broken after them. Proxies between, and workerd's own
 /// HTTP/1.1 server, may end the body regularly all the same, so these bytes must tell even then. Clients of the
-/// model inference surface and of MLflow skip a data event that holds an error and take the rest for a whole answer,
+/// model inference surface and of `MLflow` skip a data event that holds an error and take the rest for a whole answer,
 /// but refuse a line that is not `data:` (`azure.md` A11, `databricks.md` 10.5): for them the event is named. It
 /// begins with a blank line, because what was passed on before may end inside a line.
 pub fn stream_error(surface: Surface) -> Vec<u8> {
