@@ -2,6 +2,7 @@
 //!
 //! Loads rows once, calls `weir_core::control`, stores what it decided, performs the probes that it asks for.
 //! Stage: shell.
+#![expect(missing_docs, reason = "the macro of Durable Objects makes items without documentation")]
 
 use super::rows::Rows;
 use crate::bindings;
@@ -95,8 +96,8 @@ impl Shared {
             let status = status_of(&probe).await;
             ProbeOutcome { entity: probe.entity, status }
         }));
-        let probed = control::probe::Probed { update, outcomes: outcomes.await };
-        let message = serde_json::json!({ "probed": probed }).to_string();
+        let report = control::probe::Probed { update, outcomes: outcomes.await };
+        let message = serde_json::json!({ "probed": report }).to_string();
         if let Err(problem) = self.handle(account, message.as_bytes()) {
             worker::console_error!("the outcome of a probe could not be stored: {problem}");
         }

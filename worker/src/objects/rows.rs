@@ -1,4 +1,4 @@
-//! An object's rows in its SQLite: read and written as core asks.
+//! An object's rows in its `SQLite`: read and written as core asks.
 //!
 //! Decides only the tables' form: one table per core table, key and value as text. All statements of one message
 //! run without an await between them, which the platform makes one transaction, durable before the answer leaves
