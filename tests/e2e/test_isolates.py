@@ -48,6 +48,12 @@ def ask(url: str, name: str, key: str, **members) -> wire.Answer:
     return wire.send(url, "POST", "/v1/chat/completions", weir.bearer(key), weir.ask("one two", name, **members))
 
 
+def recorded(url: str, name: str) -> dict:
+    """The deployment's usage so far."""
+    rows = manage(url, "GET", "/api/weir/v1/usage?interval=day&group_by=deployment")["rows"]
+    return next((row for row in rows if row["deployment"] == name), {"requests": 0})
+
+
 @pytest.mark.parametrize("limit", [60, 100, 300])
 def test_all_isolates_together_admit_the_limit_and_no_more(fronts, limit):
     """200 callers at once, each asking on until the limit has been reached everywhere."""
@@ -106,10 +112,20 @@ def test_usage_of_all_isolates_is_one_sum(fronts):
     assert {a.status for a in answers} == {200}
     used = [a.json()["usage"] for a in answers]
 
-    def row() -> dict:
-        rows = manage(fronts.urls[2], "GET", "/api/weir/v1/usage?interval=day&group_by=deployment")["rows"]
-        return next((r for r in rows if r["deployment"] == name), {"requests": 0})
-
-    found = weir.until(row, lambda r: r["requests"] >= 90, 2.0, "all requests are recorded")
+    found = weir.until(lambda: recorded(fronts.urls[2], name), lambda r: r["requests"] >= 90, 2.0, "all requests are recorded")
     assert (found["requests"], found["input_tokens"], found["output_tokens"]) == (
         90, sum(u["prompt_tokens"] for u in used), sum(u["completion_tokens"] for u in used))
+
+
+def test_two_hundred_streams_at_once_are_whole_and_counted(fronts, upstream):
+    name, key = weir.fresh("iso"), new_key(fronts.urls[0])["key"]
+    body = {"name": name, "config": {"served_entities": [
+        {"name": "a", "external_model": weir.external_model(upstream.base, name)}]}}
+    manage(fronts.urls[0], "POST", weir.ENDPOINTS, body)
+    upstream.script(name, {"words": 20, "pace": 0.01})
+    urls = [fronts.urls[i % 3] for i in range(CALLERS)]
+    with ThreadPoolExecutor(CALLERS) as pool:
+        answers = list(pool.map(lambda url: ask(url, name, key, stream=True), urls))
+    assert all(answer.looks_complete for answer in answers)
+    found = weir.until(lambda: recorded(fronts.urls[1], name), lambda r: r["requests"] >= CALLERS, 2.0, "all are recorded")
+    assert (found["requests"], found["output_tokens"]) == (CALLERS, CALLERS * 20)

@@ -128,11 +128,11 @@ def test_a_long_stream_comes_through_whole_and_counted(endpoint):
     assert weir.usage_soon(endpoint.name, 1)["output_tokens"] == 5000
 
 
-def test_two_hundred_streams_at_once(endpoint):
+def test_a_hundred_streams_at_once(endpoint):
     from concurrent.futures import ThreadPoolExecutor
 
     endpoint.script({"words": 20, "pace": 0.01})
-    with ThreadPoolExecutor(200) as pool:
-        answers = list(pool.map(lambda _: open_stream(SURFACES[3], endpoint.name).read(), range(200)))
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda _: open_stream(SURFACES[3], endpoint.name).read(), range(100)))
     assert all(a.looks_complete and len(texts(a).split()) == 20 for a in answers)
-    assert weir.usage_soon(endpoint.name, 200)["output_tokens"] == 200 * 20
+    assert weir.usage_soon(endpoint.name, 100)["output_tokens"] == 100 * 20
