@@ -14,6 +14,11 @@ const config :Workerd.Config = (
 const main :Workerd.Worker = (
   modules = [
     (name = "entry.js", esModule = embed "../../worker/entry.js"),
+    (name = "src/body.js", esModule = embed "../../worker/src/body.js"),
+    (name = "src/drive.js", esModule = embed "../../worker/src/drive.js"),
+    (name = "src/memory.js", esModule = embed "../../worker/src/memory.js"),
+    (name = "src/objects.js", esModule = embed "../../worker/src/objects.js"),
+    (name = "src/relay.js", esModule = embed "../../worker/src/relay.js"),
     (name = "build/index.js", esModule = embed "../../worker/build/index.js"),
     (name = "build/index_bg.wasm", wasm = embed "../../worker/build/index_bg.wasm"),
   ],

@@ -48,7 +48,7 @@ pub(crate) fn build(project: &Project, tools: &Tools) -> Result<Built> {
 /// start.
 fn strip(built: &Built, tools: &Tools) -> Result<()> {
     let mut command = Command::new(tools.npm_bin("wasm-opt"));
-    command.arg(&built.wasm).args(["--all-features", "--strip-debug", "-o"]).arg(&built.wasm);
+    command.arg(&built.wasm).args(["--strip-debug", "-o"]).arg(&built.wasm);
     run::shown(&mut command).context("wasm-opt cannot strip the Worker's module")
 }
 
