@@ -16,7 +16,7 @@ use weir_core::time::UnixMillis;
 use weir_core::wire::bounds::BODY_BYTES_MAX;
 
 /// A room that a large body grew is given back once it is empty again.
-const ROOM_KEPT: usize = 1 << 20;
+const ROOM_KEPT: usize = 4 << 20;
 
 /// What the exports share. One isolate, one thread.
 struct Shell {
@@ -45,7 +45,10 @@ pub extern "C" fn weir_room(length: u32) -> u32 {
         if room.capacity() > ROOM_KEPT && length <= ROOM_KEPT {
             *room = Vec::new();
         }
-        room.resize(length.max(1), 0);
+        // Grown once to the largest length asked for, and not cleared again: the driver overwrites what it uses.
+        if room.len() < length.max(1) {
+            room.resize(length.max(1), 0);
+        }
         address(room.as_ptr())
     })
 }

@@ -3,38 +3,81 @@
  * A stream on its way to the caller: each piece as core says, and its end only when core has judged it.
  */
 
-import { BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, PASS, PIECE, headersOf, tell } from './memory.js';
+import { BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, PASS, PIECE, UNTOUCHED, headersOf, tell } from './memory.js';
 import { keepCalling } from './objects.js';
 
 /** Bytes read of a stream at once. */
 const READ_BYTES = 64 << 10;
-/**
- * Pause after a piece of a fast stream, in milliseconds: what arrives meanwhile is one piece. JavaScript costs
- * 50-110 µs a piece however small it is, so this bounds a stream's cost; a stream slower than this never waits.
- */
-const COALESCE_MS = 8;
+/** How often a stream that is handed through is looked at from the side, in milliseconds: bounds what is held of it. */
+const LOOK_MS = 250;
 
 /**
- * Hands the upstream's stream to the caller, each piece as core says, and its end only when core has judged it.
+ * Hands the upstream's stream to the caller, and its end only when core has judged it.
  * @param {import('./memory.js').Plan} plan @param {import('./body.js').Call} upstream
  * @param {any} env @param {ExecutionContext} ctx
  */
 export function relay(plan, upstream, env, ctx) {
   clearTimeout(upstream.timer);
   const { readable, writable } = new IdentityTransformStream();
-  ctx.waitUntil(pump(plan, upstream, writable.getWriter(), env, ctx));
+  ctx.waitUntil(
+    plan.flags & UNTOUCHED
+      ? handThrough(plan, upstream, writable, env, ctx)
+      : pump(plan, upstream, writable.getWriter(), env, ctx),
+  );
   return new Response(readable, { status: plan.status, headers: headersOf(plan) });
 }
 
 /**
- * A reader that gives all that has arrived since it was last asked. The platform's own reads give one network
- * chunk each; so one branch of a tee is drawn by a native sink, and what it draws gathers in the other.
- * @param {ReadableStream} body @param {AbortSignal} signal ends both branches
+ * The native way: the platform moves the stream, JavaScript looks at it four times a second, and at its end.
+ * @param {import('./memory.js').Plan} plan @param {import('./body.js').Call} upstream
+ * @param {WritableStream} writable @param {any} env @param {ExecutionContext} ctx
  */
-function gathering(body, signal) {
-  const [drawn, gathered] = body.tee();
-  drawn.pipeTo(new crypto.DigestStream('MD5'), { signal }).catch(() => {});
-  return gathered.getReader({ mode: 'byob' });
+async function handThrough({ handle, ms: idle }, { response, stop: upstream }, writable, env, ctx) {
+  const [main, side] = /** @type {ReadableStream} */ (response.body).tee();
+  /** Why the stream ended, once it did. */
+  let ended = -1;
+  const moved = main.pipeTo(writable, { preventClose: true, preventAbort: true }).then(
+    () => (ended = CLOSED),
+    () => {
+      if (ended < 0) ended = errored(writable) ? CALLER_LEFT : BROKEN;
+      upstream.abort();
+    },
+  );
+  let last = Date.now();
+  const watch = setInterval(() => {
+    if (Date.now() - last > idle && ended < 0) {
+      ended = IDLE;
+      upstream.abort();
+    }
+  }, Math.max(1000, idle / 4));
+  const reader = side.getReader({ mode: 'byob' });
+  try {
+    for (let buffer = new ArrayBuffer(READ_BYTES); ; ) {
+      const { value, done } = await reader.read(new Uint8Array(buffer));
+      if (done) break;
+      last = Date.now();
+      const plan = tell(handle, PIECE, 0, '', value);
+      if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
+      buffer = value.buffer;
+      if (ended < 0) await Promise.race([scheduler.wait(LOOK_MS), moved]);
+    }
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
+  } finally {
+    clearInterval(watch);
+  }
+  await moved;
+  const plan = tell(handle, ENDED, ended);
+  return finish(plan, writable.getWriter(), () => upstream.abort(), env, ctx);
+}
+
+/** Whether the caller's side of the stream is gone. @param {WritableStream} writable */
+function errored(writable) {
+  const writer = writable.getWriter();
+  const gone = writer.desiredSize === null;
+  writer.closed.catch(() => {});
+  writer.releaseLock();
+  return gone;
 }
 
 /**
@@ -42,7 +85,7 @@ function gathering(body, signal) {
  * @param {WritableStreamDefaultWriter} writer @param {any} env @param {ExecutionContext} ctx
  */
 async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, env, ctx) {
-  const reader = gathering(/** @type {ReadableStream} */ (response.body), upstream.signal);
+  const reader = /** @type {ReadableStream} */ (response.body).getReader({ mode: 'byob' });
   /** Why the stream ended before its own end, once it did. */
   let ended = -1;
   const stop = (/** @type {number} */ end) => {
@@ -59,16 +102,13 @@ async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, 
     for (;;) {
       const { value, done } = await reader.read(new Uint8Array(buffer));
       if (done || ended >= 0) break;
-      const now = Date.now();
-      const fast = now - last < COALESCE_MS;
-      last = now;
+      last = Date.now();
       const plan = tell(handle, PIECE, 0, '', value);
       if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
       if (plan.kind === PASS) await writer.write(value);
       else if (plan.kind === INSTEAD) plan.bytes.byteLength && (await writer.write(plan.bytes));
       else return await finish(plan, writer, stop, env, ctx);
       buffer = value.buffer;
-      if (fast) await scheduler.wait(COALESCE_MS);
     }
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) throw error;

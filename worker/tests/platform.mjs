@@ -19,13 +19,6 @@ globalThis.IdentityTransformStream ??= class {
   }
 };
 
-/** A sink; what it would compute nobody asks for. */
-Object.getPrototypeOf(globalThis.crypto).DigestStream ??= class extends WritableStream {
-  constructor() {
-    super({});
-  }
-};
-
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 

@@ -17,7 +17,7 @@ const FAIL_STATIC: Millis = Millis(1_000);
 /// An unknown key or name forces a refresh at most so often, so that guessing costs the Registry nothing.
 const FORCE_EVERY: Millis = Millis(250);
 /// How long an exchange lets pass before it looks whether another one's refresh was answered.
-pub(super) const LOOK_AGAIN: Millis = Millis(4);
+pub(super) const LOOK_AGAIN: Millis = Millis(1);
 /// A refresh without an answer for so long is lost.
 const LOST_AFTER: Millis = Millis(3_000);
 /// Snapshots held at most; the one that was used longest ago makes room.

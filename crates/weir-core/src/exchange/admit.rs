@@ -71,12 +71,12 @@ impl<E: Into<WeirError>> From<E> for Stop {
 }
 
 impl Admission {
-    /// A run of the admission costs a parse of the body, so looking again becomes rarer: after 4, 8, 16, then
-    /// every 32 ms.
+    /// A run of the admission costs a parse of the body, so looking again becomes rarer: after 1, 2, 4, 8,
+    /// 16, then every 32 ms.
     fn patience(&mut self, pause: Pause) -> Pause {
         match pause {
             Pause::For(span) if span == LOOK_AGAIN => {
-                let doubled = span.0 << self.looks.min(3);
+                let doubled = span.0 << self.looks.min(5);
                 self.looks = self.looks.saturating_add(1);
                 Pause::For(Millis(doubled))
             }

@@ -216,12 +216,17 @@ impl Isolate {
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);
         }
-        running.relay = Some(StreamRelay::new(running.usage_wanted));
+        // Where clients read events by the standard and asked for the usage event, nothing has to be changed.
+        let standard =
+            matches!(running.surface, Surface::OpenAi | Surface::AzureOpenAi | Surface::AzureOpenAiV1);
+        let untouched = running.usage_wanted && standard;
+        running.relay =
+            Some(if untouched { StreamRelay::watching() } else { StreamRelay::new(running.usage_wanted) });
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "text/event-stream");
         let idle = running.deadlines.idle;
         self.keep(now, handle, running);
-        Action::DeliverStream { head, idle }
+        Action::DeliverStream { head, idle, untouched }
     }
 
     fn piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
@@ -249,7 +254,8 @@ impl Isolate {
             return Action::Abort(Vec::new());
         };
         let observed = relay.observed();
-        let complete = observed.terminal && end != StreamEnd::CallerLeft;
+        let whole = observed.terminal && !observed.error && !observed.garbage;
+        let complete = whole && end != StreamEnd::CallerLeft;
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
         let surface = running.surface;
