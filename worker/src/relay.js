@@ -13,6 +13,10 @@ const READ_BYTES = 64 << 10;
  * 50-110 µs a piece however small it is, so this bounds a stream's cost; a stream slower than this never waits.
  */
 const COALESCE_MS = 8;
+/** Ends a stream whose exchange the module lost by a trap: core cannot be asked, so the form is fixed. */
+const TRAPPED = new TextEncoder().encode(
+  '\n\nevent: error\ndata: {"error":{"code":"InternalServerError","message":"Weir failed during this stream; send the request again.","type":"server_error","param":null}}\n\n',
+);
 
 /**
  * Hands the upstream's stream to the caller, each piece as core says, and its end only when core has judged it.
@@ -22,7 +26,13 @@ const COALESCE_MS = 8;
 export function relay(plan, upstream, env, ctx) {
   clearTimeout(upstream.timer);
   const { readable, writable } = new IdentityTransformStream();
-  ctx.waitUntil(pump(plan, upstream, writable.getWriter(), env, ctx));
+  const writer = writable.getWriter();
+  const pumped = pump(plan, upstream, writer, env, ctx).catch((error) => {
+    upstream.stop.abort();
+    writer.write(TRAPPED).then(() => writer.abort(error)).catch(() => {});
+    throw error;
+  });
+  ctx.waitUntil(pumped);
   return new Response(readable, { status: plan.status, headers: headersOf(plan) });
 }
 
@@ -84,7 +94,11 @@ async function finish(plan, writer, stop, env, ctx) {
   try {
     if (plan.bytes.byteLength) await writer.write(plan.bytes);
     if (plan.kind === CLOSE) await writer.close();
-    else await writer.abort(new Error('the answer is not complete'));
+    else {
+      // Core ends a stream without a word only if it knows nothing of it.
+      if (!plan.bytes.byteLength) await writer.write(TRAPPED);
+      await writer.abort(new Error('the answer is not complete'));
+    }
   } catch {
     // The caller is gone: nobody is left to be told.
   }
