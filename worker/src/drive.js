@@ -6,7 +6,7 @@
 
 import { call, failure, readAnswer, readBody, upstreamHeaders } from './body.js';
 import {
-  ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HEAD, HEAD_FIRST, NOTHING, REPLY, RESUMED, SEND, WAIT,
+  ABORT, ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HEAD, HEAD_FIRST, NOTHING, REPLY, RESUMED, SEND, WAIT,
   headersOf, raw, read, renewed, tell, text, view, write,
 } from './memory.js';
 import { calls, keepCalling } from './objects.js';
@@ -19,7 +19,7 @@ let headerNames = [];
 function configure(env) {
   const setting = (/** @type {string} */ name) => String(env[name] ?? '').replaceAll('\n', '');
   const seed = crypto.getRandomValues(new Uint8Array(32));
-  const lines = [setting('WEIR_ADMIN_TOKEN'), setting('WEIR_SEAL_KEY'), setting('WEIR_ALLOW_PRIVATE_UPSTREAMS')];
+  const lines = [setting('WEIR_ADMIN_TOKEN'), setting('WEIR_SEAL_KEY'), setting('WEIR_TEST_PANICS')];
   raw().weir_configure(write(lines.join('\n'), seed));
   const names = raw().weir_header_names();
   const view32 = new Uint32Array(view().buffer, names, 2);
@@ -73,6 +73,7 @@ async function exchange(request, env, ctx, start, wanted) {
         await scheduler.wait(plan.ms);
         plan = tell(plan.handle, RESUMED, 0);
         break;
+      case ABORT: throw new Error('the exchange began in an instance of the module that has trapped');
       default: {
         const { handle, flags, kind } = plan;
         try {

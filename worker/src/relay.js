@@ -10,6 +10,10 @@ import { keepCalling } from './objects.js';
 const READ_BYTES = 64 << 10;
 /** How often a stream that is handed through is looked at from the side, in milliseconds: bounds what is held of it. */
 const LOOK_MS = 250;
+/** Ends a stream whose exchange the module lost by a trap: core cannot be asked, so the form is fixed. */
+const TRAPPED = new TextEncoder().encode(
+  '\n\nevent: error\ndata: {"error":{"code":"InternalServerError","message":"Weir failed during this stream; send the request again.","type":"server_error","param":null}}\n\n',
+);
 
 /**
  * Hands the upstream's stream to the caller, and its end only when core has judged it.
@@ -19,20 +23,26 @@ const LOOK_MS = 250;
 export function relay(plan, upstream, env, ctx) {
   clearTimeout(upstream.timer);
   const { readable, writable } = new IdentityTransformStream();
-  ctx.waitUntil(
-    plan.flags & UNTOUCHED
-      ? handThrough(plan, upstream, writable, env, ctx)
-      : pump(plan, upstream, writable.getWriter(), env, ctx),
-  );
+  /** The caller's side, once it may be written to. @type {WritableStreamDefaultWriter | undefined} */ let writer;
+  const caller = () => (writer ??= writable.getWriter());
+  const work = plan.flags & UNTOUCHED
+    ? handThrough(plan, upstream, writable, caller, env, ctx)
+    : pump(plan, upstream, caller(), env, ctx);
+  ctx.waitUntil(work.catch((error) => {
+    upstream.stop.abort();
+    caller().write(TRAPPED).then(() => caller().abort(error)).catch(() => {});
+    throw error;
+  }));
   return new Response(readable, { status: plan.status, headers: headersOf(plan) });
 }
 
 /**
  * The native way: the platform moves the stream, JavaScript looks at it four times a second, and at its end.
  * @param {import('./memory.js').Plan} plan @param {import('./body.js').Call} upstream
- * @param {WritableStream} writable @param {any} env @param {ExecutionContext} ctx
+ * @param {WritableStream} writable @param {() => WritableStreamDefaultWriter} caller its writer, once it is free
+ * @param {any} env @param {ExecutionContext} ctx
  */
-async function handThrough({ handle, ms: idle }, { response, stop: upstream }, writable, env, ctx) {
+async function handThrough({ handle, ms: idle }, { response, stop: upstream }, writable, caller, env, ctx) {
   const [main, side] = /** @type {ReadableStream} */ (response.body).tee();
   /** Why the stream ended, once it did. */
   let ended = -1;
@@ -62,13 +72,16 @@ async function handThrough({ handle, ms: idle }, { response, stop: upstream }, w
       if (ended < 0) await Promise.race([scheduler.wait(LOOK_MS), moved]);
     }
   } catch (error) {
+    upstream.abort();
+    // The native pipe must let go of the caller's side before anybody can tell of the trap.
+    await moved;
     if (error instanceof WebAssembly.RuntimeError) throw error;
   } finally {
     clearInterval(watch);
   }
   await moved;
   const plan = tell(handle, ENDED, ended);
-  return finish(plan, writable.getWriter(), () => upstream.abort(), env, ctx);
+  return finish(plan, caller(), () => upstream.abort(), env, ctx);
 }
 
 /** Whether the caller's side of the stream is gone. @param {WritableStream} writable */
@@ -124,7 +137,11 @@ async function finish(plan, writer, stop, env, ctx) {
   try {
     if (plan.bytes.byteLength) await writer.write(plan.bytes);
     if (plan.kind === CLOSE) await writer.close();
-    else await writer.abort(new Error('the answer is not complete'));
+    else {
+      // Core ends a stream without a word only if it knows nothing of it.
+      if (!plan.bytes.byteLength) await writer.write(TRAPPED);
+      await writer.abort(new Error('the answer is not complete'));
+    }
   } catch {
     // The caller is gone: nobody is left to be told.
   }
