@@ -86,7 +86,7 @@ impl Rows {
         self.put(puts_to, &mut puts)
     }
 
-    /// Stores `puts` and empties it. The pairs travel as one JSON text, which SQLite takes apart.
+    /// Stores `puts` and empties it. The pairs travel as one JSON text, which `SQLite` takes apart.
     fn put(&self, table: &str, puts: &mut Vec<(&str, &str)>) -> Result<()> {
         if puts.is_empty() {
             return Ok(());
