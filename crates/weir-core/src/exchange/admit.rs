@@ -8,8 +8,8 @@ use super::accounts::{Doubt, LOOK_AGAIN};
 use super::action::{Action, Pause, Request, Send};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
-use crate::attempt::AttemptMachine;
 use crate::attempt::plan::AttemptPlan;
+use crate::attempt::{AttemptError, AttemptMachine};
 use crate::auth::{self, AuthError, Caller, Presented};
 use crate::error::WeirError;
 use crate::id::{AccountId, RequestId};
@@ -155,7 +155,7 @@ impl Isolate {
         };
         match outcome {
             Ok(mut running) => {
-                let budget = self.retries.entry(running.deployment.clone()).or_default();
+                let budget = self.retries.entry(running.scope.clone()).or_default();
                 let step = running.machine.first(now, budget);
                 self.perform(now, handle, running, step, None)
             }
@@ -206,6 +206,9 @@ impl Isolate {
             }
             ready => ready?,
         };
+        if ready.entities.iter().all(|entity| entity.fault.is_some()) {
+            return Err(AttemptError::BadCredential.into());
+        }
         let task = route.task.unwrap_or(ready.deployment.task);
         let facts = Facts {
             now,
@@ -350,9 +353,11 @@ impl Facts<'_> {
         let member = || self.envelope.client_request_id();
         Running {
             admission: self.admission,
+            scope: format!("{account}/{}", self.ready.folded),
             account,
             surface: self.route.surface,
             operation: self.route.operation,
+            task: self.task,
             deployment: deployment.name.to_string(),
             model: deployment.model.clone(),
             principal: self.caller.principal.to_owned(),

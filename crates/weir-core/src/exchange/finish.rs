@@ -18,7 +18,7 @@ use crate::error::WeirError;
 use crate::id::AccountId;
 use crate::limit::Reservation;
 use crate::reply;
-use crate::snapshot::{Deadlines, Price};
+use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
 use alloc::string::{String, ToString};
@@ -33,6 +33,9 @@ const MESSAGE_BYTES_MAX: usize = 2_048;
 pub(super) struct Running {
     pub(super) admission: Admission,
     pub(super) account: AccountId,
+    /// The deployment within the installation, for its retry budget.
+    pub(super) scope: String,
+    pub(super) task: Task,
     pub(super) surface: Surface,
     pub(super) operation: &'static str,
     pub(super) deployment: String,
@@ -157,7 +160,7 @@ impl Isolate {
         outcome: &Outcome,
         message: Option<String>,
     ) -> Action {
-        let budget = self.retries.entry(running.deployment.clone()).or_default();
+        let budget = self.retries.entry(running.scope.clone()).or_default();
         let step = running.machine.outcome(now, random, outcome, budget);
         self.perform(now, handle, running, step, message)
     }
@@ -189,13 +192,16 @@ impl Isolate {
             let message = (400..500).contains(&status).then(|| upstream_message(body)).flatten();
             return self.outcome(now, random, handle, running, &outcome, message);
         };
-        let budget = self.retries.entry(running.deployment.clone()).or_default();
+        let budget = self.retries.entry(running.scope.clone()).or_default();
         let step = running.machine.outcome(now, random, &outcome, budget);
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);
         }
-        let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
-        let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, length));
+        let text = match running.task {
+            Task::Chat | Task::Completions => u64::try_from(body.len()).unwrap_or(u64::MAX),
+            Task::Embeddings => 0,
+        };
+        let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "application/json");
         self.settle(now, running, status, used, true);
@@ -211,7 +217,7 @@ impl Isolate {
         status: u16,
     ) -> Action {
         let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
-        let budget = self.retries.entry(running.deployment.clone()).or_default();
+        let budget = self.retries.entry(running.scope.clone()).or_default();
         let step = running.machine.outcome(now, random, &outcome, budget);
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);

@@ -41,6 +41,8 @@ pub struct Settings {
 const EXCHANGES_MAX: usize = 20_000;
 /// Object calls in flight or queued at once.
 const CALLS_MAX: usize = 4_096;
+/// Deployments whose retry budget is remembered; beyond it all begin anew with their reserve.
+const RETRIES_MAX: usize = 10_000;
 /// An exchange that got no event for so long was given up by its driver (its deadlines are shorter).
 const ABANDONED_AFTER: Millis = Millis(15 * 60 * 1000);
 /// A driver that was asked to make object calls and did not do so for this long is asked again.
@@ -274,6 +276,9 @@ impl Isolate {
         self.swept = now;
         // The answer of a call whose driver is gone never comes; leases and batches have their own timeouts.
         self.calls.retain(|_, (sent, _)| now.since(*sent) < Millis(60_000));
+        if self.retries.len() > RETRIES_MAX {
+            self.retries.clear();
+        }
         let dead = |exchange: &Exchange| now.since(exchange.touched) > ABANDONED_AFTER;
         let handles: Vec<u32> =
             self.exchanges.iter().filter(|(_, exchange)| dead(exchange)).map(|(handle, _)| *handle).collect();
