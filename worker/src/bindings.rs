@@ -1,19 +1,16 @@
 //! Secrets and variables of the deployment as core's settings.
 //!
 //! Decides only their names: `WEIR_ADMIN_TOKEN`, `WEIR_SEAL_KEY` (secrets), `WEIR_ALLOW_PRIVATE_UPSTREAMS`,
-//! `WEIR_DEV`, `WEIR_PUBLIC_URL` (variables). Stage: shell.
+//! `WEIR_DEV`, `WEIR_PUBLIC_URL`, `WEIR_TEST_PANICS` (variables). Stage: shell.
 
-use crate::host;
+use crate::{host, panics};
 use weir_core::control::Settings;
 use worker::Env;
 
 /// The settings of this deployment; an absent name is an absent setting.
 pub(crate) fn settings(env: &Env) -> Settings {
-    let text = |name: &str| {
-        let value = env.var(name).map(|value| value.to_string()).unwrap_or_default();
-        Some(value).filter(|value| !value.is_empty())
-    };
-    let is_true = |name: &str| text(name).is_some_and(|value| value == "true");
+    let text = |name: &str| text(env, name);
+    let is_true = |name: &str| is_true(env, name);
     Settings {
         admin_token_hash: text("WEIR_ADMIN_TOKEN").and_then(|token| host::token_hash(&token)),
         seal_key: text("WEIR_SEAL_KEY").and_then(|key| host::seal_key(&key)),
@@ -21,4 +18,18 @@ pub(crate) fn settings(env: &Env) -> Settings {
         dev: is_true("WEIR_DEV"),
         public_url: text("WEIR_PUBLIC_URL"),
     }
+}
+
+/// Whether requests may ask for a panic; never outside tests.
+pub(crate) fn test_panics(env: &Env) -> bool {
+    is_true(env, panics::VARIABLE)
+}
+
+fn text(env: &Env, name: &str) -> Option<String> {
+    let value = env.var(name).map(|value| value.to_string()).unwrap_or_default();
+    Some(value).filter(|value| !value.is_empty())
+}
+
+fn is_true(env: &Env, name: &str) -> bool {
+    text(env, name).is_some_and(|value| value == "true")
 }

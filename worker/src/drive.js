@@ -19,7 +19,7 @@ let headerNames = [];
 function configure(env) {
   const setting = (/** @type {string} */ name) => String(env[name] ?? '').replaceAll('\n', '');
   const seed = crypto.getRandomValues(new Uint8Array(32));
-  const lines = [setting('WEIR_ADMIN_TOKEN'), setting('WEIR_SEAL_KEY'), setting('WEIR_ALLOW_PRIVATE_UPSTREAMS')];
+  const lines = [setting('WEIR_ADMIN_TOKEN'), setting('WEIR_SEAL_KEY'), setting('WEIR_TEST_PANICS')];
   raw().weir_configure(write(lines.join('\n'), seed));
   const names = raw().weir_header_names();
   const view32 = new Uint32Array(view().buffer, names, 2);

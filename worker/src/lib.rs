@@ -7,6 +7,7 @@ mod bindings;
 mod host;
 mod manage;
 mod objects;
+mod panics;
 pub mod raw;
 
 pub use objects::{Ledger, Limiter, Registry};

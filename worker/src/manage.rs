@@ -3,8 +3,7 @@
 //! Decides nothing: which objects, in which order and with what answer is `weir_core::control::front` and
 //! `weir_core::ledger::question`. Stage: shell.
 
-use crate::bindings;
-use crate::host;
+use crate::{bindings, host, panics};
 use weir_core::control::answer::{Answer, ManagementRequest};
 use weir_core::control::document::BODY_BYTES_MAX;
 use weir_core::control::front::{FrontPlan, ManagementSurface, plan};
@@ -18,6 +17,7 @@ use worker::{Env, Headers, Method, Request, RequestInit, Response, Result, Url};
 pub(crate) async fn answer(mut request: Request, env: &Env) -> Result<Response> {
     let url = request.inner().url();
     let method = request.inner().method();
+    panics::provoke(&url, || bindings::test_panics(env));
     match classify(&method, &url) {
         Disposition::Infra(Infra::Healthz) => Response::ok("ok\n"),
         Disposition::Infra(Infra::Readyz) => ready(env).await,

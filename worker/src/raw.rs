@@ -5,7 +5,7 @@
 //! without awaiting anything in between. Stage: shell.
 #![expect(unsafe_code, reason = "`no_mangle` is how a raw export gets its name; nothing else here is unsafe")]
 
-use crate::host;
+use crate::{host, panics};
 use core::cell::RefCell;
 use weir_core::exchange::flat::FlatPlan;
 use weir_core::exchange::{Event, Failure, Isolate, Request, Settings, StreamEnd, UpstreamHeaders};
@@ -23,6 +23,8 @@ struct Shell {
     isolate: Isolate,
     random: host::Random,
     plan: FlatPlan,
+    /// Whether requests may ask for a panic.
+    test_panics: bool,
 }
 
 thread_local! {
@@ -54,7 +56,7 @@ pub extern "C" fn weir_room(length: u32) -> u32 {
 }
 
 /// Makes the isolate from the settings in the room: lines of text (administrator's token, sealing key, whether
-/// private upstreams are allowed), then 32 random bytes.
+/// requests may ask for a panic), then 32 random bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn weir_configure(text_length: u32) {
     ROOM.with_borrow(|room| {
@@ -63,9 +65,10 @@ pub extern "C" fn weir_configure(text_length: u32) {
         let mut next = || lines.next().unwrap_or_default();
         let settings =
             Settings { admin_token_hash: host::token_hash(next()), seal_key: host::seal_key(next()) };
+        let test_panics = next() == "true";
         let mut random = host::Random::from_seed(seed);
         let isolate = Isolate::new(IsolateId(random.word()), settings);
-        SHELL.set(Some(Shell { isolate, random, plan: FlatPlan::default() }));
+        SHELL.set(Some(Shell { isolate, random, plan: FlatPlan::default(), test_panics }));
     });
 }
 
@@ -120,6 +123,9 @@ pub extern "C" fn weir_begin(now: f64, text_length: u32, given: u32, length: u32
         let request =
             Request { method, url, headers: HeaderValues::new(values), body, length: u64::from(length) };
         with_shell(now, |shell| {
+            if shell.test_panics {
+                panics::provoke(url, || true);
+            }
             let random = shell.random.wide();
             shell.isolate.begin(now, random, &request)
         })
