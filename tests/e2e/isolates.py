@@ -38,8 +38,10 @@ def driver() -> list[pathlib.Path]:
     return sorted((ROOT / "worker" / "src").glob("*.js"))
 
 
-def config(fronts: int) -> str:
+def config(fronts: int, variables: dict[str, str]) -> str:
     """The configuration, in workerd's language. Paths are relative to its own folder."""
+    more = "".join(f'(name = "{name}", text = "{value}"), ' for name, value in variables.items())
+
     def bindings(service: str) -> str:
         return "".join(f'(name = "{c.upper()}", durableObjectNamespace = (className = "{c}"{service})),\n' for c in OBJECTS)
 
@@ -57,6 +59,7 @@ def config(fronts: int) -> str:
   bindings = [
     (name = "WEIR_ADMIN_TOKEN", text = "{ADMIN}"), (name = "WEIR_SEAL_KEY", text = "seals only in this test"),
     (name = "WEIR_DEV", text = "true"), (name = "WEIR_ALLOW_PRIVATE_UPSTREAMS", text = "true"),
+    {more}
     {bindings('' if name == 'objects' else ', serviceName = "objects"')}
   ],
   {rest}
@@ -85,10 +88,11 @@ def compatibility_date() -> str:
 
 
 class Isolates:
-    """A running server; a context manager. `urls`: the fronts' addresses."""
+    """A running server; a context manager. `urls`: the fronts' addresses. Keyword arguments: further variables."""
 
-    def __init__(self, fronts: int = 3) -> None:
+    def __init__(self, fronts: int = 3, **variables: str) -> None:
         self.fronts = fronts
+        self.variables = variables
         self.urls: list[str] = []
 
     def __enter__(self) -> Isolates:
@@ -102,7 +106,7 @@ class Isolates:
         (here / "state").mkdir()
         for name in ("index.js", "index_bg.wasm"):
             shutil.copy(ROOT / "worker" / "build" / name, here / "build")
-        (here / "config.capnp").write_text(config(self.fronts))
+        (here / "config.capnp").write_text(config(self.fronts, self.variables))
         self.log = open(here / "log", "w+")
         # --control-fd tells the port of each socket that was opened on port 0, as one JSON line each.
         read, write = os.pipe()

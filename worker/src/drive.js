@@ -6,7 +6,7 @@
 
 import { call, failure, readAnswer, readBody, upstreamHeaders } from './body.js';
 import {
-  ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HEAD, HEAD_FIRST, NOTHING, REPLY, RESUMED, SEND, WAIT,
+  ABORT, ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HEAD, HEAD_FIRST, NOTHING, REPLY, RESUMED, SEND, WAIT,
   headersOf, raw, read, renewed, tell, text, view, write,
 } from './memory.js';
 import { calls, keepCalling } from './objects.js';
@@ -73,6 +73,7 @@ async function exchange(request, env, ctx, start, wanted) {
         await scheduler.wait(plan.ms);
         plan = tell(plan.handle, RESUMED, 0);
         break;
+      case ABORT: throw new Error('the exchange began in an instance of the module that has trapped');
       default: {
         const { handle, flags, kind } = plan;
         try {
