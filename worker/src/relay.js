@@ -3,13 +3,27 @@
  * A stream on its way to the caller: each piece as core says, and its end only when core has judged it.
  */
 
-import { BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, PASS, PIECE, UNTOUCHED, headersOf, tell } from './memory.js';
+import { ABORT, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, NOTHING, PASS, PIECE, UNTOUCHED, headersOf, tell } from './memory.js';
 import { keepCalling } from './objects.js';
 
 /** Bytes read of a stream at once. */
 const READ_BYTES = 64 << 10;
 /** How often a stream that is handed through is looked at from the side, in milliseconds: bounds what is held of it. */
 const LOOK_MS = 250;
+/** Ends a stream that the module lost by a trap: core cannot be asked, so the form is fixed. */
+const LOST = new TextEncoder().encode(
+  '\n\nevent: error\ndata: {"error":{"code":"InternalServerError","message":"Weir failed during this stream; send the request again.","type":"server_error","param":null}}\n\n',
+);
+
+/** As `tell`, but a module that traps breaks the stream off. @type {(...told: Parameters<typeof tell>) => Pick<import('./memory.js').Plan, 'kind' | 'bytes' | 'callsAfter'>} */
+function ask(...told) {
+  try {
+    return tell(...told);
+  } catch (error) {
+    console.error('the module trapped during a stream', error);
+    return { kind: ABORT, bytes: NOTHING, callsAfter: 0 };
+  }
+}
 
 /**
  * Hands the upstream's stream to the caller, and its end only when core has judged it.
@@ -56,18 +70,23 @@ async function handThrough({ handle, ms: idle }, { response, stop: upstream }, w
       const { value, done } = await reader.read(new Uint8Array(buffer));
       if (done) break;
       last = Date.now();
-      const plan = tell(handle, PIECE, 0, '', value);
+      const plan = ask(handle, PIECE, 0, '', value);
       if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
+      if (plan.kind === ABORT) {
+        if (ended < 0) upstream.abort();
+        await moved;
+        return await finish(plan, writable.getWriter(), () => upstream.abort(), env, ctx);
+      }
       buffer = value.buffer;
       if (ended < 0) await Promise.race([scheduler.wait(LOOK_MS), moved]);
     }
-  } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) throw error;
+  } catch {
+    // The side broke with the stream itself: `moved` knows why.
   } finally {
     clearInterval(watch);
   }
   await moved;
-  const plan = tell(handle, ENDED, ended);
+  const plan = ask(handle, ENDED, ended);
   return finish(plan, writable.getWriter(), () => upstream.abort(), env, ctx);
 }
 
@@ -103,28 +122,31 @@ async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, 
       const { value, done } = await reader.read(new Uint8Array(buffer));
       if (done || ended >= 0) break;
       last = Date.now();
-      const plan = tell(handle, PIECE, 0, '', value);
+      const plan = ask(handle, PIECE, 0, '', value);
       if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
       if (plan.kind === PASS) await writer.write(value);
       else if (plan.kind === INSTEAD) plan.bytes.byteLength && (await writer.write(plan.bytes));
       else return await finish(plan, writer, stop, env, ctx);
       buffer = value.buffer;
     }
-  } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) throw error;
+  } catch {
     if (ended < 0) ended = writer.desiredSize === null ? CALLER_LEFT : BROKEN;
   } finally {
     clearInterval(watch);
   }
-  return finish(tell(handle, ENDED, ended < 0 ? CLOSED : ended), writer, stop, env, ctx);
+  return finish(ask(handle, ENDED, ended < 0 ? CLOSED : ended), writer, stop, env, ctx);
 }
 
-/** @param {import('./memory.js').Plan} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env @param {ExecutionContext} ctx */
+/** @param {ReturnType<typeof ask>} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env @param {ExecutionContext} ctx */
 async function finish(plan, writer, stop, env, ctx) {
   try {
     if (plan.bytes.byteLength) await writer.write(plan.bytes);
     if (plan.kind === CLOSE) await writer.close();
-    else await writer.abort(new Error('the answer is not complete'));
+    else {
+      // Core ends a stream without a word only if the caller left, or if it knows nothing of the stream.
+      if (!plan.bytes.byteLength) await writer.write(LOST);
+      await writer.abort(new Error('the answer is not complete'));
+    }
   } catch {
     // The caller is gone: nobody is left to be told.
   }
