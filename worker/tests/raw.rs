@@ -113,7 +113,7 @@ fn give_snapshot(snapshot: &Value) {
 }
 
 fn snapshot(target: &Value) -> Value {
-    let hash: String = Sha256::digest(b"secret").iter().map(|byte| format!("{byte:02x}")).collect();
+    let hash = format!("{:x}", Sha256::digest(b"secret"));
     let entity =
         json!({"name": "e", "provider": "openai", "upstream_model": "up", "weight": 100, "target": target});
     let deployment = json!({"name": "m", "kind": "serving_endpoint", "task": "llm/v1/chat", "model": "up", "entities": [entity]});
