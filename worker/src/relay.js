@@ -3,17 +3,27 @@
  * A stream on its way to the caller: each piece as core says, and its end only when core has judged it.
  */
 
-import { BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, PASS, PIECE, UNTOUCHED, headersOf, tell } from './memory.js';
+import { ABORT, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, NOTHING, PASS, PIECE, UNTOUCHED, headersOf, tell } from './memory.js';
 import { keepCalling } from './objects.js';
 
 /** Bytes read of a stream at once. */
 const READ_BYTES = 64 << 10;
 /** How often a stream that is handed through is looked at from the side, in milliseconds: bounds what is held of it. */
 const LOOK_MS = 250;
-/** Ends a stream whose exchange the module lost by a trap: core cannot be asked, so the form is fixed. */
-const TRAPPED = new TextEncoder().encode(
+/** Ends a stream that the module lost by a trap: core cannot be asked, so the form is fixed. */
+const LOST = new TextEncoder().encode(
   '\n\nevent: error\ndata: {"error":{"code":"InternalServerError","message":"Weir failed during this stream; send the request again.","type":"server_error","param":null}}\n\n',
 );
+
+/** As `tell`, but a module that traps breaks the stream off. @type {(...told: Parameters<typeof tell>) => Pick<import('./memory.js').Plan, 'kind' | 'bytes' | 'callsAfter'>} */
+function ask(...told) {
+  try {
+    return tell(...told);
+  } catch (error) {
+    console.error('the module trapped during a stream', error);
+    return { kind: ABORT, bytes: NOTHING, callsAfter: 0 };
+  }
+}
 
 /**
  * Hands the upstream's stream to the caller, and its end only when core has judged it.
@@ -23,26 +33,20 @@ const TRAPPED = new TextEncoder().encode(
 export function relay(plan, upstream, env, ctx) {
   clearTimeout(upstream.timer);
   const { readable, writable } = new IdentityTransformStream();
-  /** The caller's side, once it may be written to. @type {WritableStreamDefaultWriter | undefined} */ let writer;
-  const caller = () => (writer ??= writable.getWriter());
-  const work = plan.flags & UNTOUCHED
-    ? handThrough(plan, upstream, writable, caller, env, ctx)
-    : pump(plan, upstream, caller(), env, ctx);
-  ctx.waitUntil(work.catch((error) => {
-    upstream.stop.abort();
-    caller().write(TRAPPED).then(() => caller().abort(error)).catch(() => {});
-    throw error;
-  }));
+  ctx.waitUntil(
+    plan.flags & UNTOUCHED
+      ? handThrough(plan, upstream, writable, env, ctx)
+      : pump(plan, upstream, writable.getWriter(), env, ctx),
+  );
   return new Response(readable, { status: plan.status, headers: headersOf(plan) });
 }
 
 /**
  * The native way: the platform moves the stream, JavaScript looks at it four times a second, and at its end.
  * @param {import('./memory.js').Plan} plan @param {import('./body.js').Call} upstream
- * @param {WritableStream} writable @param {() => WritableStreamDefaultWriter} caller its writer, once it is free
- * @param {any} env @param {ExecutionContext} ctx
+ * @param {WritableStream} writable @param {any} env @param {ExecutionContext} ctx
  */
-async function handThrough({ handle, ms: idle }, { response, stop: upstream }, writable, caller, env, ctx) {
+async function handThrough({ handle, ms: idle }, { response, stop: upstream }, writable, env, ctx) {
   const [main, side] = /** @type {ReadableStream} */ (response.body).tee();
   /** Why the stream ended, once it did. */
   let ended = -1;
@@ -66,22 +70,24 @@ async function handThrough({ handle, ms: idle }, { response, stop: upstream }, w
       const { value, done } = await reader.read(new Uint8Array(buffer));
       if (done) break;
       last = Date.now();
-      const plan = tell(handle, PIECE, 0, '', value);
+      const plan = ask(handle, PIECE, 0, '', value);
       if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
+      if (plan.kind === ABORT) {
+        if (ended < 0) upstream.abort();
+        await moved;
+        return await finish(plan, writable.getWriter(), () => upstream.abort(), env, ctx);
+      }
       buffer = value.buffer;
       if (ended < 0) await Promise.race([scheduler.wait(LOOK_MS), moved]);
     }
-  } catch (error) {
-    upstream.abort();
-    // The native pipe must let go of the caller's side before anybody can tell of the trap.
-    await moved;
-    if (error instanceof WebAssembly.RuntimeError) throw error;
+  } catch {
+    // The side broke with the stream itself: `moved` knows why.
   } finally {
     clearInterval(watch);
   }
   await moved;
-  const plan = tell(handle, ENDED, ended);
-  return finish(plan, caller(), () => upstream.abort(), env, ctx);
+  const plan = ask(handle, ENDED, ended);
+  return finish(plan, writable.getWriter(), () => upstream.abort(), env, ctx);
 }
 
 /** Whether the caller's side of the stream is gone. @param {WritableStream} writable */
@@ -116,30 +122,29 @@ async function pump({ handle, ms: idle }, { response, stop: upstream }, writer, 
       const { value, done } = await reader.read(new Uint8Array(buffer));
       if (done || ended >= 0) break;
       last = Date.now();
-      const plan = tell(handle, PIECE, 0, '', value);
+      const plan = ask(handle, PIECE, 0, '', value);
       if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
       if (plan.kind === PASS) await writer.write(value);
       else if (plan.kind === INSTEAD) plan.bytes.byteLength && (await writer.write(plan.bytes));
       else return await finish(plan, writer, stop, env, ctx);
       buffer = value.buffer;
     }
-  } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) throw error;
+  } catch {
     if (ended < 0) ended = writer.desiredSize === null ? CALLER_LEFT : BROKEN;
   } finally {
     clearInterval(watch);
   }
-  return finish(tell(handle, ENDED, ended < 0 ? CLOSED : ended), writer, stop, env, ctx);
+  return finish(ask(handle, ENDED, ended < 0 ? CLOSED : ended), writer, stop, env, ctx);
 }
 
-/** @param {import('./memory.js').Plan} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env @param {ExecutionContext} ctx */
+/** @param {ReturnType<typeof ask>} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env @param {ExecutionContext} ctx */
 async function finish(plan, writer, stop, env, ctx) {
   try {
     if (plan.bytes.byteLength) await writer.write(plan.bytes);
     if (plan.kind === CLOSE) await writer.close();
     else {
-      // Core ends a stream without a word only if it knows nothing of it.
-      if (!plan.bytes.byteLength) await writer.write(TRAPPED);
+      // Core ends a stream without a word only if the caller left, or if it knows nothing of the stream.
+      if (!plan.bytes.byteLength) await writer.write(LOST);
       await writer.abort(new Error('the answer is not complete'));
     }
   } catch {
