@@ -3,13 +3,11 @@
  * A stream on its way to the caller: each piece as core says, and its end only when core has judged it.
  */
 
-import { ABORT, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, NOTHING, PASS, PIECE, UNTOUCHED, headersOf, tell } from './memory.js';
+import { ABORT, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, NOTHING, PASS, PIECE, headersOf, tell } from './memory.js';
 import { keepCalling } from './objects.js';
 
 /** Bytes read of a stream at once. */
 const READ_BYTES = 64 << 10;
-/** How often a stream that is handed through is looked at from the side, in milliseconds: bounds what is held of it. */
-const LOOK_MS = 250;
 /** Ends a stream that the module lost by a trap: core cannot be asked, so the form is fixed. */
 const LOST = new TextEncoder().encode(
   '\n\nevent: error\ndata: {"error":{"code":"InternalServerError","message":"Weir failed during this stream; send the request again.","type":"server_error","param":null}}\n\n',
@@ -33,70 +31,8 @@ function ask(...told) {
 export function relay(plan, upstream, env, ctx) {
   clearTimeout(upstream.timer);
   const { readable, writable } = new IdentityTransformStream();
-  ctx.waitUntil(
-    plan.flags & UNTOUCHED
-      ? handThrough(plan, upstream, writable, env, ctx)
-      : pump(plan, upstream, writable.getWriter(), env, ctx),
-  );
+  ctx.waitUntil(pump(plan, upstream, writable.getWriter(), env, ctx));
   return new Response(readable, { status: plan.status, headers: headersOf(plan) });
-}
-
-/**
- * The native way: the platform moves the stream, JavaScript looks at it four times a second, and at its end.
- * @param {import('./memory.js').Plan} plan @param {import('./body.js').Call} upstream
- * @param {WritableStream} writable @param {any} env @param {ExecutionContext} ctx
- */
-async function handThrough({ handle, ms: idle }, { response, stop: upstream }, writable, env, ctx) {
-  const [main, side] = /** @type {ReadableStream} */ (response.body).tee();
-  /** Why the stream ended, once it did. */
-  let ended = -1;
-  const moved = main.pipeTo(writable, { preventClose: true, preventAbort: true }).then(
-    () => (ended = CLOSED),
-    () => {
-      if (ended < 0) ended = errored(writable) ? CALLER_LEFT : BROKEN;
-      upstream.abort();
-    },
-  );
-  let last = Date.now();
-  const watch = setInterval(() => {
-    if (Date.now() - last > idle && ended < 0) {
-      ended = IDLE;
-      upstream.abort();
-    }
-  }, Math.max(1000, idle / 4));
-  const reader = side.getReader({ mode: 'byob' });
-  try {
-    for (let buffer = new ArrayBuffer(READ_BYTES); ; ) {
-      const { value, done } = await reader.read(new Uint8Array(buffer));
-      if (done) break;
-      last = Date.now();
-      const plan = ask(handle, PIECE, 0, '', value);
-      if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
-      if (plan.kind === ABORT) {
-        if (ended < 0) upstream.abort();
-        await moved;
-        return await finish(plan, writable.getWriter(), () => upstream.abort(), env, ctx);
-      }
-      buffer = value.buffer;
-      if (ended < 0) await Promise.race([scheduler.wait(LOOK_MS), moved]);
-    }
-  } catch {
-    // The side broke with the stream itself: `moved` knows why.
-  } finally {
-    clearInterval(watch);
-  }
-  await moved;
-  const plan = ask(handle, ENDED, ended);
-  return finish(plan, writable.getWriter(), () => upstream.abort(), env, ctx);
-}
-
-/** Whether the caller's side of the stream is gone. @param {WritableStream} writable */
-function errored(writable) {
-  const writer = writable.getWriter();
-  const gone = writer.desiredSize === null;
-  writer.closed.catch(() => {});
-  writer.releaseLock();
-  return gone;
 }
 
 /**

@@ -6,7 +6,7 @@ import { edited } from '../src/body.js';
 import { drive } from '../src/drive.js';
 
 const REPLY = 0, SEND = 1, CALLS = 2, WAIT = 3, DELIVER = 4, DELIVER_STREAM = 5, PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10;
-const HEAD_FIRST = 1, SCRIPT = 2, UNTOUCHED = 8;
+const HEAD_FIRST = 1, SCRIPT = 2;
 const url = 'https://weir.example/v1/chat/completions';
 const chat = (body = '{"model":"m"}') =>
   new Request(url, { method: 'POST', body, headers: { authorization: 'Bearer k', 'x-other': 'no' } });
@@ -119,25 +119,6 @@ test('a stream that breaks, or that core judges incomplete, breaks for the calle
     await assert.rejects(response.text());
     await ctx.settled();
     assert.deepEqual([told.at(-1).event, told.at(-1).code], [5, broken ? 1 : 0]);
-    t.mock.restoreAll();
-  }
-});
-
-test('a stream that stays untouched is handed through, looked at, and ended as core says', async (t) => {
-  for (const [broken, end] of [[false, CLOSE], [true, ABORT], [false, ABORT]]) {
-    upstream(t, () => new Response(pieces(['one', 'two'], broken)));
-    const ctx = context();
-    const told = core([
-      { kind: SEND, flags: HEAD_FIRST, ms: 1000, lines: ['https://up.example/'] },
-      { kind: DELIVER_STREAM, flags: UNTOUCHED, status: 200, ms: 1000 },
-      { kind: PASS }, ...(broken ? [] : [{ kind: PASS }]), { kind: end, bytes: end === ABORT ? '!' : '' },
-    ]);
-    const response = await drive(chat(), {}, ctx);
-    if (end === CLOSE) assert.equal(await response.text(), 'onetwo');
-    else await assert.rejects(response.text());
-    await ctx.settled();
-    assert.equal(told.at(-1).event, 5);
-    assert.equal(told.at(-1).code, broken ? 1 : 0);
     t.mock.restoreAll();
   }
 });

@@ -109,9 +109,6 @@ pub enum Action {
         head: Head,
         /// Give up when no bytes came for so long.
         idle: Millis,
-        /// Nothing of the stream will be changed: hand it through as it is, and give its pieces from the side,
-        /// when it suits. Its end still waits for the answer to [`Event::Ended`].
-        untouched: bool,
     },
     /// Read the answer whole and give it as [`Event::Answer`].
     ReadWhole,

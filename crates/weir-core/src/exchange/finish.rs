@@ -222,17 +222,12 @@ impl Isolate {
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);
         }
-        // Where clients read events by the standard and asked for the usage event, nothing has to be changed.
-        let standard =
-            matches!(running.surface, Surface::OpenAi | Surface::AzureOpenAi | Surface::AzureOpenAiV1);
-        let untouched = running.usage_wanted && standard;
-        running.relay =
-            Some(if untouched { StreamRelay::watching() } else { StreamRelay::new(running.usage_wanted) });
+        running.relay = Some(StreamRelay::new(running.usage_wanted));
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "text/event-stream");
         let idle = running.deadlines.idle;
         self.keep(now, handle, running);
-        Action::DeliverStream { head, idle, untouched }
+        Action::DeliverStream { head, idle }
     }
 
     fn piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {

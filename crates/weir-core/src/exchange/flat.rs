@@ -8,7 +8,7 @@
 //! | 0 | kind: see [`Kind`] |
 //! | 1 | HTTP status of an answer, else 0 |
 //! | 2 | milliseconds: timeout of a call, idle bound of a stream, length of a pause |
-//! | 3 | flags: 1 the head first, 2 a script instead of a call, 4 the exchange is over, 8 the stream is handed through |
+//! | 3 | flags: 1 the head first, 2 a script instead of a call, 4 the exchange is over |
 //! | 4, 5 | text: offset, length. Lines: the address (calls only), then header name, header value, … |
 //! | 6, 7 | bytes: offset, length: the body of a reply, what to pass on of a stream |
 //! | 8, 9 | edits of the caller's body: offset, count. Each 4 words: start, end, offset and length of the bytes instead |
@@ -76,7 +76,6 @@ impl Kind {
 const HEAD_FIRST: u32 = 1;
 const SCRIPT: u32 = 2;
 const OVER: u32 = 4;
-const UNTOUCHED: u32 = 8;
 
 /// A buffer that is used again for every plan.
 #[derive(Debug, Default)]
@@ -108,8 +107,8 @@ impl FlatPlan {
                 self.set(2, word(span.0));
             }
             Action::Deliver(head) => self.head(Kind::Deliver, OVER, head),
-            Action::DeliverStream { head, idle, untouched } => {
-                self.head(Kind::DeliverStream, if *untouched { UNTOUCHED } else { 0 }, head);
+            Action::DeliverStream { head, idle } => {
+                self.head(Kind::DeliverStream, 0, head);
                 self.set(2, word(idle.0));
             }
             Action::ReadWhole => self.kind(Kind::ReadWhole, 0),

@@ -27,8 +27,6 @@ pub(super) struct StreamRelay {
     observer: StreamObserver,
     /// Whether the caller asked for the usage event.
     usage_wanted: bool,
-    /// Whether the stream goes on untouched whatever it is, and is only looked at.
-    watching: bool,
     /// The beginning of an event that is not whole yet.
     held: Vec<u8>,
     finished: bool,
@@ -36,26 +34,11 @@ pub(super) struct StreamRelay {
 
 impl StreamRelay {
     pub(super) fn new(usage_wanted: bool) -> Self {
-        Self {
-            observer: StreamObserver::default(),
-            usage_wanted,
-            watching: false,
-            held: Vec::new(),
-            finished: false,
-        }
-    }
-
-    /// For a stream that is handed through beside it.
-    pub(super) fn watching() -> Self {
-        Self { watching: true, ..Self::new(true) }
+        Self { observer: StreamObserver::default(), usage_wanted, held: Vec::new(), finished: false }
     }
 
     /// Takes the next bytes of the upstream's stream.
     pub(super) fn push(&mut self, piece: &[u8]) -> Relayed {
-        if self.watching {
-            self.observer.push(piece);
-            return Relayed::Same;
-        }
         if self.finished {
             return Relayed::Instead(Vec::new());
         }
