@@ -183,11 +183,6 @@ impl Isolate {
         Some(due.since(now))
     }
 
-    /// Whether the newest configuration of `account` is at hand: what `GET /readyz` asks.
-    pub fn is_ready(&mut self, now: UnixMillis, account: &AccountId) -> bool {
-        matches!(self.accounts.readiness(now, account), Readiness::Ready(_) | Readiness::Refresh(_))
-    }
-
     /// The snapshot of `account`, or what to do to get it.
     pub(super) fn snapshot(
         &mut self,
