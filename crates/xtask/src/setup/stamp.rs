@@ -25,6 +25,7 @@ pub(crate) fn mark(stamp: &Path, inputs: &str) -> Result<()> {
 }
 
 /// A number for the names and contents of files; folders count with all below them, except `build` folders.
+/// Where the project lies does not count: a folder that was moved keeps its tools.
 ///
 /// # Errors
 /// When a file cannot be read. A path that does not exist counts as absent.
@@ -37,7 +38,7 @@ pub(crate) fn fingerprint(paths: &[PathBuf]) -> Result<String> {
 }
 
 fn add(path: &Path, hasher: &mut DefaultHasher) -> Result<()> {
-    path.hash(hasher);
+    path.file_name().hash(hasher);
     if path.is_file() {
         let content = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         content.hash(hasher);
