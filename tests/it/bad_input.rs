@@ -55,6 +55,10 @@ fn deployment(name: &str, task: Task) -> Deployment {
         limits: vec![],
         limiter_fail_open: false,
         deadlines: Deadlines::default(),
+        publisher: String::new(),
+        version: String::new(),
+        serverless: None,
+        spillover: None,
     }
 }
 
@@ -75,6 +79,7 @@ fn index() -> SnapshotIndex {
             key("old-key", None, Some(UnixMillis(1))),
         ],
         deployments: vec![deployment("demo-chat", Task::Chat), deployment("demo-embed", Task::Embeddings)],
+        network: None,
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }

@@ -6,6 +6,7 @@
 use crate::{bindings, host, panics};
 use weir_core::control::answer::{Answer, ManagementRequest};
 use weir_core::control::document::BODY_BYTES_MAX;
+use weir_core::control::errand::Granted;
 use weir_core::control::front::{FrontPlan, ManagementSurface, plan};
 use weir_core::id::{AccountId, RequestId};
 use weir_core::ledger::question::Question;
@@ -27,9 +28,19 @@ pub(crate) async fn answer(mut request: Request, env: &Env) -> Result<Response> 
         | Disposition::Refused { .. } => {
             let header = |name: &str| request.headers().get(name).ok().flatten();
             let (authorization, api_key) = (header("authorization"), header("api-key"));
+            let (if_match, if_none_match) = (header("if-match"), header("if-none-match"));
             let body = body(&mut request).await?;
-            let request = ManagementRequest { method, url, authorization, api_key, body };
-            manage(&request, env).await
+            let request = ManagementRequest {
+                method,
+                url,
+                authorization,
+                api_key,
+                if_match,
+                if_none_match,
+                granted: None,
+                body,
+            };
+            manage(request, env).await
         }
     }
 }
@@ -44,20 +55,32 @@ async fn body(request: &mut Request) -> Result<String> {
     Ok(String::from_utf8_lossy(&request.bytes().await?).into_owned())
 }
 
-async fn manage(request: &ManagementRequest, env: &Env) -> Result<Response> {
+async fn manage(request: ManagementRequest, env: &Env) -> Result<Response> {
     let settings = bindings::settings(env);
     let id = RequestId::from_random(u128::from_le_bytes(host::half(host::entropy()?)));
-    match plan(request, &settings, id) {
+    match plan(&request, &settings, id) {
         FrontPlan::Reply(answer) => respond(answer),
-        FrontPlan::Registry(account) => {
-            let message = serde_json::json!({ "http": request }).to_string();
-            let reply = call(env, "REGISTRY", account.as_str(), message.as_bytes()).await?;
-            match serde_json::from_slice::<Answer>(&reply) {
-                Ok(answer) => respond(answer),
-                Err(_) => Err("the registry's answer cannot be read".into()),
-            }
+        FrontPlan::Registry(account) => respond(ask(request, &account, env).await?),
+        FrontPlan::Usage(account) => usage(&request, &account, env, id).await,
+    }
+}
+
+/// Asks a Registry, and runs the errands that it answers with.
+async fn ask(mut request: ManagementRequest, account: &AccountId, env: &Env) -> Result<Answer> {
+    loop {
+        let message = serde_json::json!({ "http": request }).to_string();
+        let reply = call(env, "REGISTRY", account.as_str(), message.as_bytes()).await?;
+        let mut answer: Answer =
+            serde_json::from_slice(&reply).map_err(|_| "the registry's answer cannot be read")?;
+        let Some(errand) = answer.errand.take() else { return Ok(answer) };
+        let message = errand.message.to_string();
+        let reply = call(env, "REGISTRY", errand.to.as_str(), message.as_bytes()).await?;
+        let granted: Granted = serde_json::from_slice(&reply)
+            .map_err(|_| "the registry's answer to an errand cannot be read")?;
+        if !errand.resume || request.granted.is_some() {
+            return Ok(answer);
         }
-        FrontPlan::Usage(account) => usage(request, &account, env, id).await,
+        request.granted = Some(granted.granted);
     }
 }
 
@@ -89,7 +112,7 @@ async fn usage(
         },
     };
     let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let answer = Answer { status: answer.status, headers, body: answer.body };
+    let answer = Answer { status: answer.status, headers, body: answer.body, errand: None };
     respond(ManagementSurface::Weir.stamped(answer, id))
 }
 

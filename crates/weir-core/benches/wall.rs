@@ -45,6 +45,10 @@ fn deployment(at: u32) -> Option<Deployment> {
         limits: Vec::new(),
         limiter_fail_open: true,
         deadlines: Deadlines::default(),
+        publisher: String::new(),
+        version: String::new(),
+        serverless: None,
+        spillover: None,
     })
 }
 
@@ -62,6 +66,7 @@ fn isolate(deployments: u32, keys: u32) -> Isolate {
         version: 1,
         keys: (0..keys).filter_map(key).collect(),
         deployments: (0..deployments).filter_map(deployment).collect(),
+        network: None,
     };
     let (handle, _) = isolate.begin(NOW, 1, &request(BODY));
     while let Some(call) = isolate.poll_call(NOW) {

@@ -185,8 +185,8 @@ fn manage(
         method: method.to_owned(),
         url: url.to_owned(),
         authorization: Some(format!("Bearer {ADMIN}")),
-        api_key: None,
         body: body.to_string(),
+        ..ManagementRequest::default()
     };
     objects.manage(at, &request, random.bytes())
 }

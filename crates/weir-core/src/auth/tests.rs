@@ -29,7 +29,8 @@ fn index() -> SnapshotIndex {
         entry("OLD", "old", Some(1000)),
         entry("NEW", "new", Some(1001)),
     ];
-    let snapshot = Snapshot { account: AccountId::default_account(), version: 1, keys, deployments: vec![] };
+    let account = AccountId::default_account();
+    let snapshot = Snapshot { account, version: 1, keys, deployments: vec![], network: None };
     SnapshotIndex::build(snapshot, None).unwrap()
 }
 

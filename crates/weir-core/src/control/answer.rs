@@ -5,6 +5,7 @@
 //! `databricks`).
 
 use super::Settings;
+use super::errand::Errand;
 use crate::seal::digest;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -21,7 +22,7 @@ const URL_BYTES_MAX: usize = 8192;
 const SEGMENTS_MAX: usize = 32;
 
 /// A management request as the shell received it. Printed without credentials and body.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManagementRequest {
     /// Upper-case method.
     pub method: String,
@@ -33,6 +34,15 @@ pub struct ManagementRequest {
     /// The `api-key` header; opens no management surface.
     #[serde(default)]
     pub api_key: Option<String>,
+    /// The `If-Match` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_match: Option<String>,
+    /// The `If-None-Match` header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub if_none_match: Option<String>,
+    /// What became of the errand that an earlier answer to this request asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub granted: Option<bool>,
     /// The body as text; empty without one.
     #[serde(default)]
     pub body: String,
@@ -56,18 +66,28 @@ pub struct Answer {
     pub headers: Vec<(String, String)>,
     /// The body; empty for 204.
     pub body: String,
+    /// What the shell shall do before it answers with this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub errand: Option<Errand>,
 }
 
 impl Answer {
     /// A JSON answer.
     pub fn json(status: u16, body: &Value) -> Self {
         let headers = Vec::from([("content-type".to_owned(), "application/json; charset=utf-8".to_owned())]);
-        Self { status, headers, body: body.to_string() }
+        Self { status, headers, body: body.to_string(), errand: None }
     }
 
     /// An answer without a body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: String::new() }
+        Self { status, headers: Vec::new(), body: String::new(), errand: None }
+    }
+
+    /// With a message to another Registry that does not decide the answer.
+    #[must_use]
+    pub fn after(mut self, errand: Errand) -> Self {
+        self.errand = Some(errand);
+        self
     }
 
     /// With one more header.

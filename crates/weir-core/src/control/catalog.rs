@@ -3,14 +3,15 @@
 //! Decides what an entry must hold (`design.md`, section 5), which entries a fresh installation has, and how one is
 //! found (by name, without regard to case). An operator's entry stands instead of a bundled one of the same name.
 
+mod bundled;
+
 use super::answer::position;
 use super::command::Desk;
 use super::document::{Faults, Members};
 use super::external_model::{self, read_task};
 use super::state::{AccountState, Backend, CatalogRow};
 use crate::id::DeploymentName;
-use crate::simulate::SimulatorConfig;
-use crate::snapshot::{Price, ServedEntity, Target, Task};
+use crate::snapshot::{Price, Task};
 use crate::units::Money;
 use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeSet;
@@ -21,22 +22,19 @@ use serde_json::{Map, Value, json};
 
 /// Most backends of one entry.
 const BACKENDS_MAX: usize = 16;
-/// Models that every installation has: they need no upstream.
-const BUNDLED: [(&str, Task); 2] = [("simulator-chat", Task::Chat), ("simulator-embed", Task::Embeddings)];
-
 /// The entry of this name.
 pub fn find<'a>(state: &'a AccountState, name: &str) -> Option<Cow<'a, CatalogRow>> {
     let folded = name.to_ascii_lowercase();
     if let Some(row) = state.catalog.get(&folded) {
         return Some(Cow::Borrowed(row));
     }
-    bundled().into_iter().find(|row| row.name == folded).map(Cow::Owned)
+    bundled::find(&folded).map(Cow::Owned)
 }
 
 /// All entries, by folded name.
 pub fn all(state: &AccountState) -> Vec<Cow<'_, CatalogRow>> {
     let mut entries: Vec<_> = state.catalog.values().map(Cow::Borrowed).collect();
-    let fresh = bundled().into_iter().filter(|row| !state.catalog.contains_key(&row.name));
+    let fresh = bundled::all().filter(|row| !state.catalog.contains_key(&row.name.to_ascii_lowercase()));
     entries.extend(fresh.map(Cow::Owned));
     entries.sort_by_key(|row| row.name.to_ascii_lowercase());
     entries
@@ -50,45 +48,44 @@ pub fn price(state: &AccountState, provider: &str, model: &str) -> Option<Price>
     state.catalog.values().find(serves).and_then(|row| row.price.clone())
 }
 
-fn bundled() -> Vec<CatalogRow> {
-    BUNDLED.iter().map(|(name, task)| bundled_row(name, *task)).collect()
+/// The entry of a registry's model, by its id without a version. Compares without case.
+pub fn by_registry_id<'a>(state: &'a AccountState, id: &str) -> Option<Cow<'a, CatalogRow>> {
+    all(state)
+        .into_iter()
+        .find(|row| text(row, "registry_id").is_some_and(|known| known.eq_ignore_ascii_case(id)))
 }
 
-fn bundled_row(name: &str, task: Task) -> CatalogRow {
-    let text = external_model::task_text(task);
-    let model = json!({"name": name, "provider": "simulator", "task": text, "simulator_config": {}});
-    let shown = json!({
-        "format": "Weir", "publisher": "Weir", "task": text, "versions": ["1"], "default_version": "1",
-        "registry_id": format!("azureml://registries/weir/models/{name}"), "offer": null, "price": null,
-        "backends": [{"external_model": model}],
-    });
-    let entity = ServedEntity {
-        name: name.to_owned(),
-        provider: "simulator".to_owned(),
-        upstream_model: name.to_owned(),
-        weight: 100,
-        target: Target::Simulator(SimulatorConfig::default()),
-        price: None,
-    };
-    let shown_model = model.as_object().cloned().unwrap_or_default();
-    CatalogRow {
-        name: name.to_owned(),
-        shown: shown.as_object().cloned().unwrap_or_default(),
-        task,
-        versions: Vec::from(["1".to_owned()]),
-        default_version: "1".to_owned(),
-        price: None,
-        backends: Vec::from([Backend { shown: shown_model, task, entity, reference: None }]),
-    }
+/// The member `name` of an entry, where it is a text.
+pub fn text<'a>(row: &'a CatalogRow, name: &str) -> Option<&'a str> {
+    row.shown.get(name)?.as_str()
 }
 
-/// Reads an entry; every fault is noted. `None` when there was one.
+/// The marketplace offer that an entry's deployments need a subscription to.
+pub fn offer(row: &CatalogRow) -> Option<&Map<String, Value>> {
+    row.shown.get("offer")?.as_object()
+}
+
+/// Whether an entry can be deployed in a region, given in its short form: anywhere, if it names none.
+pub fn in_region(row: &CatalogRow, region: &str) -> bool {
+    let regions = row.shown.get("regions").and_then(Value::as_array);
+    regions.is_none_or(|list| list.is_empty() || list.iter().any(|known| known.as_str() == Some(region)))
+}
+
+/// Reads an entry; every fault is noted. `None` when there was one. What the body leaves out of a model that is
+/// bundled, the bundled entry gives: its backends are enough.
 pub fn read(
     name: &str,
     body: &Map<String, Value>,
     desk: &mut Desk<'_>,
     faults: &mut Faults,
 ) -> Option<CatalogRow> {
+    let bundled = bundled::find(name);
+    let mut whole = bundled.as_ref().map(|row| row.shown.clone()).unwrap_or_default();
+    whole.extend(body.iter().map(|(name, value)| (name.clone(), value.clone())));
+    if bundled.is_some() && body.contains_key("versions") && !body.contains_key("default_version") {
+        whole.remove("default_version");
+    }
+    let body = &whole;
     if let Err(problem) = DeploymentName::parse(name) {
         faults.note("name", format!("{problem}"));
     }
@@ -104,6 +101,7 @@ pub fn read(
     if let Some(id) = members.text("registry_id", faults) {
         shown.insert("registry_id".to_owned(), id.into());
     }
+    shown.insert("regions".to_owned(), read_regions(&members, faults));
     shown.insert("offer".to_owned(), read_offer(&members, faults));
     let (price_shown, price) = read_price(&members, faults);
     shown.insert("price".to_owned(), price_shown);
@@ -136,6 +134,17 @@ fn read_versions(members: &Members<'_>, faults: &mut Faults) -> (Vec<String>, St
         faults.note("default_version", "must be one of versions");
     }
     (versions, default)
+}
+
+fn read_regions(members: &Members<'_>, faults: &mut Faults) -> Value {
+    let regions = members.texts("regions", faults).unwrap_or_default();
+    if !regions
+        .iter()
+        .all(|text| (1..=40).contains(&text.len()) && super::arm::convention::region(text) == **text)
+    {
+        faults.note("regions", "must hold regions in their short form, e.g. eastus2");
+    }
+    json!(regions)
 }
 
 fn read_offer(members: &Members<'_>, faults: &mut Faults) -> Value {

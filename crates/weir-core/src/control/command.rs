@@ -11,7 +11,7 @@ use super::entropy::Entropy;
 use super::probe::Probe;
 use super::state::{
     ACCOUNT_KEYS, AUDIT, AUDIT_ROWS_MAX, AccountKeyRow, AccountState, AuditRow, CATALOG, CatalogRow,
-    DEPLOYMENTS, DeploymentRow, KEYS, KeyRow, META, SCOPES, SECRETS, ScopeRow, SecretRow,
+    DEPLOYMENTS, DOCUMENTS, DeploymentRow, KEYS, KeyRow, META, SCOPES, SECRETS, ScopeRow, SecretRow,
 };
 use crate::object::Write;
 use crate::seal::{self, SealKey};
@@ -21,6 +21,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Serialize;
+use serde_json::Value;
 
 /// One typed change of the state: a row put or dropped.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +40,8 @@ pub enum Change {
     Secret(String, SecretRow),
     /// Put a catalog entry.
     Catalog(CatalogRow),
+    /// Put a document under its key.
+    Document(String, Value),
     /// Put a line of the audit log under its version.
     Audit(u64, AuditRow),
     /// Drop a deployment by folded name.
@@ -51,6 +54,8 @@ pub enum Change {
     DropSecret(String),
     /// Drop a catalog entry by folded name.
     DropCatalog(String),
+    /// Drop a document by its key.
+    DropDocument(String),
     /// Drop a line of the audit log.
     DropAudit(u64),
 }
@@ -70,7 +75,9 @@ impl Change {
             | Self::DropKey(key)
             | Self::DropScope(key)
             | Self::DropSecret(key)
-            | Self::DropCatalog(key) => key.clone(),
+            | Self::Document(key, _)
+            | Self::DropCatalog(key)
+            | Self::DropDocument(key) => key.clone(),
             Self::Audit(version, _) | Self::DropAudit(version) => format!("{version:020}"),
         }
     }
@@ -85,12 +92,14 @@ impl Change {
             Self::Scope(_, row) => put(SCOPES, key, row)?,
             Self::Secret(_, row) => put(SECRETS, key, row)?,
             Self::Catalog(row) => put(CATALOG, key, row)?,
+            Self::Document(_, row) => put(DOCUMENTS, key, row)?,
             Self::Audit(_, row) => put(AUDIT, key, row)?,
             Self::DropDeployment(_) => Write::Delete { table: DEPLOYMENTS, key },
             Self::DropKey(_) => Write::Delete { table: KEYS, key },
             Self::DropScope(_) => Write::Delete { table: SCOPES, key },
             Self::DropSecret(_) => Write::Delete { table: SECRETS, key },
             Self::DropCatalog(_) => Write::Delete { table: CATALOG, key },
+            Self::DropDocument(_) => Write::Delete { table: DOCUMENTS, key },
             Self::DropAudit(_) => Write::Delete { table: AUDIT, key },
         })
     }

@@ -7,6 +7,7 @@
 //! Messages are JSON, one of
 //! - `{"snapshot":{"known":N|null}}` → the [`Snapshot`](crate::snapshot::Snapshot), or `{"unchanged":N}`;
 //! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
+//! - `{"directory":{"key","owner","value"}}` → `{"granted"}` (`errand`);
 //! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`.
 //!
 //! **Invariant.** A command that is refused leaves rows and memory as they were; one that is not is stored as one
@@ -18,8 +19,10 @@ pub mod arm;
 pub mod catalog;
 pub mod command;
 pub mod databricks;
+pub mod defaults;
 pub mod document;
 pub mod entropy;
+pub mod errand;
 pub mod external_model;
 pub mod front;
 pub mod probe;
@@ -103,6 +106,7 @@ pub struct Handled {
 enum Message {
     Snapshot(SnapshotQuery),
     Http(ManagementRequest),
+    Directory(errand::Entry),
     Probed(Probed),
 }
 
@@ -149,6 +153,7 @@ impl Registry {
         let mut handled = match parsed {
             Some(Message::Snapshot(query)) => self.answer_snapshot(&query),
             Some(Message::Http(request)) => self.answer_http(context, &request),
+            Some(Message::Directory(entry)) => self.direct(context.now, &entry),
             Some(Message::Probed(probed)) => self.settle(context.now, &probed),
             None => failure("the message cannot be read"),
         };
@@ -213,6 +218,15 @@ impl Registry {
         }
     }
 
+    /// Puts or drops an entry of the directory.
+    fn direct(&mut self, now: UnixMillis, entry: &errand::Entry) -> Handled {
+        let (granted, changes) = errand::settle(&self.state, entry);
+        match commit(&mut self.state, now, "weir", "directory.put", &entry.key, changes) {
+            Ok(writes) => Handled { writes, ..reply(format!("{}", json!(granted)).into_bytes()) },
+            Err(_) => failure("a row cannot be written"),
+        }
+    }
+
     fn settle(&mut self, now: UnixMillis, probed: &Probed) -> Handled {
         let Some(row) = databricks::config::settle(&self.state, now, probed) else {
             return reply(b"{}".to_vec());
@@ -248,8 +262,7 @@ fn reread(name: &str, request: &ManagementRequest) -> Option<Vec<u8>> {
         method: String::from("GET"),
         url: format!("{origin}/api/2.0/serving-endpoints/{name}"),
         authorization: request.authorization.clone(),
-        api_key: None,
-        body: String::new(),
+        ..ManagementRequest::default()
     };
     serde_json::to_vec(&json!({ "http": request })).ok()
 }

@@ -3,15 +3,18 @@
 //! Decides which deployments can be called, which limits hold for them and which keys open the account; not how
 //! they are found (`snapshot::index`). Limits: `azure.md` B4 and `design.md` section 8, "Limits".
 
-use super::catalog;
+use super::arm::subscriptions;
 use super::state::{
-    AccountSpec, AccountState, Backend, DeploymentRow, DeploymentSpec, EndpointSpec, RateLimit,
+    AccountSpec, AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec, EndpointSpec, RateLimit,
 };
+use super::{catalog, defaults};
 use crate::id::PrincipalId;
 use crate::snapshot::{
-    Deadlines, Deployment, KeyEntry, Limit, LimitScope, Meter, Price, ServedEntity, Snapshot,
+    Deadlines, Deployment, KeyEntry, Limit, LimitScope, Meter, Price, ServedEntity, Serverless, Snapshot,
 };
 use crate::time::Millis;
+use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -29,6 +32,7 @@ pub fn of(state: &AccountState) -> Snapshot {
         version: state.version,
         keys: keys(state),
         deployments: state.deployments.values().filter_map(|row| deployment(state, row)).collect(),
+        network: None,
     }
 }
 
@@ -45,16 +49,48 @@ fn keys(state: &AccountState) -> Vec<KeyEntry> {
         let (hash, principal) = (row.hash.clone(), id.clone());
         Some(KeyEntry { hash, id, principal, deployments: None, expires_at: None })
     });
-    data.chain(account).collect()
+    let endpoints = state.deployments.values().flat_map(endpoint_keys);
+    data.chain(account).chain(endpoints).collect()
+}
+
+/// The keys of a serverless endpoint open it and nothing else.
+fn endpoint_keys(row: &DeploymentRow) -> impl Iterator<Item = KeyEntry> {
+    let spec = row.serverless().filter(|spec| spec.auth_mode != "AAD");
+    let keys = spec.into_iter().flat_map(|spec| spec.keys.iter().zip(["primary", "secondary"]));
+    keys.filter_map(|(key, word)| {
+        let id = PrincipalId::parse(&format!("{}.{word}", row.name)).ok()?;
+        let (hash, principal) = (key.hash.clone(), id.clone());
+        Some(KeyEntry {
+            hash,
+            id,
+            principal,
+            deployments: Some(Vec::from([row.name.folded()])),
+            expires_at: None,
+        })
+    })
 }
 
 /// The deployment as it can be called; `None` while it is not ready.
 fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
+    let (mut publisher, mut version, mut serverless) = (String::new(), String::new(), None);
+    let published = |entry: &CatalogRow| catalog::text(entry, "publisher").unwrap_or_default().to_owned();
     let (task, model, entities, limits) = match &row.spec {
         DeploymentSpec::Account(spec) => {
             let entry = catalog::find(state, &spec.model)?;
             let entities = entities(&entry.backends, entry.price.as_ref());
+            (publisher, version) = (published(&entry), spec.model_version.clone());
             (entry.task, entry.name.clone(), entities, account_limits(spec))
+        }
+        DeploymentSpec::Serverless(spec) => {
+            let entry = catalog::find(state, &spec.model)?;
+            let entities = entities(&entry.backends, entry.price.as_ref());
+            (publisher, version) = (published(&entry), entry.default_version.clone());
+            serverless = Some(Serverless {
+                region: spec.location.clone(),
+                suspended: !subscriptions::covered(state, &entry),
+                content_safety: spec.content_safety,
+            });
+            (entry.task, entry.name.clone(), entities, serverless_limits(state, &row.name.folded()))
         }
         DeploymentSpec::ServingEndpoint(spec) => {
             let entities = endpoint_entities(state, spec)?;
@@ -74,6 +110,10 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         limits,
         limiter_fail_open: false,
         deadlines: Deadlines::default(),
+        publisher,
+        version,
+        serverless,
+        spillover: None,
     })
 }
 
@@ -107,6 +147,14 @@ pub fn account_limits(spec: &AccountSpec) -> Vec<Limit> {
         limit(Meter::Requests, requests, (requests / 6).max(1)),
         limit(Meter::Tokens, tokens, tokens.max(1)),
     ])
+}
+
+/// Limits of a serverless endpoint (`azure.md`, A6): the whole minute's amount at once.
+fn serverless_limits(state: &AccountState, endpoint: &str) -> Vec<Limit> {
+    let own = defaults::serverless(state, endpoint);
+    let limit =
+        |meter, amount| Limit { meter, scope: LimitScope::Deployment, amount, per: MINUTE, burst: amount };
+    Vec::from([limit(Meter::Requests, own.requests_per_minute), limit(Meter::Tokens, own.tokens_per_minute)])
 }
 
 fn endpoint_limits(rate_limits: &[RateLimit]) -> Vec<Limit> {

@@ -32,11 +32,14 @@ pub const SCOPES: &str = "scopes";
 pub const SECRETS: &str = "secrets";
 /// Table of [`CatalogRow`] by folded model name.
 pub const CATALOG: &str = "catalog";
+/// Table of JSON documents by `kind/name`, the name folded: resources whose form is their wire's.
+pub const DOCUMENTS: &str = "documents";
 /// Table of [`AuditRow`] by version, 20 digits.
 pub const AUDIT: &str = "audit";
 
 /// Every table of a Registry: all rows of all of them are needed to load one.
-pub const TABLES: [&str; 8] = [META, DEPLOYMENTS, KEYS, ACCOUNT_KEYS, SCOPES, SECRETS, CATALOG, AUDIT];
+pub const TABLES: [&str; 9] =
+    [META, DEPLOYMENTS, KEYS, ACCOUNT_KEYS, SCOPES, SECRETS, CATALOG, DOCUMENTS, AUDIT];
 
 /// How many changes the audit log of an account remembers.
 pub const AUDIT_ROWS_MAX: u64 = 1000;
@@ -72,6 +75,8 @@ pub struct AccountState {
     pub secrets: BTreeMap<String, SecretRow>,
     /// By folded model name.
     pub catalog: BTreeMap<String, CatalogRow>,
+    /// By `kind/name`, the name folded.
+    pub documents: BTreeMap<String, Value>,
     /// By version; the newest [`AUDIT_ROWS_MAX`].
     pub audit: BTreeMap<u64, AuditRow>,
 }
@@ -99,6 +104,8 @@ pub struct DeploymentRow {
 pub enum DeploymentSpec {
     /// An account deployment (`azure.md`, C3).
     Account(AccountSpec),
+    /// A serverless endpoint (`azure.md`, C1).
+    Serverless(ServerlessSpec),
     /// A serving endpoint (`databricks.md`, 2 and 3).
     ServingEndpoint(EndpointSpec),
 }
@@ -108,7 +115,17 @@ impl DeploymentRow {
     pub const fn kind(&self) -> DeploymentKind {
         match self.spec {
             DeploymentSpec::Account(_) => DeploymentKind::Account,
+            DeploymentSpec::Serverless(_) => DeploymentKind::Serverless,
             DeploymentSpec::ServingEndpoint(_) => DeploymentKind::ServingEndpoint,
+        }
+    }
+
+    /// The catalog entry that serves it, if one does.
+    pub fn model(&self) -> Option<&str> {
+        match &self.spec {
+            DeploymentSpec::Account(spec) => Some(&spec.model),
+            DeploymentSpec::Serverless(spec) => Some(&spec.model),
+            DeploymentSpec::ServingEndpoint(_) => None,
         }
     }
 
@@ -116,7 +133,15 @@ impl DeploymentRow {
     pub const fn account(&self) -> Option<&AccountSpec> {
         match &self.spec {
             DeploymentSpec::Account(spec) => Some(spec),
-            DeploymentSpec::ServingEndpoint(_) => None,
+            DeploymentSpec::Serverless(_) | DeploymentSpec::ServingEndpoint(_) => None,
+        }
+    }
+
+    /// The serverless endpoint that it is, if it is one.
+    pub const fn serverless(&self) -> Option<&ServerlessSpec> {
+        match &self.spec {
+            DeploymentSpec::Serverless(spec) => Some(spec),
+            DeploymentSpec::Account(_) | DeploymentSpec::ServingEndpoint(_) => None,
         }
     }
 
@@ -124,7 +149,7 @@ impl DeploymentRow {
     pub const fn endpoint(&self) -> Option<&EndpointSpec> {
         match &self.spec {
             DeploymentSpec::ServingEndpoint(spec) => Some(spec),
-            DeploymentSpec::Account(_) => None,
+            DeploymentSpec::Account(_) | DeploymentSpec::Serverless(_) => None,
         }
     }
 }
@@ -152,6 +177,29 @@ pub struct AccountSpec {
     pub tags: BTreeMap<String, String>,
     /// Version of the account's configuration at the last change.
     pub etag: u64,
+}
+
+/// A serverless endpoint: the newest version of a model of the catalog, with keys of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServerlessSpec {
+    /// ARM resource id as it was first written.
+    pub resource_id: String,
+    /// The region in its short form, e.g. `eastus2`.
+    pub location: String,
+    /// The catalog entry that serves it.
+    pub model: String,
+    /// `properties.modelSettings.modelId` as it was written.
+    pub model_id: String,
+    /// `properties.authMode`: `Key`, `AAD` or `KeyAndAAD`.
+    pub auth_mode: String,
+    /// `properties.contentSafety.contentSafetyStatus` is `Enabled`.
+    pub content_safety: bool,
+    /// The primary and the secondary key.
+    pub keys: [AccountKeyRow; 2],
+    /// What is only shown again: `tags`, `kind`, `identity`, `sku`.
+    pub shown: Map<String, Value>,
+    /// Who last changed it.
+    pub modified_by: String,
 }
 
 /// A serving endpoint: its upstreams are its own.
@@ -345,6 +393,7 @@ impl AccountState {
             scopes: BTreeMap::new(),
             secrets: BTreeMap::new(),
             catalog: BTreeMap::new(),
+            documents: BTreeMap::new(),
             audit: BTreeMap::new(),
         }
     }
@@ -375,6 +424,7 @@ impl AccountState {
             SCOPES => Change::Scope(row.key.clone(), read(table, row)?),
             SECRETS => Change::Secret(row.key.clone(), read(table, row)?),
             CATALOG => Change::Catalog(read(table, row)?),
+            DOCUMENTS => Change::Document(row.key.clone(), read(table, row)?),
             AUDIT => {
                 let version = row.key.parse().map_err(|_| damaged(table, row, "its key is no version"))?;
                 Change::Audit(version, read(table, row)?)
@@ -399,12 +449,14 @@ impl AccountState {
             Change::Scope(_, row) => _ = self.scopes.insert(key, row),
             Change::Secret(_, row) => _ = self.secrets.insert(key, row),
             Change::Catalog(row) => _ = self.catalog.insert(key, row),
+            Change::Document(_, row) => _ = self.documents.insert(key, row),
             Change::Audit(version, row) => _ = self.audit.insert(version, row),
             Change::DropDeployment(_) => _ = self.deployments.remove(&key),
             Change::DropKey(_) => _ = self.keys.remove(&key),
             Change::DropScope(_) => _ = self.scopes.remove(&key),
             Change::DropSecret(_) => _ = self.secrets.remove(&key),
             Change::DropCatalog(_) => _ = self.catalog.remove(&key),
+            Change::DropDocument(_) => _ = self.documents.remove(&key),
             Change::DropAudit(version) => _ = self.audit.remove(&version),
         }
     }

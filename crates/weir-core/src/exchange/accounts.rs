@@ -179,6 +179,7 @@ mod tests {
             version,
             keys: Vec::new(),
             deployments: Vec::new(),
+            network: None,
         };
         SnapshotIndex::build(snapshot, None).unwrap()
     }

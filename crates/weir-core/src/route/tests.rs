@@ -23,6 +23,10 @@ fn deployment(name: &str, task: Task) -> Deployment {
         limits: vec![],
         limiter_fail_open: false,
         deadlines: Deadlines::default(),
+        publisher: String::new(),
+        version: String::new(),
+        serverless: None,
+        spillover: None,
     }
 }
 
@@ -43,6 +47,7 @@ fn index() -> SnapshotIndex {
             deployment("chat-b", Task::Chat),
             deployment("embed", Task::Embeddings),
         ],
+        network: None,
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }

@@ -7,6 +7,7 @@
 //! Key hashes are found by their first eight bytes and compared in constant time as a whole: what a caller could
 //! learn from timing is a prefix of the SHA-256 of a text that only the caller chose.
 
+use super::network::ReadyNetwork;
 use super::{
     Deployment, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream, UpstreamAuth, UpstreamPaths,
 };
@@ -60,6 +61,7 @@ pub struct SnapshotIndex {
     by_hash: HashTable<u32>,
     deployments: Vec<ReadyDeployment>,
     by_name: HashTable<u32>,
+    network: Option<ReadyNetwork>,
 }
 
 /// A credential, without its hash's text.
@@ -107,7 +109,7 @@ impl SnapshotIndex {
     /// # Errors
     /// [`IndexError`] if it contradicts itself. A credential that does not open only disables its entity.
     pub fn build(snapshot: Snapshot, seal_key: Option<&SealKey>) -> Result<Self, IndexError> {
-        let Snapshot { account, version, keys, deployments } = snapshot;
+        let Snapshot { account, version, keys, deployments, network } = snapshot;
         let keys = keys.into_iter().map(ReadyKey::new).collect::<Result<Vec<_>, _>>()?;
         let deployments: Vec<_> =
             deployments.into_iter().map(|deployment| ReadyDeployment::new(deployment, seal_key)).collect();
@@ -128,7 +130,8 @@ impl SnapshotIndex {
                 get(&deployments, *at).map_or(0, |ready| folded_hash(&ready.folded))
             });
         }
-        Ok(Self { account, version, keys, by_hash, deployments, by_name })
+        let network = network.as_ref().map(ReadyNetwork::new);
+        Ok(Self { account, version, keys, by_hash, deployments, by_name, network })
     }
 
     /// Whose configuration.
@@ -139,6 +142,11 @@ impl SnapshotIndex {
     /// Its version; higher is newer.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// From where the account can be called; from everywhere, if absent.
+    pub const fn network(&self) -> Option<&ReadyNetwork> {
+        self.network.as_ref()
     }
 
     /// The deployment of this name, without regard to case.

@@ -5,6 +5,7 @@
 //! isolates. Secrets in it are sealed (`seal`), keys are hashes: a snapshot at rest opens nothing.
 
 pub mod index;
+pub mod network;
 
 use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::simulate::SimulatorConfig;
@@ -12,6 +13,7 @@ use crate::time::{Millis, UnixMillis};
 use crate::units::Money;
 use alloc::string::String;
 use alloc::vec::Vec;
+use network::Network;
 use serde::{Deserialize, Serialize};
 
 /// One account's configuration at one version.
@@ -25,6 +27,9 @@ pub struct Snapshot {
     pub keys: Vec<KeyEntry>,
     /// Every deployment that can be called.
     pub deployments: Vec<Deployment>,
+    /// From where it can be called; from everywhere, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Network>,
 }
 
 /// A credential that opens the data plane of its account.
@@ -92,6 +97,31 @@ pub struct Deployment {
     /// How long the parts of an exchange may take.
     #[serde(default)]
     pub deadlines: Deadlines,
+    /// Who published its model, e.g. `Meta`; empty if that is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub publisher: String,
+    /// The version of its model; empty if it has none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// What only serverless endpoints have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serverless: Option<Serverless>,
+    /// The deployment, in folded form, that takes what this one's limits refuse (`azure.md`, C3).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spillover: Option<String>,
+}
+
+/// What only serverless endpoints have (`azure.md`, C1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Serverless {
+    /// The second label of its host, e.g. `eastus2`.
+    pub region: String,
+    /// Its marketplace subscription is gone: it answers nothing but 403 until there is one again.
+    #[serde(default)]
+    pub suspended: bool,
+    /// `contentSafety.contentSafetyStatus` is `Enabled`.
+    #[serde(default)]
+    pub content_safety: bool,
 }
 
 /// One model behind a deployment.

@@ -9,12 +9,11 @@ use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::super::snapshot::{REQUESTS_PER_CAPACITY, TOKENS_PER_CAPACITY};
 use super::super::state::{AccountSpec, DeploymentRow, DeploymentSpec};
-use super::{AccountPath, error};
+use super::convention::{error, read_tags, refuse, system_data};
+use super::{AccountPath, Provider};
 use crate::id::DeploymentName;
-use crate::ledger::calendar::format_rfc3339;
 use crate::snapshot::Task;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -26,8 +25,6 @@ const SKUS: [&str; 4] = ["Standard", "GlobalStandard", "DataZoneStandard", "Deve
 const CAPACITY_MAX: u64 = 1_000_000;
 const UPGRADE_OPTIONS: [&str; 3] =
     ["OnceNewDefaultVersionAvailable", "OnceCurrentVersionExpired", "NoAutoUpgrade"];
-/// Most tags of a resource, as in ARM.
-const TAGS_MAX: usize = 50;
 
 /// `GET A/deployments`.
 pub fn list(desk: &Desk<'_>, _path: &AccountPath) -> Outcome {
@@ -98,7 +95,7 @@ pub fn patch(desk: &Desk<'_>, name: &str, body: &Map<String, Value>) -> Result<O
     if members.get("tags").is_some() {
         spec.tags = read_tags(&members, &mut faults);
     }
-    refuse(&faults)?;
+    refuse(Provider::CognitiveServices, &faults)?;
     let row = DeploymentRow { updated_at: desk.now, spec: DeploymentSpec::Account(spec), ..row.clone() };
     Ok(stored(desk, 200, "deployment.patch", row))
 }
@@ -125,22 +122,6 @@ fn not_found(resource: &str) -> Answer {
     error(404, "ResourceNotFound", &format!("The deployment '{resource}' was not found."))
 }
 
-fn refuse(faults: &Faults) -> Result<(), Answer> {
-    if faults.none() {
-        return Ok(());
-    }
-    let text = format!("The request content was invalid: {}.", faults.sentence());
-    let mut answer = error(400, "InvalidRequestContent", &text);
-    let details: Vec<Value> = faults
-        .0
-        .iter()
-        .map(|fault| json!({"code": "InvalidValue", "target": fault.path, "message": fault.problem}))
-        .collect();
-    let body = json!({"error": {"code": "InvalidRequestContent", "message": text, "details": details}});
-    answer.body = format!("{body}");
-    Err(answer)
-}
-
 fn read(desk: &Desk<'_>, resource_id: &str, body: &Map<String, Value>) -> Result<AccountSpec, Answer> {
     let mut faults = Faults::default();
     let members = Members::root(body);
@@ -157,7 +138,7 @@ fn read(desk: &Desk<'_>, resource_id: &str, body: &Map<String, Value>) -> Result
     let (version_upgrade, rai_policy) =
         properties.as_ref().map_or_else(Default::default, |properties| read_options(properties, &mut faults));
     let tags = read_tags(&members, &mut faults);
-    refuse(&faults)?;
+    refuse(Provider::CognitiveServices, &faults)?;
     let unsupported = || {
         let version = version.map(|version| format!(", Version:{version}")).unwrap_or_default();
         let text = format!(
@@ -222,23 +203,6 @@ fn read_options(properties: &Members<'_>, faults: &mut Faults) -> (String, Optio
     (upgrade.to_owned(), policy.map(ToOwned::to_owned))
 }
 
-fn read_tags(members: &Members<'_>, faults: &mut Faults) -> BTreeMap<String, String> {
-    let mut tags = BTreeMap::new();
-    let Some(map) = members.members("tags", faults) else { return tags };
-    for name in map.names() {
-        if let Some(text) = map.text(name, faults) {
-            if name.len() > 512 || text.len() > 256 {
-                faults.note(&map.path(name), "must have at most 512 bytes of name and 256 of value");
-            }
-            tags.insert(name.to_owned(), text.to_owned());
-        }
-    }
-    if tags.len() > TAGS_MAX {
-        faults.note("tags", "must be at most 50");
-    }
-    tags
-}
-
 fn shown(desk: &Desk<'_>, row: &DeploymentRow, spec: &AccountSpec) -> Value {
     let task = catalog::find(desk.state, &spec.model).map(|entry| entry.task);
     let capability = match task {
@@ -267,10 +231,6 @@ fn shown(desk: &Desk<'_>, row: &DeploymentRow, spec: &AccountSpec) -> Value {
         "id": spec.resource_id, "name": row.name, "type": "Microsoft.CognitiveServices/accounts/deployments",
         "etag": format!("\"{}\"", spec.etag), "sku": {"name": spec.sku, "capacity": spec.capacity},
         "tags": spec.tags, "properties": properties,
-        "systemData": {
-            "createdBy": row.creator, "createdByType": "User", "createdAt": format_rfc3339(row.created_at),
-            "lastModifiedBy": row.creator, "lastModifiedByType": "User",
-            "lastModifiedAt": format_rfc3339(row.updated_at),
-        },
+        "systemData": system_data(&row.creator, row.created_at, &row.creator, row.updated_at),
     })
 }

@@ -1,74 +1,144 @@
-//! Azure Resource Manager's wire over the same commands (`azure.md`, C0 and C3).
+//! Azure Resource Manager's wire over the same commands (`azure.md`, C).
 //!
-//! Decides routes, api-versions and the error envelope of `Microsoft.CognitiveServices`; not what a deployment is
-//! (`deployments`) or an account (`account`). Names and types in paths compare without case.
+//! Decides which resource a path names and which command a verb on it is; not what a resource is (one file each), and
+//! not what all of them have in common (`convention`). Names and types in paths compare without case. A workspace of
+//! `Microsoft.MachineLearningServices` and an account of `Microsoft.CognitiveServices` of the same name are one
+//! account of Weir.
 
 pub mod account;
+pub mod convention;
 pub mod deployments;
+pub mod serverless;
+pub mod subscriptions;
 
 use super::answer::{Answer, Denied, Location, ManagementRequest};
 use super::command::{Desk, Outcome};
-use super::document::{self, DocumentError};
 use crate::id::{AccountId, InvalidName};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde_json::{Map, Value, json};
+use convention::{body, wrong_method};
 
-/// The api-versions of `Microsoft.CognitiveServices` that are answered: from the first with `sku.capacity` on.
-pub const API_VERSIONS: [&str; 12] = [
-    "2023-05-01",
-    "2023-10-01-preview",
-    "2024-04-01-preview",
-    "2024-06-01-preview",
-    "2024-10-01",
-    "2025-04-01-preview",
-    "2025-06-01",
-    "2025-07-01-preview",
-    "2025-09-01",
-    "2025-10-01-preview",
-    "2025-12-01",
-    "2026-03-01",
-];
+pub use convention::error;
 
-/// A path below an account.
+/// A resource provider of ARM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Provider {
+    /// `Microsoft.CognitiveServices`.
+    CognitiveServices,
+    /// `Microsoft.MachineLearningServices`.
+    MachineLearning,
+}
+
+impl Provider {
+    /// The provider's namespace.
+    pub const fn namespace(self) -> &'static str {
+        match self {
+            Self::CognitiveServices => "Microsoft.CognitiveServices",
+            Self::MachineLearning => "Microsoft.MachineLearningServices",
+        }
+    }
+
+    /// The type of its top resources.
+    pub const fn kind(self) -> &'static str {
+        match self {
+            Self::CognitiveServices => "accounts",
+            Self::MachineLearning => "workspaces",
+        }
+    }
+
+    const fn versions(self) -> &'static [&'static str] {
+        match self {
+            Self::CognitiveServices => &convention::COGNITIVE_SERVICES,
+            Self::MachineLearning => &convention::MACHINE_LEARNING,
+        }
+    }
+}
+
+/// Where a path of the two providers leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// To an account or workspace, or below it.
+    Resource,
+    /// To all of them, of a resource group or of a subscription.
+    Collection,
+    /// To a region: `…/locations/{region}/…`.
+    Region,
+}
+
+/// A path of one of the two providers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountPath {
-    /// The account.
+    /// Whose Registry answers.
     pub account: AccountId,
-    /// The account's resource id as the caller wrote it, in canonical form.
+    /// Whose resources these are.
+    pub provider: Provider,
+    /// What the path leads to.
+    pub place: Place,
+    /// As the caller wrote it.
+    pub subscription: String,
+    /// As the caller wrote it; empty without one.
+    pub group: String,
+    /// The account's or workspace's resource id as the caller wrote it, in canonical form; empty for another place.
     pub id: String,
-    /// What follows, as written.
+    /// What follows; types in lower case, names as written.
     pub rest: Vec<String>,
 }
 
-/// The account that a path of `Microsoft.CognitiveServices` names; `None` for every other path, and the reason
-/// when the name cannot be an account's.
+/// Takes a path of the two providers apart; `None` for every other path, and the reason when a name cannot be an
+/// account's.
 pub fn account_path(location: &Location) -> Option<Result<AccountPath, InvalidName>> {
     let parts = location.parts();
-    let [subscriptions, subscription, groups, group, providers, provider, accounts, account, rest @ ..] =
-        parts.as_slice()
-    else {
-        return None;
+    let [subscriptions, subscription, rest @ ..] = parts.as_slice() else { return None };
+    let (group, rest) = match rest {
+        [groups, group, rest @ ..] if groups.eq_ignore_ascii_case("resourcegroups") => (*group, rest),
+        rest => ("", rest),
     };
-    let words = [
-        (subscriptions, "subscriptions"),
-        (groups, "resourcegroups"),
-        (providers, "providers"),
-        (provider, "microsoft.cognitiveservices"),
-        (accounts, "accounts"),
-    ];
-    if !words.iter().all(|(word, expected)| word.eq_ignore_ascii_case(expected)) {
+    let [providers, provider, kind, rest @ ..] = rest else { return None };
+    let words =
+        subscriptions.eq_ignore_ascii_case("subscriptions") && providers.eq_ignore_ascii_case("providers");
+    let known = [Provider::CognitiveServices, Provider::MachineLearning];
+    let provider = known.into_iter().find(|known| known.namespace().eq_ignore_ascii_case(provider));
+    let provider = provider.filter(|_| words)?;
+    let subscription = String::from(*subscription);
+    let folded = |(at, part): (usize, &&str)| {
+        if at % 2 == 0 { part.to_ascii_lowercase() } else { String::from(*part) }
+    };
+    let path = |account, place, id, rest: &[&str]| AccountPath {
+        account,
+        provider,
+        place,
+        subscription: subscription.clone(),
+        group: String::from(group),
+        id,
+        rest: rest.iter().enumerate().map(folded).collect(),
+    };
+    if kind.eq_ignore_ascii_case("locations") {
+        // An operation is asked of the account that began it.
+        let operation = rest.get(2).and_then(|id| convention::operation_account(id));
+        let account = operation.map_or_else(|| Ok(AccountId::default_account()), AccountId::parse);
+        return Some(
+            account.map(|account| {
+                path(account, Place::Region, String::new(), rest.get(1..).unwrap_or_default())
+            }),
+        );
+    }
+    if !kind.eq_ignore_ascii_case(provider.kind()) {
         return None;
     }
-    let id = format!(
-        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{account}"
-    );
-    let rest = rest.iter().map(|part| String::from(*part)).collect();
-    Some(AccountId::parse(account).map(|account| AccountPath { account, id, rest }))
+    let [name, rest @ ..] = rest else {
+        return Some(Ok(path(AccountId::default_account(), Place::Collection, String::new(), &[])));
+    };
+    if group.is_empty() {
+        return None;
+    }
+    let (namespace, kind) = (provider.namespace(), provider.kind());
+    let id =
+        format!("/subscriptions/{subscription}/resourceGroups/{group}/providers/{namespace}/{kind}/{name}");
+    Some(AccountId::parse(name).map(|account| path(account, Place::Resource, id, rest)))
 }
 
-/// Answers one request below an account.
+/// Answers one request.
 ///
 /// # Errors
 /// The refusal, rendered; nothing is changed then.
@@ -79,16 +149,29 @@ pub fn handle(
 ) -> Result<Outcome, Answer> {
     let path = account_path(location).ok_or_else(|| no_such_route(&request.method, &location.path))?;
     let path = path.map_err(invalid_account)?;
-    check_version(location)?;
-    let lower: Vec<String> = path.rest.iter().take(1).map(|part| part.to_ascii_lowercase()).collect();
-    let words: Vec<&str> = lower.iter().chain(path.rest.iter().skip(1)).map(String::as_str).collect();
+    convention::check_version(location, path.provider.versions())?;
+    match (path.place, path.provider) {
+        (Place::Resource, Provider::CognitiveServices) => below_account(desk, request, location, &path),
+        (Place::Resource, Provider::MachineLearning) => below_workspace(desk, request, location, &path),
+        (Place::Collection, _) => Err(not_supported(&request.method, &location.path)),
+        (Place::Region, _) => in_region(desk, request, location, &path),
+    }
+}
+
+fn below_account(
+    desk: &mut Desk<'_>,
+    request: &ManagementRequest,
+    location: &Location,
+    path: &AccountPath,
+) -> Result<Outcome, Answer> {
+    let words: Vec<&str> = path.rest.iter().map(String::as_str).collect();
     match (request.method.as_str(), words.as_slice()) {
-        ("GET", []) => Ok(account::get(desk, &path)),
+        ("GET", []) => Ok(account::get(desk, path)),
         ("POST", ["listkeys"]) => account::list_keys(desk),
         ("POST", ["regeneratekey"]) => account::regenerate_key(desk, &body(request)?),
-        ("GET", ["deployments"]) => Ok(deployments::list(desk, &path)),
-        ("GET", ["deployments", name]) => deployments::get(desk, &path, name),
-        ("PUT", ["deployments", name]) => deployments::put(desk, &path, name, &body(request)?),
+        ("GET", ["deployments"]) => Ok(deployments::list(desk, path)),
+        ("GET", ["deployments", name]) => deployments::get(desk, path, name),
+        ("PUT", ["deployments", name]) => deployments::put(desk, path, name, &body(request)?),
         ("PATCH", ["deployments", name]) => deployments::patch(desk, name, &body(request)?),
         ("DELETE", ["deployments", name]) => Ok(deployments::delete(desk, name)),
         (_, ["listkeys" | "regeneratekey"]) => Err(wrong_method("POST")),
@@ -98,9 +181,38 @@ pub fn handle(
     }
 }
 
-/// An error in ARM's envelope.
-pub fn error(status: u16, code: &str, message: &str) -> Answer {
-    Answer::json(status, &json!({"error": {"code": code, "message": message}}))
+fn below_workspace(
+    desk: &mut Desk<'_>,
+    request: &ManagementRequest,
+    location: &Location,
+    path: &AccountPath,
+) -> Result<Outcome, Answer> {
+    let words: Vec<&str> = path.rest.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["serverlessendpoints", rest @ ..] => serverless::handle(desk, request, location, path, rest),
+        ["marketplacesubscriptions", rest @ ..] => subscriptions::handle(desk, request, location, path, rest),
+        _ => Err(not_supported(&request.method, &location.path)),
+    }
+}
+
+fn in_region(
+    desk: &Desk<'_>,
+    request: &ManagementRequest,
+    location: &Location,
+    path: &AccountPath,
+) -> Result<Outcome, Answer> {
+    let words: Vec<&str> = path.rest.iter().map(String::as_str).collect();
+    // `rest` begins after the region, so types and names have changed places.
+    let [kind, rest @ ..] = words.as_slice() else { return Err(convention::not_found(&location.path)) };
+    match (request.method.as_str(), kind.to_ascii_lowercase().as_str(), rest) {
+        ("GET", "mfeoperationsstatus" | "operationsstatus", [id]) => {
+            convention::operation(desk, &location.path, id, true)
+        }
+        ("GET", "mfeoperationresults" | "operationresults", [id]) => {
+            convention::operation(desk, &location.path, id, false)
+        }
+        (method, _, _) => Err(not_supported(method, &location.path)),
+    }
 }
 
 /// The answer for a name that cannot be an account's.
@@ -127,34 +239,4 @@ pub fn not_supported(method: &str, path: &str) -> Answer {
 /// The answer for a path that is no resource.
 pub fn no_such_route(method: &str, path: &str) -> Answer {
     error(404, "ResourceNotFound", &format!("No resource or operation answers to {method} {path}."))
-}
-
-fn wrong_method(allowed: &str) -> Answer {
-    error(405, "MethodNotAllowed", &format!("This resource answers to {allowed} only."))
-        .with("allow", allowed)
-}
-
-fn check_version(location: &Location) -> Result<(), Answer> {
-    let supported = API_VERSIONS.join(", ");
-    let version = location.query.iter().find(|(name, _)| name.eq_ignore_ascii_case("api-version"));
-    match version.map(|(_, version)| version.as_str()) {
-        None | Some("") => {
-            let text = "The api-version query parameter (?api-version=) is required for all requests.";
-            Err(error(400, "MissingApiVersionParameter", text))
-        }
-        Some(version) if API_VERSIONS.iter().any(|known| known.eq_ignore_ascii_case(version)) => Ok(()),
-        Some(version) => {
-            let shown: String = version.chars().take(40).collect();
-            let text =
-                format!("The api-version '{shown}' is invalid. The supported versions are '{supported}'.");
-            Err(error(400, "InvalidApiVersionParameter", &text))
-        }
-    }
-}
-
-fn body(request: &ManagementRequest) -> Result<Map<String, Value>, Answer> {
-    document::parse(request.body.as_bytes()).map_err(|problem| {
-        let status = if problem == DocumentError::TooLarge { 413 } else { 400 };
-        error(status, "InvalidRequestContent", &format!("The request content was invalid: {problem}."))
-    })
 }

@@ -76,7 +76,7 @@ pub fn delete(desk: &Desk<'_>, name: &str) -> Result<Outcome, Answer> {
 }
 
 fn users<'a>(desk: &Desk<'a>, name: &str) -> Vec<&'a DeploymentRow> {
-    let uses = |row: &&DeploymentRow| row.account().is_some_and(|spec| spec.model.eq_ignore_ascii_case(name));
+    let uses = |row: &&DeploymentRow| row.model().is_some_and(|model| model.eq_ignore_ascii_case(name));
     desk.state.deployments.values().filter(uses).collect()
 }
 

@@ -8,9 +8,11 @@ pub mod catalog;
 pub mod keys;
 
 use super::answer::{Answer, Denied, Location, ManagementRequest};
-use super::command::{Desk, Outcome};
+use super::command::{Change, Desk, Outcome};
+use super::defaults;
 use super::document::{self, DocumentError, Faults};
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
@@ -30,6 +32,8 @@ pub fn handle(
         ("GET", ["catalog", "models", name]) => catalog::get(desk, name),
         ("PUT", ["catalog", "models", name]) => catalog::put(desk, name, &body(request)?),
         ("DELETE", ["catalog", "models", name]) => catalog::delete(desk, name),
+        ("GET", ["defaults"]) => Ok(Outcome::reading(Answer::json(200, &defaults::shown(desk.state)))),
+        ("PUT", ["defaults"]) => put_defaults(&body(request)?),
         ("GET", ["keys"]) => Ok(keys::list(desk)),
         ("POST", ["keys"]) => keys::create(desk, &body(request)?),
         ("PUT", ["keys", id]) => keys::put(desk, id, &body(request)?),
@@ -37,6 +41,7 @@ pub fn handle(
         ("POST", ["keys", id, "rotate"]) => keys::rotate(desk, id),
         ("GET", ["audit"]) => audit::list(desk, location),
         (_, ["catalog", "models"] | ["audit"]) => Err(wrong_method("GET")),
+        (_, ["defaults"]) => Err(wrong_method("GET, PUT")),
         (_, ["keys"]) => Err(wrong_method("GET, POST")),
         (_, ["catalog", "models", _]) => Err(wrong_method("GET, PUT, DELETE")),
         (_, ["keys", _]) => Err(wrong_method("PUT, DELETE")),
@@ -44,6 +49,18 @@ pub fn handle(
         (_, ["requests" | "config" | "principals", ..]) => Err(not_supported(method, &location.path)),
         _ => Err(no_such_route(method, &location.path)),
     }
+}
+
+/// `PUT …/defaults`: replaces what the administrator set.
+fn put_defaults(body: &Map<String, Value>) -> Result<Outcome, Answer> {
+    let mut faults = Faults::default();
+    let document = defaults::read(body, &mut faults);
+    if !faults.none() {
+        return Err(invalid(&faults));
+    }
+    let answer = Answer::json(200, &document);
+    let changes = Vec::from([Change::Document(String::from(defaults::KEY), document)]);
+    Ok(Outcome::writing(answer, "defaults.put", "", changes))
 }
 
 /// An error in this surface's form.
@@ -86,7 +103,7 @@ fn invalid(faults: &Faults) -> Answer {
     error(400, "InvalidRequest", &format!("The request was refused: {}.", faults.sentence()), faults)
 }
 
-fn body(request: &ManagementRequest) -> Result<Map<alloc::string::String, Value>, Answer> {
+fn body(request: &ManagementRequest) -> Result<Map<String, Value>, Answer> {
     document::parse(request.body.as_bytes()).map_err(|problem| {
         let status = if problem == DocumentError::TooLarge { 413 } else { 400 };
         error(status, "InvalidRequest", &format!("{problem}"), &Faults::default())

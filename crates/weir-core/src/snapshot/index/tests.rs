@@ -34,6 +34,10 @@ fn deployment(name: &str, target: Target) -> Deployment {
         limits: vec![],
         limiter_fail_open: false,
         deadlines: Deadlines::default(),
+        publisher: String::new(),
+        version: String::new(),
+        serverless: None,
+        spillover: None,
     }
 }
 
@@ -57,7 +61,10 @@ fn key(text: &str, id: &str) -> KeyEntry {
 
 fn build(keys: Vec<KeyEntry>, deployments: Vec<Deployment>) -> Result<SnapshotIndex, IndexError> {
     let account = AccountId::default_account();
-    SnapshotIndex::build(Snapshot { account, version: 3, keys, deployments }, Some(&seal_key()))
+    SnapshotIndex::build(
+        Snapshot { account, version: 3, keys, deployments, network: None },
+        Some(&seal_key()),
+    )
 }
 
 #[test]
