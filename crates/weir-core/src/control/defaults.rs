@@ -35,10 +35,10 @@ pub struct Serverless {
 /// The limits of serverless endpoints in force. An endpoint of its own name in `endpoints` has its own.
 pub fn serverless(state: &AccountState, endpoint: &str) -> Serverless {
     let document = state.documents.get(KEY);
-    let own = document.map(|document| &document["endpoints"][endpoint]);
+    let own = document.and_then(|document| document["endpoints"].get(endpoint));
     let all = document.map(|document| &document["serverless"]);
     let [tokens, requests, endpoints] = SERVERLESS.map(|(name, default)| {
-        let set = |from: Option<&Value>| from.and_then(|from| from[name].as_u64());
+        let set = |from: Option<&Value>| from.and_then(|from| from.get(name)?.as_u64());
         set(own).or_else(|| set(all)).unwrap_or(default)
     });
     Serverless { tokens_per_minute: tokens, requests_per_minute: requests, endpoints_per_model: endpoints }

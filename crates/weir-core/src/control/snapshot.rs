@@ -73,18 +73,18 @@ fn endpoint_keys(row: &DeploymentRow) -> impl Iterator<Item = KeyEntry> {
 /// The deployment as it can be called; `None` while it is not ready.
 fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
     let (mut publisher, mut version, mut serverless) = (String::new(), String::new(), None);
-    let published = |entry: &CatalogRow| catalog::text(entry, "publisher").unwrap_or_default().to_owned();
+    let publisher_of = |entry: &CatalogRow| catalog::text(entry, "publisher").unwrap_or_default().to_owned();
     let (task, model, entities, limits) = match &row.spec {
         DeploymentSpec::Account(spec) => {
             let entry = catalog::find(state, &spec.model)?;
             let entities = entities(&entry.backends, entry.price.as_ref());
-            (publisher, version) = (published(&entry), spec.model_version.clone());
+            (publisher, version) = (publisher_of(&entry), spec.model_version.clone());
             (entry.task, entry.name.clone(), entities, account_limits(spec))
         }
         DeploymentSpec::Serverless(spec) => {
             let entry = catalog::find(state, &spec.model)?;
             let entities = entities(&entry.backends, entry.price.as_ref());
-            (publisher, version) = (published(&entry), entry.default_version.clone());
+            (publisher, version) = (publisher_of(&entry), entry.default_version.clone());
             serverless = Some(Serverless {
                 region: spec.location.clone(),
                 suspended: !subscriptions::covered(state, &entry),

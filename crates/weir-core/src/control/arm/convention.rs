@@ -241,10 +241,10 @@ pub fn operation(desk: &Desk<'_>, path: &str, id: &str, status: bool) -> Result<
 }
 
 /// Who made a resource and who changed it last, and when.
-pub fn system_data(creator: &str, created: UnixMillis, modifier: &str, modified: UnixMillis) -> Value {
+pub fn system_data(creator: &str, created: UnixMillis, changed_by: &str, changed: UnixMillis) -> Value {
     json!({
         "createdBy": creator, "createdByType": "User", "createdAt": format_rfc3339(created),
-        "lastModifiedBy": modifier, "lastModifiedByType": "User", "lastModifiedAt": format_rfc3339(modified),
+        "lastModifiedBy": changed_by, "lastModifiedByType": "User", "lastModifiedAt": format_rfc3339(changed),
     })
 }
 
