@@ -1,6 +1,6 @@
 //! Weir's pure core: everything the gateway decides, and nothing that it performs.
 //!
-//! Data flows one way: **wire → auth → route → limit → attempt → translate → account**. A stage uses the
+//! Data flows one way: **wire → auth → route → limit → policy → attempt → translate → account**. A stage uses the
 //! types of earlier stages and of the base files (`time`, `id`, `units`, `snapshot`, `object`), never of later
 //! ones. [`exchange`] sits above all stages and alone knows their order; [`control`], [`limit::limiter`] and
 //! [`ledger`] are the logic of the three Durable Objects.
@@ -41,6 +41,7 @@ pub mod account;
 pub mod attempt;
 pub mod auth;
 pub mod limit;
+pub mod policy;
 pub mod route;
 pub mod simulate;
 pub mod surface;

@@ -4,6 +4,7 @@
 //! (`control`), and not how a deployment is found in it ([`index`]). It travels as JSON from a Registry to
 //! isolates. Secrets in it are sealed (`seal`), keys are hashes: a snapshot at rest opens nothing.
 
+pub mod content;
 pub mod index;
 pub mod network;
 

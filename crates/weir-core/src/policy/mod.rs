@@ -1,0 +1,27 @@
+//! Content filters: what a prompt or an answer holds, and what a deployment's policy makes of it.
+//!
+//! Stage `policy`, between `limit` and `attempt`. **Lexical**: it knows words and phrases of a few languages, the
+//! usual disguises of letters, and the forms of personal data; it does not understand a text. A harmful text in other
+//! words passes, and a harmless one that quotes a listed phrase is marked. Decides findings and verdicts; not which
+//! deployment has which policy (`control`), nor where in an exchange a text is judged (`exchange`).
+//!
+//! ```text
+//! text ─▶ fold ─▶ words ─▶ trie ─┐
+//!      └▶ pii ─▶ numbers ────────┴▶ scan: Findings ─▶ verdict: what is filtered, what is told
+//! ```
+
+mod findings;
+mod fold;
+mod lexicon;
+mod numbers;
+mod pii;
+mod scan;
+mod terms;
+mod trie;
+mod words;
+
+pub use findings::Findings;
+pub use lexicon::Lexicon;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,160 @@
+//! Content policies as isolates get them: which filters look at prompts and answers, and what they do.
+//!
+//! Base. Decides the shape that `control` writes and the stage `policy` reads; not how a text is judged. Sources:
+//! `azure.md` B5 and C4.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// What a filter looks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filter {
+    /// Hate and its calls.
+    Hate,
+    /// Sexual content.
+    Sexual,
+    /// Violence.
+    Violence,
+    /// Harm to oneself.
+    SelfHarm,
+    /// Attempts of the person who asks to lift the model's rules.
+    Jailbreak,
+    /// The same in a document or a tool's answer.
+    IndirectAttack,
+    /// Coarse words.
+    Profanity,
+    /// Personal data.
+    PersonalData,
+}
+
+/// How bad a text is in a category.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Nothing was found.
+    Safe,
+    /// Mild or ambiguous.
+    Low,
+    /// Plain.
+    Medium,
+    /// The worst.
+    High,
+}
+
+/// When a stream's text is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FilterMode {
+    /// Before it is passed on.
+    Buffered,
+    /// Beside it: text is passed on at once, and what is found is told after it.
+    Asynchronous,
+}
+
+/// One filter of one side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// What it looks for.
+    pub filter: Filter,
+    /// From this severity on a text is filtered, if `blocking`.
+    pub threshold: Severity,
+    /// Whether it filters; else it is only told.
+    pub blocking: bool,
+}
+
+/// A blocklist within a policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListRule {
+    /// The blocklist's name.
+    pub list: String,
+    /// Whether a hit filters; else it is only told.
+    pub blocking: bool,
+    /// Whether it looks at prompts.
+    pub prompt: bool,
+    /// Whether it looks at answers.
+    pub completion: bool,
+}
+
+/// A content policy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentPolicy {
+    /// As it is named by deployments.
+    pub name: String,
+    /// When a stream's text is judged.
+    pub mode: FilterMode,
+    /// What looks at prompts, in the order of [`Filter`].
+    pub prompt: Vec<Rule>,
+    /// What looks at answers, in the order of [`Filter`].
+    pub completion: Vec<Rule>,
+    /// Blocklists; at most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<ListRule>,
+}
+
+/// An account's own list of words and phrases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocklist {
+    /// Its name.
+    pub name: String,
+    /// Its items.
+    pub items: Vec<String>,
+}
+
+impl Severity {
+    /// 0 to 3.
+    pub const fn rank(self) -> u16 {
+        match self {
+            Self::Safe => 0,
+            Self::Low => 1,
+            Self::Medium => 2,
+            Self::High => 3,
+        }
+    }
+
+    /// The severity of a rank; everything above 3 is the worst.
+    pub const fn from_rank(rank: u16) -> Self {
+        match rank {
+            0 => Self::Safe,
+            1 => Self::Low,
+            2 => Self::Medium,
+            _ => Self::High,
+        }
+    }
+
+    /// The word of answers (`azure.md`, B5).
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Safe => "safe",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+}
+
+/// Names of the policies that always exist and cannot be changed.
+pub const SYSTEM_POLICIES: [&str; 2] = ["Microsoft.Default", "Microsoft.DefaultV2"];
+
+impl ContentPolicy {
+    /// A policy that always exists, by its name in any case: the four categories at [`Severity::Medium`], prompt and
+    /// answer; `Microsoft.DefaultV2` refuses jailbreaks too (`azure.md`, C4).
+    pub fn system(name: &str) -> Option<Self> {
+        let name = SYSTEM_POLICIES.iter().find(|known| known.eq_ignore_ascii_case(name))?;
+        let rule = |filter| Rule { filter, threshold: Severity::Medium, blocking: true };
+        let completion = [Filter::Hate, Filter::Sexual, Filter::Violence, Filter::SelfHarm].map(rule);
+        let mut prompt = Vec::from(completion);
+        if name.ends_with("V2") {
+            prompt.push(rule(Filter::Jailbreak));
+        }
+        Some(Self {
+            name: (*name).to_owned(),
+            mode: FilterMode::Buffered,
+            prompt,
+            completion: Vec::from(completion),
+            lists: Vec::new(),
+        })
+    }
+}
