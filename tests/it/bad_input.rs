@@ -10,6 +10,7 @@ use weir_core::reply::{Reply, render};
 use weir_core::route;
 use weir_core::seal::key_hash;
 use weir_core::simulate::SimulatorConfig;
+use weir_core::snapshot::content::ContentRules;
 use weir_core::snapshot::index::SnapshotIndex;
 use weir_core::snapshot::{
     Deadlines, Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task,
@@ -59,6 +60,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         version: String::new(),
         serverless: None,
         spillover: None,
+        content_policy: None,
     }
 }
 
@@ -80,6 +82,7 @@ fn index() -> SnapshotIndex {
         ],
         deployments: vec![deployment("demo-chat", Task::Chat), deployment("demo-embed", Task::Embeddings)],
         network: None,
+        content: ContentRules::default(),
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }

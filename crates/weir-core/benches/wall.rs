@@ -8,6 +8,7 @@ use weir_core::exchange::{Action, Event, Isolate, Request, Settings, UpstreamHea
 use weir_core::id::{AccountId, DeploymentName, IsolateId, PrincipalId};
 use weir_core::object::CallOutcome;
 use weir_core::seal::key_hash;
+use weir_core::snapshot::content::ContentRules;
 use weir_core::snapshot::{
     Deadlines, Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream,
     UpstreamAuth, UpstreamPaths,
@@ -49,6 +50,7 @@ fn deployment(at: u32) -> Option<Deployment> {
         version: String::new(),
         serverless: None,
         spillover: None,
+        content_policy: None,
     })
 }
 
@@ -67,6 +69,7 @@ fn isolate(deployments: u32, keys: u32) -> Isolate {
         keys: (0..keys).filter_map(key).collect(),
         deployments: (0..deployments).filter_map(deployment).collect(),
         network: None,
+        content: ContentRules::default(),
     };
     let (handle, _) = isolate.begin(NOW, 1, &request(BODY));
     while let Some(call) = isolate.poll_call(NOW) {

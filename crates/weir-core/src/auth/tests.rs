@@ -3,6 +3,7 @@
 use super::*;
 use crate::id::{AccountId, PrincipalId};
 use crate::seal::{digest, key_hash};
+use crate::snapshot::content::ContentRules;
 use crate::snapshot::{KeyEntry, Snapshot};
 use alloc::string::String;
 use alloc::{format, vec};
@@ -30,7 +31,14 @@ fn index() -> SnapshotIndex {
         entry("NEW", "new", Some(1001)),
     ];
     let account = AccountId::default_account();
-    let snapshot = Snapshot { account, version: 1, keys, deployments: vec![], network: None };
+    let snapshot = Snapshot {
+        account,
+        version: 1,
+        keys,
+        deployments: vec![],
+        network: None,
+        content: ContentRules::default(),
+    };
     SnapshotIndex::build(snapshot, None).unwrap()
 }
 

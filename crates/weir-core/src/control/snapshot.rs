@@ -9,6 +9,7 @@ use super::state::{
 };
 use super::{catalog, defaults};
 use crate::id::PrincipalId;
+use crate::snapshot::content::ContentRules;
 use crate::snapshot::{
     Deadlines, Deployment, KeyEntry, Limit, LimitScope, Meter, Price, ServedEntity, Serverless, Snapshot,
 };
@@ -33,6 +34,7 @@ pub fn of(state: &AccountState) -> Snapshot {
         keys: keys(state),
         deployments: state.deployments.values().filter_map(|row| deployment(state, row)).collect(),
         network: None,
+        content: ContentRules::default(),
     }
 }
 
@@ -114,6 +116,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         version,
         serverless,
         spillover: None,
+        content_policy: None,
     })
 }
 

@@ -171,6 +171,7 @@ impl View {
 mod tests {
     use super::*;
     use crate::snapshot::Snapshot;
+    use crate::snapshot::content::ContentRules;
     use alloc::vec::Vec;
 
     fn index(version: u64) -> SnapshotIndex {
@@ -180,6 +181,7 @@ mod tests {
             keys: Vec::new(),
             deployments: Vec::new(),
             network: None,
+            content: ContentRules::default(),
         };
         SnapshotIndex::build(snapshot, None).unwrap()
     }

@@ -10,6 +10,20 @@ use crate::snapshot::content::{Filter, Severity};
 const CATEGORIES: [Filter; 4] = [Filter::Hate, Filter::Sexual, Filter::Violence, Filter::SelfHarm];
 /// The bits of all severities.
 const SEVERITIES: Marks = 0xff;
+/// The bit of an attack, and of one in a document.
+const ATTACK: Marks = 1 << 9;
+const INDIRECT: Marks = 1 << 10;
+
+/// Whose words a text of a prompt is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// The person who asks.
+    Caller,
+    /// A tool's answer.
+    Document,
+    /// The operator, or the model itself.
+    Operator,
+}
 
 /// What was found in one text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +44,8 @@ pub(super) const fn marks(filter: Filter, severity: Severity) -> Marks {
         Filter::Violence => severity.rank() << 4,
         Filter::SelfHarm => severity.rank() << 6,
         Filter::Profanity => 1 << 8,
-        Filter::Jailbreak | Filter::IndirectAttack => 1 << 9,
+        Filter::Jailbreak => ATTACK,
+        Filter::IndirectAttack => INDIRECT,
         Filter::PersonalData => 0,
     }
 }
@@ -80,10 +95,17 @@ impl Findings {
         u32::try_from(at).ok().and_then(|at| self.lists.checked_shr(at)).is_some_and(|bits| bits & 1 == 1)
     }
 
-    /// Without what only an attack of the person who asks would be.
+    /// An attack counts as one of the person who asks, of a document, or of nobody.
     #[must_use]
-    pub(super) fn without_attack(self) -> Self {
-        Self { marks: self.marks & !marks(Filter::Jailbreak, Severity::High), ..self }
+    pub(super) const fn attributed(self, origin: Origin) -> Self {
+        let attack = self.marks & ATTACK;
+        let others = self.marks & !(ATTACK | INDIRECT);
+        let marks = match origin {
+            Origin::Caller => others | attack,
+            Origin::Document => others | attack << 1,
+            Origin::Operator => others,
+        };
+        Self { marks, ..self }
     }
 }
 
@@ -111,6 +133,9 @@ mod tests {
             assert_eq!(joined.severity(filter), severity, "{filter:?}");
         }
         let lists = Findings { lists: 0b101, ..Findings::default() };
-        assert_eq!([lists.hit_list(0), lists.hit_list(1), lists.hit_list(2), lists.hit_list(99)], [true, false, true, false]);
+        assert_eq!(
+            [lists.hit_list(0), lists.hit_list(1), lists.hit_list(2), lists.hit_list(99)],
+            [true, false, true, false]
+        );
     }
 }

@@ -65,7 +65,7 @@ pub(super) fn fold(c: char) -> Folded {
         | 0xfeff
         | 0xe0000..=0xe01ef => Folded::Nothing,
         code @ 0xc0..=0x17f => latin(code),
-        code @ (0x370..=0x3ff | 0x400..=0x45f) => look_alike(c, code),
+        code @ 0x370..=0x45f => look_alike(c, code),
         code @ (0x180..=0x24f | 0x1e00..=0x1eff) => further_latin(c, code),
         code @ (0x24b6..=0x24e9
         | 0xff00..=0xff5e
@@ -169,9 +169,7 @@ fn symbol(code: u32) -> Folded {
     };
     match code {
         0x24b6..=0x24e9 => letter(code.wrapping_sub(0x24b6)),
-        0xff01..=0xff5e => {
-            u8::try_from(code.wrapping_sub(0xfee0)).map_or(Folded::Gap, ascii)
-        }
+        0xff01..=0xff5e => u8::try_from(code.wrapping_sub(0xfee0)).map_or(Folded::Gap, ascii),
         0x1d400..=0x1d6a3 => letter(code.wrapping_sub(0x1d400)),
         0x1d7ce..=0x1d7ff => {
             let digit = u8::try_from(code.wrapping_sub(0x1d7ce) % 10).unwrap_or(0);

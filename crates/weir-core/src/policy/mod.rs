@@ -15,6 +15,9 @@ mod fold;
 mod lexicon;
 mod numbers;
 mod pii;
+mod prompt;
+mod reading;
+mod ready;
 mod scan;
 mod terms;
 mod trie;
@@ -22,6 +25,8 @@ mod words;
 
 pub use findings::Findings;
 pub use lexicon::Lexicon;
+pub use reading::Reading;
+pub use ready::{ReadyPolicy, Side};
 
 #[cfg(test)]
 mod tests;

@@ -206,8 +206,8 @@ fn is_dni(text: &[u8]) -> bool {
 /// Six letters, year, month letter, day, municipality and a check letter.
 fn is_fiscal_code(text: &[u8]) -> bool {
     const ODD: [u32; 36] = [
-        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12, 14,
-        16, 10, 22, 25, 24, 23,
+        1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 1, 0, 5, 7, 9, 13, 15, 17, 19, 21, 2, 4, 18, 20, 11, 3, 6, 8, 12,
+        14, 16, 10, 22, 25, 24, 23,
     ];
     const FORM: &[u8; 16] = b"AAAAAA00A00A000A";
     let shaped = text.len() == FORM.len()
@@ -234,7 +234,8 @@ fn is_cpf(digits: &[u32]) -> bool {
     }
     let check = |count: usize| {
         let weights = (2..=11u32).rev().skip(10usize.saturating_sub(count));
-        let sum: u32 = digits.iter().take(count).zip(weights).map(|(digit, weight)| digit.saturating_mul(weight)).sum();
+        let sum: u32 =
+            digits.iter().take(count).zip(weights).map(|(digit, weight)| digit.saturating_mul(weight)).sum();
         let rest = sum.saturating_mul(10) % 11;
         digits.get(count) == Some(&(if rest == 10 { 0 } else { rest }))
     };

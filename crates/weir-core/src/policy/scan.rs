@@ -82,9 +82,9 @@ impl Scan {
         while let Some(start) = self.words.starts.get(self.next) {
             let text = &self.words.folded;
             let built_in = lists.lexicon.terms.walk(text, start.folded, last, join);
-            let own = lists.own.map_or(Walked::Found(0), |own| {
-                own.walk(text, start.folded, last, |one, other| one | other)
-            });
+            let own = lists
+                .own
+                .map_or(Walked::Found(0), |own| own.walk(text, start.folded, last, |one, other| one | other));
             let (Walked::Found(marks), Walked::Found(lists)) = (built_in, own) else { break };
             self.found = self.found.joined(Findings { marks, lists, personal: 0 });
             self.next = self.next.saturating_add(1);

@@ -9,8 +9,6 @@ use alloc::vec;
 use alloc::vec::Vec;
 use proptest::prelude::*;
 
-const CATEGORIES: [Filter; 4] = [Filter::Hate, Filter::Sexual, Filter::Violence, Filter::SelfHarm];
-
 fn read(lexicon: &Lexicon, pieces: &[&str]) -> Findings {
     let lists = Lists { lexicon, own: None, personal: true };
     let mut scan = Scan::default();
@@ -252,7 +250,9 @@ proptest! {
 fn hostile_texts_are_read_in_linear_time() {
     let lexicon = Lexicon::built_in();
     let lists = Lists { lexicon: &lexicon, own: None, personal: true };
-    for unit in ["ki11 ", "1 1 1 1 ", "kkkkiiiillll ", "k i l l ", "ignore all the ", "A1 ", "1-", "a@", "!|1|!"] {
+    for unit in
+        ["ki11 ", "1 1 1 1 ", "kkkkiiiillll ", "k i l l ", "ignore all the ", "A1 ", "1-", "a@", "!|1|!"]
+    {
         let mut scan = Scan::default();
         for _ in 0..2_000 {
             scan.push(&lists, unit);

@@ -63,7 +63,13 @@ impl Default for Trie {
 impl Trie {
     /// Adds a folded term (words parted by single spaces). `stem`: it is found at the beginning of longer words
     /// too. A term that is empty or longer than [`TERM_BYTES_MAX`] is not added: false.
-    pub(super) fn add(&mut self, term: &[u8], stem: bool, marks: Marks, join: fn(Marks, Marks) -> Marks) -> bool {
+    pub(super) fn add(
+        &mut self,
+        term: &[u8],
+        stem: bool,
+        marks: Marks,
+        join: fn(Marks, Marks) -> Marks,
+    ) -> bool {
         if term.is_empty() || term.len() > TERM_BYTES_MAX {
             return false;
         }
@@ -85,7 +91,13 @@ impl Trie {
     }
 
     /// What begins at `start` of `text`, whose words are parted by [`SPACE`]. `last`: nothing follows `text`.
-    pub(super) fn walk(&self, text: &[u8], start: usize, last: bool, join: fn(Marks, Marks) -> Marks) -> Walked {
+    pub(super) fn walk(
+        &self,
+        text: &[u8],
+        start: usize,
+        last: bool,
+        join: fn(Marks, Marks) -> Marks,
+    ) -> Walked {
         let mut hits = 0;
         let mut steps = 0usize;
         // Almost every word ends here: no term begins like it.

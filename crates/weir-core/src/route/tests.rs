@@ -4,6 +4,7 @@ use super::*;
 use crate::auth::{Presented, authenticate};
 use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::seal::key_hash;
+use crate::snapshot::content::ContentRules;
 use crate::snapshot::{Deadlines, Deployment, DeploymentKind, KeyEntry, Snapshot};
 use crate::surface::{Disposition, HEADER_COUNT, HEADERS, classify};
 use crate::time::UnixMillis;
@@ -27,6 +28,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         version: String::new(),
         serverless: None,
         spillover: None,
+        content_policy: None,
     }
 }
 
@@ -48,6 +50,7 @@ fn index() -> SnapshotIndex {
             deployment("embed", Task::Embeddings),
         ],
         network: None,
+        content: ContentRules::default(),
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }

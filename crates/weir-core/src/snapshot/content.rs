@@ -103,6 +103,22 @@ pub struct Blocklist {
     pub items: Vec<String>,
 }
 
+/// All that an account's own policies need.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContentRules {
+    /// Its own policies; the system's are known by name.
+    pub policies: Vec<ContentPolicy>,
+    /// The blocklists that they name.
+    pub blocklists: Vec<Blocklist>,
+}
+
+impl ContentRules {
+    /// Whether there is nothing.
+    pub const fn is_empty(&self) -> bool {
+        self.policies.is_empty() && self.blocklists.is_empty()
+    }
+}
+
 impl Severity {
     /// 0 to 3.
     pub const fn rank(self) -> u16 {
@@ -139,22 +155,30 @@ impl Severity {
 pub const SYSTEM_POLICIES: [&str; 2] = ["Microsoft.Default", "Microsoft.DefaultV2"];
 
 impl ContentPolicy {
-    /// A policy that always exists, by its name in any case: the four categories at [`Severity::Medium`], prompt and
-    /// answer; `Microsoft.DefaultV2` refuses jailbreaks too (`azure.md`, C4).
+    /// A policy that always exists, by its name in any case (`azure.md`, C4).
     pub fn system(name: &str) -> Option<Self> {
-        let name = SYSTEM_POLICIES.iter().find(|known| known.eq_ignore_ascii_case(name))?;
+        let known = SYSTEM_POLICIES.iter().find(|known| known.eq_ignore_ascii_case(name))?;
+        let mut policy = Self::default_v2();
+        if !known.ends_with("V2") {
+            policy.prompt.pop();
+        }
+        (*known).clone_into(&mut policy.name);
+        Some(policy)
+    }
+
+    /// `Microsoft.DefaultV2`: the four categories at [`Severity::Medium`], prompt and answer, and no jailbreaks;
+    /// `Microsoft.Default` is the same without the last.
+    pub fn default_v2() -> Self {
         let rule = |filter| Rule { filter, threshold: Severity::Medium, blocking: true };
         let completion = [Filter::Hate, Filter::Sexual, Filter::Violence, Filter::SelfHarm].map(rule);
         let mut prompt = Vec::from(completion);
-        if name.ends_with("V2") {
-            prompt.push(rule(Filter::Jailbreak));
-        }
-        Some(Self {
-            name: (*name).to_owned(),
+        prompt.push(rule(Filter::Jailbreak));
+        Self {
+            name: "Microsoft.DefaultV2".to_owned(),
             mode: FilterMode::Buffered,
             prompt,
             completion: Vec::from(completion),
             lists: Vec::new(),
-        })
+        }
     }
 }

@@ -7,15 +7,18 @@
 //! Key hashes are found by their first eight bytes and compared in constant time as a whole: what a caller could
 //! learn from timing is a prefix of the SHA-256 of a text that only the caller chose.
 
+use super::content::{ContentPolicy, ContentRules};
 use super::network::ReadyNetwork;
 use super::{
     Deployment, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream, UpstreamAuth, UpstreamPaths,
 };
 use crate::id::{AccountId, PrincipalId};
+use crate::policy::ReadyPolicy;
 use crate::seal::{SealKey, open};
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
@@ -87,6 +90,29 @@ pub struct ReadyDeployment {
     pub folded: String,
     /// Its entities, in the order of `deployment.entities`.
     pub entities: Vec<ReadyEntity>,
+    /// What looks at its prompts and answers.
+    pub policy: Option<Rc<ReadyPolicy>>,
+}
+
+/// The content policies of a snapshot, each made ready once.
+struct Policies {
+    rules: ContentRules,
+    ready: Vec<Rc<ReadyPolicy>>,
+}
+
+impl Policies {
+    /// The policy of this name. One that is not there is the default one: a text must not go unread because a name
+    /// is wrong.
+    fn find(&mut self, name: &str) -> Rc<ReadyPolicy> {
+        let own = self.rules.policies.iter().find(|policy| policy.name.eq_ignore_ascii_case(name)).cloned();
+        let policy = own.or_else(|| ContentPolicy::system(name)).unwrap_or_else(ContentPolicy::default_v2);
+        if let Some(known) = self.ready.iter().find(|known| known.name() == policy.name) {
+            return Rc::clone(known);
+        }
+        let ready = Rc::new(ReadyPolicy::new(policy, &self.rules.blocklists));
+        self.ready.push(Rc::clone(&ready));
+        ready
+    }
 }
 
 /// A served entity, ready to be called. Its headers hold an opened credential: `Debug` does not show them.
@@ -109,10 +135,16 @@ impl SnapshotIndex {
     /// # Errors
     /// [`IndexError`] if it contradicts itself. A credential that does not open only disables its entity.
     pub fn build(snapshot: Snapshot, seal_key: Option<&SealKey>) -> Result<Self, IndexError> {
-        let Snapshot { account, version, keys, deployments, network } = snapshot;
+        let Snapshot { account, version, keys, deployments, network, content } = snapshot;
+        let mut policies = Policies { rules: content, ready: Vec::new() };
         let keys = keys.into_iter().map(ReadyKey::new).collect::<Result<Vec<_>, _>>()?;
-        let deployments: Vec<_> =
-            deployments.into_iter().map(|deployment| ReadyDeployment::new(deployment, seal_key)).collect();
+        let deployments: Vec<_> = deployments
+            .into_iter()
+            .map(|deployment| {
+                let policy = deployment.content_policy.as_deref().map(|name| policies.find(name));
+                ReadyDeployment::new(deployment, policy, seal_key)
+            })
+            .collect();
 
         let mut by_hash = HashTable::with_capacity(keys.len());
         for (at, key) in keys.iter().enumerate() {
@@ -233,10 +265,10 @@ fn digest_of(hex: &str) -> Option<[u8; 32]> {
 }
 
 impl ReadyDeployment {
-    fn new(deployment: Deployment, seal_key: Option<&SealKey>) -> Self {
+    fn new(deployment: Deployment, policy: Option<Rc<ReadyPolicy>>, seal_key: Option<&SealKey>) -> Self {
         let folded = deployment.name.folded();
         let entities = deployment.entities.iter().map(|entity| ReadyEntity::new(entity, seal_key)).collect();
-        Self { deployment, folded, entities }
+        Self { deployment, folded, entities, policy }
     }
 
     /// Whether the deployment can do `asked`. A text completion may be asked of a chat deployment and the other

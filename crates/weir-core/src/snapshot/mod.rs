@@ -8,6 +8,7 @@ pub mod content;
 pub mod index;
 pub mod network;
 
+use self::content::ContentRules;
 use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::simulate::SimulatorConfig;
 use crate::time::{Millis, UnixMillis};
@@ -31,6 +32,9 @@ pub struct Snapshot {
     /// From where it can be called; from everywhere, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// The account's own content policies and blocklists, as far as deployments use them.
+    #[serde(default, skip_serializing_if = "ContentRules::is_empty")]
+    pub content: ContentRules,
 }
 
 /// A credential that opens the data plane of its account.
@@ -98,6 +102,9 @@ pub struct Deployment {
     /// How long the parts of an exchange may take.
     #[serde(default)]
     pub deadlines: Deadlines,
+    /// Name of the content policy that looks at its prompts and answers; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_policy: Option<String>,
     /// Who published its model, e.g. `Meta`; empty if that is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub publisher: String,

@@ -9,5 +9,6 @@ pub mod error;
 pub mod quote;
 pub mod scan;
 pub mod sse;
+pub mod tokens;
 
 pub use error::WireError;

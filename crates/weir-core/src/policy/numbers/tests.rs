@@ -7,7 +7,12 @@ fn found(text: &str) -> Vec<&'static str> {
     let mut personal = Personal::default();
     personal.push(text);
     personal.end();
-    KINDS.iter().enumerate().filter(|(bit, _)| personal.found >> bit & 1 == 1).map(|(_, kind)| *kind).collect()
+    KINDS
+        .iter()
+        .enumerate()
+        .filter(|(bit, _)| personal.found >> bit & 1 == 1)
+        .map(|(_, kind)| *kind)
+        .collect()
 }
 
 #[track_caller]

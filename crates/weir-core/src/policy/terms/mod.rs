@@ -61,18 +61,40 @@ die juden in
 /// The words that a placeholder stands for, parted by bars.
 pub(super) fn group(name: &str) -> &'static str {
     match name {
-        "who" => "him|her|them|someone|somebody|people|a person|a human|my wife|my husband|my boss|my neighbor|my neighbour|my ex|my parents|my mother|my father|my teacher|my classmates|my coworkers",
-        "people" => "jews|muslims|blacks|black people|gays|gay people|lesbians|homosexuals|trans people|immigrants|migrants|refugees|arabs|asians|mexicans|gypsies|roma|christians|hindus|sikhs|foreigners|disabled people|women|africans",
-        "wen" => "ihn|sie|jemanden|einen menschen|menschen|meine frau|meinen mann|meinen chef|meinen nachbarn|meinen ex|meine eltern",
-        "leute" => "juden|muslime|moslems|schwarze|schwule|lesben|ausländer|flüchtlinge|migranten|asylanten|türken|araber|zigeuner|behinderte|frauen",
+        "who" => {
+            "him|her|them|someone|somebody|people|a person|a human|my wife|my husband|my boss|my neighbor|my neighbour|my ex|my parents|my mother|my father|my teacher|my classmates|my coworkers"
+        }
+        "people" => {
+            "jews|muslims|blacks|black people|gays|gay people|lesbians|homosexuals|trans people|immigrants|migrants|refugees|arabs|asians|mexicans|gypsies|roma|christians|hindus|sikhs|foreigners|disabled people|women|africans"
+        }
+        "wen" => {
+            "ihn|sie|jemanden|einen menschen|menschen|meine frau|meinen mann|meinen chef|meinen nachbarn|meinen ex|meine eltern"
+        }
+        "leute" => {
+            "juden|muslime|moslems|schwarze|schwule|lesben|ausländer|flüchtlinge|migranten|asylanten|türken|araber|zigeuner|behinderte|frauen"
+        }
         "qui" => "quelqu'un|une personne|ma femme|mon mari|mon patron|mon voisin|mes parents|mon ex|des gens",
-        "gens" => "juifs|musulmans|noirs|arabes|homosexuels|homos|immigrés|migrants|réfugiés|étrangers|gitans|handicapés|femmes",
-        "quien" => "alguien|una persona|mi esposa|mi mujer|mi marido|mi jefe|mi vecino|mis padres|mi ex|personas",
-        "gente" => "judíos|musulmanes|negros|moros|gais|homosexuales|inmigrantes|refugiados|extranjeros|gitanos|mujeres",
-        "chi" => "qualcuno|una persona|mia moglie|mio marito|il mio capo|il mio vicino|i miei genitori|persone",
-        "popoli" => "ebrei|musulmani|neri|negri|gay|omosessuali|immigrati|migranti|rifugiati|stranieri|zingari|rom|donne",
-        "quem" => "alguém|uma pessoa|minha esposa|minha mulher|meu marido|meu chefe|meu vizinho|meus pais|pessoas",
-        "povos" => "judeus|muçulmanos|negros|pretos|gays|homossexuais|imigrantes|migrantes|refugiados|estrangeiros|ciganos|mulheres",
+        "gens" => {
+            "juifs|musulmans|noirs|arabes|homosexuels|homos|immigrés|migrants|réfugiés|étrangers|gitans|handicapés|femmes"
+        }
+        "quien" => {
+            "alguien|una persona|mi esposa|mi mujer|mi marido|mi jefe|mi vecino|mis padres|mi ex|personas"
+        }
+        "gente" => {
+            "judíos|musulmanes|negros|moros|gais|homosexuales|inmigrantes|refugiados|extranjeros|gitanos|mujeres"
+        }
+        "chi" => {
+            "qualcuno|una persona|mia moglie|mio marito|il mio capo|il mio vicino|i miei genitori|persone"
+        }
+        "popoli" => {
+            "ebrei|musulmani|neri|negri|gay|omosessuali|immigrati|migranti|rifugiati|stranieri|zingari|rom|donne"
+        }
+        "quem" => {
+            "alguém|uma pessoa|minha esposa|minha mulher|meu marido|meu chefe|meu vizinho|meus pais|pessoas"
+        }
+        "povos" => {
+            "judeus|muçulmanos|negros|pretos|gays|homossexuais|imigrantes|migrantes|refugiados|estrangeiros|ciganos|mulheres"
+        }
         "ignore" => "ignore|disregard|forget",
         "all" => "all|all the|all of the|all your|any|the|your|every",
         "prior" => "previous|prior|above|earlier|preceding|initial|original",

@@ -4,6 +4,7 @@ use super::*;
 use crate::id::DeploymentName;
 use crate::seal::{hex, key_hash, seal};
 use crate::simulate::SimulatorConfig;
+use crate::snapshot::content::ContentRules;
 use crate::snapshot::{Deadlines, DeploymentKind};
 use alloc::string::ToString;
 use alloc::vec;
@@ -38,6 +39,7 @@ fn deployment(name: &str, target: Target) -> Deployment {
         version: String::new(),
         serverless: None,
         spillover: None,
+        content_policy: None,
     }
 }
 
@@ -62,7 +64,7 @@ fn key(text: &str, id: &str) -> KeyEntry {
 fn build(keys: Vec<KeyEntry>, deployments: Vec<Deployment>) -> Result<SnapshotIndex, IndexError> {
     let account = AccountId::default_account();
     SnapshotIndex::build(
-        Snapshot { account, version: 3, keys, deployments, network: None },
+        Snapshot { account, version: 3, keys, deployments, network: None, content: ContentRules::default() },
         Some(&seal_key()),
     )
 }
