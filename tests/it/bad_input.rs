@@ -10,6 +10,7 @@ use weir_core::reply::{Reply, render};
 use weir_core::route;
 use weir_core::seal::key_hash;
 use weir_core::simulate::SimulatorConfig;
+use weir_core::snapshot::access::Access;
 use weir_core::snapshot::content::ContentRules;
 use weir_core::snapshot::index::SnapshotIndex;
 use weir_core::snapshot::{
@@ -83,6 +84,7 @@ fn index() -> SnapshotIndex {
         deployments: vec![deployment("demo-chat", Task::Chat), deployment("demo-embed", Task::Embeddings)],
         network: None,
         content: ContentRules::default(),
+        access: Access::default(),
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }

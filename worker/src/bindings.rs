@@ -1,7 +1,7 @@
 //! Secrets and variables of the deployment as core's settings.
 //!
 //! Decides only their names: `WEIR_ADMIN_TOKEN`, `WEIR_SEAL_KEY` (secrets), `WEIR_ALLOW_PRIVATE_UPSTREAMS`,
-//! `WEIR_DEV`, `WEIR_PUBLIC_URL`, `WEIR_TEST_PANICS` (variables). Stage: shell.
+//! `WEIR_DEV`, `WEIR_STRICT_MARKETPLACE`, `WEIR_PUBLIC_URL`, `WEIR_TEST_PANICS` (variables). Stage: shell.
 
 use crate::{host, panics};
 use weir_core::control::Settings;
@@ -16,6 +16,7 @@ pub(crate) fn settings(env: &Env) -> Settings {
         seal_key: text("WEIR_SEAL_KEY").and_then(|key| host::seal_key(&key)),
         allow_private_upstreams: is_true("WEIR_ALLOW_PRIVATE_UPSTREAMS"),
         dev: is_true("WEIR_DEV"),
+        strict_marketplace: is_true("WEIR_STRICT_MARKETPLACE"),
         public_url: text("WEIR_PUBLIC_URL"),
     }
 }

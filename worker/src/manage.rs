@@ -38,6 +38,7 @@ pub(crate) async fn answer(mut request: Request, env: &Env) -> Result<Response> 
                 if_match,
                 if_none_match,
                 granted: None,
+                identity: None,
                 body,
             };
             manage(request, env).await
@@ -55,10 +56,20 @@ async fn body(request: &mut Request) -> Result<String> {
     Ok(String::from_utf8_lossy(&request.bytes().await?).into_owned())
 }
 
-async fn manage(request: ManagementRequest, env: &Env) -> Result<Response> {
+async fn manage(mut request: ManagementRequest, env: &Env) -> Result<Response> {
     let settings = bindings::settings(env);
     let id = RequestId::from_random(u128::from_le_bytes(host::half(host::entropy()?)));
-    match plan(&request, &settings, id) {
+    let plan = loop {
+        match plan(&request, &settings, id) {
+            FrontPlan::Identify(account, message) => {
+                let reply = call(env, "REGISTRY", account.as_str(), &message).await?;
+                request.identity = Some(serde_json::from_slice(&reply)?);
+            }
+            plan => break plan,
+        }
+    };
+    match plan {
+        FrontPlan::Identify(..) => Err("a caller stays unknown".into()),
         FrontPlan::Reply(answer) => respond(answer),
         FrontPlan::Registry(account) => respond(ask(request, &account, env).await?),
         FrontPlan::Usage(account) => usage(&request, &account, env, id).await,

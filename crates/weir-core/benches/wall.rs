@@ -8,6 +8,7 @@ use weir_core::exchange::{Action, Event, Isolate, Request, Settings, UpstreamHea
 use weir_core::id::{AccountId, DeploymentName, IsolateId, PrincipalId};
 use weir_core::object::CallOutcome;
 use weir_core::seal::key_hash;
+use weir_core::snapshot::access::Access;
 use weir_core::snapshot::content::ContentRules;
 use weir_core::snapshot::{
     Deadlines, Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream,
@@ -70,6 +71,7 @@ fn isolate(deployments: u32, keys: u32) -> Isolate {
         deployments: (0..deployments).filter_map(deployment).collect(),
         network: None,
         content: ContentRules::default(),
+        access: Access::default(),
     };
     let (handle, _) = isolate.begin(NOW, 1, &request(BODY));
     while let Some(call) = isolate.poll_call(NOW) {

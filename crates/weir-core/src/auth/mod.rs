@@ -4,7 +4,8 @@
 //! the deployments it is bound to (`route`, `control`). Sources: `azure.md` A4 and B9 (both headers may come at
 //! once, a key may travel as Bearer), `databricks.md` 10.1, `design.md` 8.
 
-use crate::snapshot::index::{ReadyKey, SnapshotIndex};
+use crate::snapshot::access::Right;
+use crate::snapshot::index::{Holder, ReadyDeployment, ReadyKey, SnapshotIndex};
 use crate::surface::{Header, HeaderValues};
 use crate::time::UnixMillis;
 use crate::wire::bounds::CREDENTIAL_BYTES_MAX;
@@ -34,7 +35,27 @@ pub struct Caller<'i> {
     pub key: &'i str,
     /// Whether it is the administrator.
     pub admin: bool,
-    entry: Option<&'i ReadyKey>,
+    may: May<'i>,
+}
+
+/// What a caller may query.
+#[derive(Clone, Copy, Debug)]
+enum May<'i> {
+    /// Everything.
+    All,
+    /// What the key is bound to.
+    Key(&'i ReadyKey),
+    /// What its roles allow.
+    Roles(Option<&'i Holder>),
+}
+
+/// Why a known caller may not query a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The key is bound to other deployments.
+    Unbound,
+    /// No role gives the right.
+    Lacks(Right),
 }
 
 /// Why a request has no caller.
@@ -130,28 +151,68 @@ pub fn authenticate<'i>(
         }
         let digest: [u8; 32] = Sha256::digest(credential.as_bytes()).into();
         if admin.is_some_and(|admin| admin.ct_eq(&digest).into()) {
-            return Ok(Caller { principal: ADMIN, key: ADMIN, admin: true, entry: None });
+            return Ok(Caller { principal: ADMIN, key: ADMIN, admin: true, may: May::All });
         }
         match index.key(&digest) {
             Some(key) if key.expires_at.is_some_and(|end| end <= now) => worst = AuthError::Expired,
-            Some(key) => {
-                return Ok(Caller {
-                    principal: key.principal.as_str(),
-                    key: key.id.as_str(),
-                    admin: false,
-                    entry: Some(key),
-                });
-            }
+            Some(key) => return Ok(Caller::of(index, key)),
             None => {}
         }
     }
     Err(worst)
 }
 
-impl Caller<'_> {
-    /// Whether the caller may query the deployment of this folded name.
-    pub fn may_query(&self, folded: &str) -> bool {
-        self.entry.is_none_or(|key| key.may_query(folded))
+/// Finds who presents a token of `directory`; its keys open its own account only.
+///
+/// # Errors
+/// As [`authenticate`].
+pub fn authenticate_token<'i>(
+    directory: &'i SnapshotIndex,
+    presented: &Presented<'_>,
+    now: UnixMillis,
+) -> Result<Caller<'i>, AuthError> {
+    let mut worst = AuthError::UnknownKey;
+    for credential in presented.credentials().filter(|text| text.len() <= CREDENTIAL_BYTES_MAX) {
+        let digest: [u8; 32] = Sha256::digest(credential.as_bytes()).into();
+        match directory.key(&digest).filter(|key| key.by_roles) {
+            Some(key) if key.expires_at.is_some_and(|end| end <= now) => worst = AuthError::Expired,
+            Some(key) => return Ok(Caller::of(directory, key)),
+            None => {}
+        }
+    }
+    Err(worst)
+}
+
+impl<'i> Caller<'i> {
+    /// Whose credential it is, by the index that knows it.
+    fn of(index: &'i SnapshotIndex, key: &'i ReadyKey) -> Self {
+        let (principal, id) = (key.principal.as_str(), key.id.as_str());
+        let admin = key.by_roles && principal == ADMIN;
+        let may = match (admin, key.by_roles) {
+            (true, _) => May::All,
+            (false, true) => May::Roles(index.holder(principal)),
+            (false, false) => May::Key(key),
+        };
+        Self { principal, key: id, admin, may }
+    }
+
+    /// Whether the caller may query a deployment of `index` in this way. Constant in the number of roles.
+    ///
+    /// # Errors
+    /// [`Refusal`], if it may not.
+    pub fn may_query(
+        &self,
+        index: &SnapshotIndex,
+        ready: &ReadyDeployment,
+        right: Right,
+    ) -> Result<(), Refusal> {
+        match self.may {
+            May::All => Ok(()),
+            May::Key(key) if key.may_query(&ready.folded) => Ok(()),
+            May::Key(_) => Err(Refusal::Unbound),
+            May::Roles(Some(holder)) if holder.holds(right.bit(), index.scopes(ready)) => Ok(()),
+            May::Roles(_) => Err(Refusal::Lacks(right)),
+        }
     }
 }
 

@@ -3,10 +3,12 @@
 use super::*;
 use crate::id::{AccountId, PrincipalId};
 use crate::seal::{digest, key_hash};
+use crate::snapshot::access::{Access, Given, PrincipalEntry, TokenEntry};
 use crate::snapshot::content::ContentRules;
-use crate::snapshot::{KeyEntry, Snapshot};
+use crate::snapshot::{Deployment, KeyEntry, Snapshot};
 use alloc::string::String;
 use alloc::{format, vec};
+use serde_json::json;
 
 /// `authorization`, `api-key`, and the id of the credential that counts.
 type Row<'a> = (Option<&'a str>, Option<&'a str>, Result<&'a str, AuthError>);
@@ -23,21 +25,57 @@ fn entry(text: &str, id: &str, expires_at: Option<u64>) -> KeyEntry {
     }
 }
 
+fn deployment(name: &str) -> Deployment {
+    let shown = json!({"name": name, "kind": "account", "task": "llm/v1/chat", "model": "m", "entities": []});
+    serde_json::from_value(shown).unwrap()
+}
+
+const ACCOUNT: &str = "/subscriptions/s/resourcegroups/g/providers/microsoft.cognitiveservices/accounts/a";
+
+/// Principals by what they were given: chat at a scope.
+const GIVEN: [(&str, &str); 6] = [
+    ("everywhere", ""),
+    ("subscription", "/subscriptions/s"),
+    ("group", "/subscriptions/s/resourcegroups/g"),
+    ("account", ACCOUNT),
+    (
+        "demo-only",
+        "/subscriptions/s/resourcegroups/g/providers/microsoft.cognitiveservices/accounts/a/deployments/demo",
+    ),
+    ("elsewhere", "/subscriptions/s/resourcegroups/g/providers/microsoft.cognitiveservices/accounts/aa"),
+];
+
+fn token(principal: &str) -> TokenEntry {
+    let id = PrincipalId::parse(principal).unwrap();
+    let hash = key_hash(&format!("token of {principal}"));
+    TokenEntry {
+        hash,
+        id: PrincipalId::parse(&format!("token-{principal}")).unwrap(),
+        principal: id,
+        expires_at: None,
+    }
+}
+
 fn index() -> SnapshotIndex {
+    let tokens =
+        GIVEN.iter().map(|(principal, _)| *principal).chain(["nobody", "admin"]).map(token).collect();
+    let given = |scope: &str| vec![Given { scope: scope.into(), rights: Right::Chat.bit() }];
+    let principals =
+        GIVEN.iter().map(|(id, scope)| PrincipalEntry { id: (*id).into(), given: given(scope) }).collect();
     let keys = vec![
         entry("K", "one", None),
         entry("B", "bound", None),
         entry("OLD", "old", Some(1000)),
         entry("NEW", "new", Some(1001)),
     ];
-    let account = AccountId::default_account();
     let snapshot = Snapshot {
-        account,
+        account: AccountId::default_account(),
         version: 1,
         keys,
-        deployments: vec![],
+        deployments: ["demo", "other"].map(deployment).to_vec(),
         network: None,
         content: ContentRules::default(),
+        access: Access { scope: ACCOUNT.into(), tokens, principals },
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }
@@ -85,8 +123,44 @@ fn a_bound_key_queries_its_deployments_only() {
         let presented = Presented { api_key: Some(key), ..Presented::default() };
         authenticate(&index, None, &presented, NOW).unwrap()
     };
-    assert!(caller("B").may_query("demo") && !caller("B").may_query("other"));
-    assert!(caller("K").may_query("demo") && caller("K").may_query("other"));
+    let may = |key, name| {
+        let ready = index.find(name).unwrap();
+        caller(key).may_query(&index, ready, Right::Chat)
+    };
+    assert_eq!((may("B", "demo"), may("B", "other")), (Ok(()), Err(Refusal::Unbound)));
+    assert_eq!((may("K", "demo"), may("K", "other")), (Ok(()), Ok(())));
+}
+
+#[test]
+fn a_token_queries_what_its_principals_roles_allow_at_or_above_the_deployment() {
+    let index = index();
+    let lacks = |right| Err(Refusal::Lacks(right));
+    let rows = [
+        ("everywhere", Ok(()), Ok(())),
+        ("subscription", Ok(()), Ok(())),
+        ("group", Ok(()), Ok(())),
+        ("account", Ok(()), Ok(())),
+        ("demo-only", Ok(()), lacks(Right::Chat)),
+        ("elsewhere", lacks(Right::Chat), lacks(Right::Chat)),
+        ("nobody", lacks(Right::Chat), lacks(Right::Chat)),
+        ("admin", Ok(()), Ok(())),
+    ];
+    for (principal, demo, other) in rows {
+        let text = format!("Bearer token of {principal}");
+        let presented = Presented { authorization: Some(&text), ..Presented::default() };
+        let caller = authenticate(&index, None, &presented, NOW).unwrap();
+        assert_eq!((caller.principal, caller.admin), (principal, principal == "admin"));
+        let may = |name, right| caller.may_query(&index, index.find(name).unwrap(), right);
+        assert_eq!(may("demo", Right::Chat), demo, "{principal} demo");
+        assert_eq!(may("other", Right::Chat), other, "{principal} other");
+        let embeddings = if principal == "admin" { Ok(()) } else { lacks(Right::Embeddings) };
+        assert_eq!(may("demo", Right::Embeddings), embeddings, "{principal} embeddings");
+        let elsewhere = authenticate_token(&index, &presented, NOW).unwrap();
+        assert_eq!(elsewhere.key, format!("token-{principal}"), "a token is known in other accounts too");
+    }
+    let key = Presented { api_key: Some("K"), ..Presented::default() };
+    let got = authenticate_token(&index, &key, NOW).err();
+    assert_eq!(got, Some(AuthError::UnknownKey), "a key opens its own account only");
 }
 
 #[test]

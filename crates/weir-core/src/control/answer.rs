@@ -1,10 +1,11 @@
 //! Management requests and answers as plain data, and who may command.
 //!
 //! Decides how a management URL is taken apart and whether the administrator's token was presented; not what a
-//! route means. Answers of the management surfaces are rendered where their errors are known (`weir`, `arm`,
+//! route means, and not who else there is (`access::caller`). Answers of the management surfaces are rendered where their errors are known (`weir`, `arm`,
 //! `databricks`).
 
 use super::Settings;
+use super::access::caller::{Identity, bearer};
 use super::errand::Errand;
 use crate::seal::digest;
 use alloc::borrow::ToOwned;
@@ -46,6 +47,9 @@ pub struct ManagementRequest {
     /// The body as text; empty without one.
     #[serde(default)]
     pub body: String,
+    /// What is known of the credential, once it was asked for ([`super::front`]). Never read from a caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<Identity>,
 }
 
 impl fmt::Debug for ManagementRequest {
@@ -174,8 +178,10 @@ fn decode(text: &str, plus_is_space: bool) -> Option<String> {
 pub enum Denied {
     /// No bearer token was presented.
     Missing,
-    /// The token is not the administrator's.
+    /// Nobody has this token.
     Wrong,
+    /// The token is not in force any more.
+    Expired,
     /// The installation has no administrator token, so nobody may.
     NotConfigured,
 }
@@ -184,10 +190,9 @@ impl Denied {
     /// What to do about it.
     pub const fn message(self) -> &'static str {
         match self {
-            Self::Missing => {
-                "Authentication is required: send 'Authorization: Bearer <administrator token>'."
-            }
+            Self::Missing => "Authentication is required: send 'Authorization: Bearer <token>'.",
             Self::Wrong => "Invalid access token.",
+            Self::Expired => "The access token has expired.",
             Self::NotConfigured => {
                 "No administrator token is configured on this installation: set the secret WEIR_ADMIN_TOKEN."
             }
@@ -200,12 +205,7 @@ impl Denied {
 /// # Errors
 /// [`Denied`] otherwise.
 pub fn admit(settings: &Settings, authorization: Option<&str>) -> Result<&'static str, Denied> {
-    let (scheme, token) =
-        authorization.and_then(|value| value.trim().split_once(' ')).ok_or(Denied::Missing)?;
-    let token = token.trim();
-    if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
-        return Err(Denied::Missing);
-    }
+    let token = bearer(authorization)?;
     let expected = settings.admin_token_hash.ok_or(Denied::NotConfigured)?;
     if bool::from(digest(token.as_bytes()).ct_eq(&expected)) { Ok(ADMINISTRATOR) } else { Err(Denied::Wrong) }
 }

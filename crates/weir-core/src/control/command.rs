@@ -6,6 +6,8 @@
 //! `databricks`).
 
 use super::Settings;
+use super::access::caller::Caller;
+use super::access::{ACCESS, AccessRow};
 use super::answer::Answer;
 use super::entropy::Entropy;
 use super::probe::Probe;
@@ -44,6 +46,8 @@ pub enum Change {
     Document(String, Value),
     /// Put a line of the audit log under its version.
     Audit(u64, AuditRow),
+    /// Put a row of who there is and what each may do.
+    Access(AccessRow),
     /// Drop a deployment by folded name.
     DropDeployment(String),
     /// Drop a data key by id.
@@ -58,6 +62,8 @@ pub enum Change {
     DropDocument(String),
     /// Drop a line of the audit log.
     DropAudit(u64),
+    /// Drop a row of who there is and what each may do, by [`AccessRow::key`].
+    DropAccess(String),
 }
 
 impl Change {
@@ -68,6 +74,7 @@ impl Change {
             Self::Deployment(row) => row.name.folded(),
             Self::Key(row) => row.id.as_str().to_owned(),
             Self::Catalog(row) => row.name.to_ascii_lowercase(),
+            Self::Access(row) => row.key(),
             Self::AccountKey(key, _)
             | Self::Scope(key, _)
             | Self::Secret(key, _)
@@ -77,7 +84,8 @@ impl Change {
             | Self::DropSecret(key)
             | Self::Document(key, _)
             | Self::DropCatalog(key)
-            | Self::DropDocument(key) => key.clone(),
+            | Self::DropDocument(key)
+            | Self::DropAccess(key) => key.clone(),
             Self::Audit(version, _) | Self::DropAudit(version) => format!("{version:020}"),
         }
     }
@@ -94,6 +102,7 @@ impl Change {
             Self::Catalog(row) => put(CATALOG, key, row)?,
             Self::Document(_, row) => put(DOCUMENTS, key, row)?,
             Self::Audit(_, row) => put(AUDIT, key, row)?,
+            Self::Access(row) => put(ACCESS, key, row)?,
             Self::DropDeployment(_) => Write::Delete { table: DEPLOYMENTS, key },
             Self::DropKey(_) => Write::Delete { table: KEYS, key },
             Self::DropScope(_) => Write::Delete { table: SCOPES, key },
@@ -101,6 +110,7 @@ impl Change {
             Self::DropCatalog(_) => Write::Delete { table: CATALOG, key },
             Self::DropDocument(_) => Write::Delete { table: DOCUMENTS, key },
             Self::DropAudit(_) => Write::Delete { table: AUDIT, key },
+            Self::DropAccess(_) => Write::Delete { table: ACCESS, key },
         })
     }
 }
@@ -117,8 +127,10 @@ pub struct Desk<'a> {
     pub settings: &'a Settings,
     /// When the command arrived.
     pub now: UnixMillis,
-    /// Who commands.
+    /// Who commands, by name, for what is shown.
     pub actor: &'a str,
+    /// Who commands, and what it may.
+    pub caller: &'a Caller,
     /// Its random values.
     pub entropy: Entropy,
     /// Scheme and host for absolute links.

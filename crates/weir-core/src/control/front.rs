@@ -1,14 +1,19 @@
 //! The front of the management plane: to which object a request goes, before any object is asked.
 //!
-//! Decides from method, URL and token alone, in the Worker that received the request. Callers who may not command
-//! and routes that do not exist are answered here, so that nobody can make objects by guessing names.
+//! Decides from method, URL and token alone, in the Worker that received the request. Callers without a credential
+//! and routes that do not exist are answered here. Who presents another token than the administrator's is asked of
+//! Registries first ([`FrontPlan::Identify`]): the plan is made again with what they answered.
 
 use super::Settings;
+use super::access::caller::{Caller, IdentifyAsk, Identity, bearer, first_ask};
+use super::access::needed;
 use super::answer::{Answer, Denied, Location, ManagementRequest, admit};
+use super::state::AccountState;
 use super::{arm, databricks, weir};
 use crate::id::{AccountId, RequestId};
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use serde_json::json;
 
 /// Where a management request goes.
@@ -18,6 +23,9 @@ pub enum FrontPlan {
     Reply(Answer),
     /// To the Registry of this account, as `{"http":…}`.
     Registry(AccountId),
+    /// First to the Registry of this account with this message; its answer is the request's `identity`, with which
+    /// the plan is made again.
+    Identify(AccountId, Vec<u8>),
     /// To the ledger shards of this account (`ledger::query`).
     Usage(AccountId),
 }
@@ -54,6 +62,15 @@ impl ManagementSurface {
             Self::Arm => arm::denied(denied),
             Self::Databricks => databricks::denied(denied),
             Self::Weir => weir::denied(denied),
+        }
+    }
+
+    /// The answer to a caller who is known and may not.
+    pub fn forbidden(self, caller: &Caller, action: &str, scope: &str) -> Answer {
+        match self {
+            Self::Arm => arm::forbidden(caller, action, scope),
+            Self::Databricks => databricks::forbidden(action),
+            Self::Weir => weir::forbidden(action, scope),
         }
     }
 
@@ -108,24 +125,59 @@ fn place(
     if location.parts().as_slice() == [".well-known", "databricks-config"] {
         return discovery(method, settings, location);
     }
-    admit(settings, request.authorization.as_deref()).map_err(|denied| surface.denied(denied))?;
+    let caller = match known(request, settings).map_err(|denied| surface.denied(denied))? {
+        Known::Caller(caller) => caller,
+        Known::Ask(plan) => return Ok(plan),
+    };
     match surface {
+        ManagementSurface::Arm if arm::authorization::is_about(location) => {
+            Ok(FrontPlan::Registry(AccountId::default_account()))
+        }
         ManagementSurface::Arm => match arm::account_path(location) {
             Some(path) => path.map(|path| FrontPlan::Registry(path.account)).map_err(arm::invalid_account),
             None => Err(surface.not_supported(method, &location.path)),
         },
         ManagementSurface::Databricks => match location.parts().as_slice() {
-            ["api", "2.0", "serving-endpoints" | "secrets", ..] => {
-                Ok(FrontPlan::Registry(AccountId::default_account()))
-            }
+            ["api", "2.0", "token", ..] => Ok(FrontPlan::Registry(AccountId::default_account())),
+            ["api", "2.0", "serving-endpoints" | "secrets", ..] => Ok(FrontPlan::Registry(caller.account)),
             _ => Err(surface.not_supported(method, &location.path)),
         },
-        ManagementSurface::Weir => own(method, location),
+        ManagementSurface::Weir => own(method, location, &caller),
+    }
+}
+
+enum Known {
+    Caller(Caller),
+    Ask(FrontPlan),
+}
+
+/// Who calls, as far as it is known, or of whom it is to be asked.
+fn known(request: &ManagementRequest, settings: &Settings) -> Result<Known, Denied> {
+    let authorization = request.authorization.as_deref();
+    let Err(denied) = admit(settings, authorization) else {
+        return Ok(Known::Caller(Caller::administrator()));
+    };
+    if denied == Denied::Missing {
+        return Err(denied);
+    }
+    let ask = |account, ask: IdentifyAsk| {
+        let message = json!({"identify": ask}).to_string().into_bytes();
+        Ok(Known::Ask(FrontPlan::Identify(account, message)))
+    };
+    match &request.identity {
+        None => {
+            let (account, question) = first_ask(bearer(authorization)?);
+            ask(account, question)
+        }
+        Some(Identity::Principal(who)) => ask(AccountId::default_account(), IdentifyAsk::Who(who.clone())),
+        Some(Identity::Caller(caller)) => Ok(Known::Caller(caller.clone())),
+        Some(Identity::Unknown) => Err(denied),
+        Some(Identity::Expired) => Err(Denied::Expired),
     }
 }
 
 /// Weir's own API works on the account that the query names, else on `default`.
-fn own(method: &str, location: &Location) -> Result<FrontPlan, Answer> {
+fn own(method: &str, location: &Location, caller: &Caller) -> Result<FrontPlan, Answer> {
     let parts = location.parts();
     let ["api", "weir", "v1", rest @ ..] = parts.as_slice() else {
         return Err(ManagementSurface::Weir.no_such_route(method, &location.path));
@@ -139,7 +191,19 @@ fn own(method: &str, location: &Location) -> Result<FrontPlan, Answer> {
         })?,
     };
     match rest {
-        ["usage" | "requests"] if method == "GET" => Ok(FrontPlan::Usage(account)),
+        ["principals", ..] => Ok(FrontPlan::Registry(AccountId::default_account())),
+        ["usage" | "requests"] if method == "GET" => {
+            // Only Registries know where other accounts stand; here nobody is asked, so it takes a right everywhere.
+            let unwritten = AccountState::new(account.clone());
+            let mut needed = needed::of(ManagementSurface::Weir, method, location, caller, &unwritten);
+            if account != AccountId::default_account() {
+                needed.scope = String::from("/");
+            }
+            match needed.lacking(caller, false) {
+                Some(action) => Err(ManagementSurface::Weir.forbidden(caller, action, &needed.scope)),
+                None => Ok(FrontPlan::Usage(account)),
+            }
+        }
         _ => Ok(FrontPlan::Registry(account)),
     }
 }

@@ -8,11 +8,13 @@
 //! - `{"snapshot":{"known":N|null}}` → the [`Snapshot`](crate::snapshot::Snapshot), or `{"unchanged":N}`;
 //! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
 //! - `{"directory":{"key","owner","value"}}` → `{"granted"}` (`errand`);
+//! - `{"identify":…}` → whose a credential is (`access::caller`);
 //! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`.
 //!
 //! **Invariant.** A command that is refused leaves rows and memory as they were; one that is not is stored as one
 //! transaction with the version raised by one.
 
+pub mod access;
 pub mod address;
 pub mod answer;
 pub mod arm;
@@ -38,10 +40,12 @@ use crate::object::{Row, Write};
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
 use crate::time::UnixMillis;
+use access::caller::{Caller, IdentifyAsk, Identity};
+use access::{AccessRow, Home, needed};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use answer::{ADMINISTRATOR, Answer, Location, ManagementRequest, admit};
+use answer::{Answer, Denied, Location, ManagementRequest, admit};
 use command::{Change, Desk, Outcome, commit};
 use document::BODY_BYTES_MAX;
 use entropy::Entropy;
@@ -64,6 +68,8 @@ pub struct Settings {
     pub allow_private_upstreams: bool,
     /// A development installation: key texts may be chosen.
     pub dev: bool,
+    /// `WEIR_STRICT_MARKETPLACE`: Azure AI Developer does not suffice for subscribing to offers.
+    pub strict_marketplace: bool,
     /// `WEIR_PUBLIC_URL`, for absolute links; else the request's own scheme and host.
     pub public_url: Option<String>,
 }
@@ -107,6 +113,7 @@ enum Message {
     Snapshot(SnapshotQuery),
     Http(ManagementRequest),
     Directory(errand::Entry),
+    Identify(IdentifyAsk),
     Probed(Probed),
 }
 
@@ -154,6 +161,7 @@ impl Registry {
             Some(Message::Snapshot(query)) => self.answer_snapshot(&query),
             Some(Message::Http(request)) => self.answer_http(context, &request),
             Some(Message::Directory(entry)) => self.direct(context.now, &entry),
+            Some(Message::Identify(ask)) => self.answer_identify(context.now, &ask),
             Some(Message::Probed(probed)) => self.settle(context.now, &probed),
             None => failure("the message cannot be read"),
         };
@@ -171,16 +179,32 @@ impl Registry {
         }
     }
 
+    fn answer_identify(&self, now: UnixMillis, ask: &IdentifyAsk) -> Handled {
+        match serde_json::to_vec(&access::caller::identify(&self.state, now, ask)) {
+            Ok(bytes) => reply(bytes),
+            Err(_) => failure("the answer cannot be written"),
+        }
+    }
+
     fn answer_http(&mut self, context: &Context<'_>, request: &ManagementRequest) -> Handled {
         let mut entropy = Entropy::new(context.random);
         let id = RequestId::from_random(entropy.word());
-        let outcome = self.command(context, request, entropy);
-        let surface =
-            Location::parse(&request.url).map_or(ManagementSurface::Weir, |url| ManagementSurface::of(&url));
+        let location = Location::parse(&request.url);
+        let surface = location.as_ref().map_or(ManagementSurface::Weir, ManagementSurface::of);
+        let (caller, outcome) = match caller(context.settings, request) {
+            Ok(caller) => {
+                let outcome = self.command(context, request, location.as_ref(), &caller, entropy);
+                (caller.id, outcome)
+            }
+            Err(denied) => (String::new(), Err(surface.denied(denied))),
+        };
         let (answer, writes, probes, target) = match outcome {
             Err(answer) => (answer, Vec::new(), Vec::new(), String::new()),
-            Ok(Outcome { answer, changes, action, target, probes }) => {
-                match commit(&mut self.state, context.now, ADMINISTRATOR, action, &target, changes) {
+            Ok(Outcome { answer, mut changes, action, target, probes }) => {
+                if !changes.is_empty() {
+                    changes.extend(self.settled(surface, location.as_ref()));
+                }
+                match commit(&mut self.state, context.now, &caller, action, &target, changes) {
                     Ok(writes) => (answer, writes, probes, target),
                     Err(_) => return failure("a row cannot be written"),
                 }
@@ -198,6 +222,8 @@ impl Registry {
         &self,
         context: &Context<'_>,
         request: &ManagementRequest,
+        location: Option<&Location>,
+        caller: &Caller,
         entropy: Entropy,
     ) -> Result<Outcome, Answer> {
         let settings = context.settings;
@@ -205,17 +231,31 @@ impl Registry {
             let faults = document::Faults::default();
             weir::error(400, "InvalidRequest", "The address of the request is malformed.", &faults)
         };
-        let location = Location::parse(&request.url).ok_or_else(malformed)?;
-        let surface = ManagementSurface::of(&location);
-        let admitted = admit(settings, request.authorization.as_deref());
-        let actor = admitted.map_err(|denied| surface.denied(denied))?;
-        let origin = settings.base(&location.origin);
-        let mut desk = Desk { state: &self.state, settings, now: context.now, actor, entropy, origin };
-        match surface {
-            ManagementSurface::Arm => arm::handle(&mut desk, request, &location),
-            ManagementSurface::Databricks => databricks::handle(&mut desk, request, &location),
-            ManagementSurface::Weir => weir::handle(&mut desk, request, &location),
+        let location = location.ok_or_else(malformed)?;
+        let surface = ManagementSurface::of(location);
+        let needed = needed::of(surface, &request.method, location, caller, &self.state);
+        if let Some(action) = needed.lacking(caller, settings.strict_marketplace) {
+            return Err(surface.forbidden(caller, action, &needed.scope));
         }
+        let origin = settings.base(&location.origin);
+        let (now, actor) = (context.now, caller.name.as_str());
+        let mut desk = Desk { state: &self.state, settings, now, actor, caller, entropy, origin };
+        match surface {
+            ManagementSurface::Arm => arm::handle(&mut desk, request, location),
+            ManagementSurface::Databricks => databricks::handle(&mut desk, request, location),
+            ManagementSurface::Weir => weir::handle(&mut desk, request, location),
+        }
+    }
+
+    /// Where the account stands from now on, if this is the first change by a path that says so.
+    fn settled(&self, surface: ManagementSurface, location: Option<&Location>) -> Option<Change> {
+        if surface != ManagementSurface::Arm || self.state.access.home.is_some() {
+            return None;
+        }
+        let parts = location?.parts();
+        let [_, subscription, _, group, ..] = parts.as_slice() else { return None };
+        let home = Home { subscription: String::from(*subscription), group: String::from(*group) };
+        Some(Change::Access(AccessRow::Home(home)))
     }
 
     /// Puts or drops an entry of the directory.
@@ -255,6 +295,18 @@ impl Registry {
     }
 }
 
+/// Who commands: the administrator by its token, everybody else as the front found out.
+fn caller(settings: &Settings, request: &ManagementRequest) -> Result<Caller, Denied> {
+    let Err(denied) = admit(settings, request.authorization.as_deref()) else {
+        return Ok(Caller::administrator());
+    };
+    match &request.identity {
+        Some(Identity::Caller(caller)) => Ok(caller.clone()),
+        Some(Identity::Expired) => Err(Denied::Expired),
+        Some(Identity::Principal(_) | Identity::Unknown) | None => Err(denied),
+    }
+}
+
 /// The question that shows an endpoint as it is, asked by the caller of `request`.
 fn reread(name: &str, request: &ManagementRequest) -> Option<Vec<u8>> {
     let origin = Location::parse(&request.url)?.origin;
@@ -262,6 +314,7 @@ fn reread(name: &str, request: &ManagementRequest) -> Option<Vec<u8>> {
         method: String::from("GET"),
         url: format!("{origin}/api/2.0/serving-endpoints/{name}"),
         authorization: request.authorization.clone(),
+        identity: request.identity.clone(),
         ..ManagementRequest::default()
     };
     serde_json::to_vec(&json!({ "http": request })).ok()

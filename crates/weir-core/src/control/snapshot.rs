@@ -35,6 +35,7 @@ pub fn of(state: &AccountState) -> Snapshot {
         deployments: state.deployments.values().filter_map(|row| deployment(state, row)).collect(),
         network: None,
         content: ContentRules::default(),
+        access: super::access::rights::compile(state),
     }
 }
 
@@ -42,7 +43,7 @@ fn keys(state: &AccountState) -> Vec<KeyEntry> {
     let data = state.keys.values().map(|row| KeyEntry {
         hash: row.hash.clone(),
         id: row.id.clone(),
-        principal: row.id.clone(),
+        principal: row.principal.clone().unwrap_or_else(|| row.id.clone()),
         deployments: row.deployments.clone(),
         expires_at: row.expires_at,
     });

@@ -4,6 +4,7 @@
 //! see of it (`snapshot`). Every row is one JSON object in one table, so that a reload gives an equal state.
 //! Credentials of callers are stored as hashes; what must be readable again is sealed (`seal`).
 
+use super::access::{ACCESS, Access};
 use super::command::Change;
 use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::object::Row;
@@ -38,8 +39,8 @@ pub const DOCUMENTS: &str = "documents";
 pub const AUDIT: &str = "audit";
 
 /// Every table of a Registry: all rows of all of them are needed to load one.
-pub const TABLES: [&str; 9] =
-    [META, DEPLOYMENTS, KEYS, ACCOUNT_KEYS, SCOPES, SECRETS, CATALOG, DOCUMENTS, AUDIT];
+pub const TABLES: [&str; 10] =
+    [META, DEPLOYMENTS, KEYS, ACCOUNT_KEYS, SCOPES, SECRETS, CATALOG, DOCUMENTS, AUDIT, ACCESS];
 
 /// How many changes the audit log of an account remembers.
 pub const AUDIT_ROWS_MAX: u64 = 1000;
@@ -79,6 +80,8 @@ pub struct AccountState {
     pub documents: BTreeMap<String, Value>,
     /// By version; the newest [`AUDIT_ROWS_MAX`].
     pub audit: BTreeMap<u64, AuditRow>,
+    /// Who there is and what each may do.
+    pub access: Access,
 }
 
 /// A deployment and the API object that it is.
@@ -297,11 +300,14 @@ pub struct Backend {
     pub reference: Option<String>,
 }
 
-/// A data key.
+/// A data key. It queries without roles; for managing it needs those of its principal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRow {
-    /// Its own id, also its principal's.
+    /// Its own id, also its principal's if it has no other.
     pub id: PrincipalId,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<PrincipalId>,
     /// What it is called.
     pub name: String,
     /// SHA-256 of the text, hex.
@@ -383,7 +389,7 @@ pub struct AuditRow {
 
 impl AccountState {
     /// An account that nothing was ever configured in.
-    pub const fn new(account: AccountId) -> Self {
+    pub fn new(account: AccountId) -> Self {
         Self {
             account,
             version: 0,
@@ -395,6 +401,7 @@ impl AccountState {
             catalog: BTreeMap::new(),
             documents: BTreeMap::new(),
             audit: BTreeMap::new(),
+            access: Access::default(),
         }
     }
 
@@ -425,6 +432,7 @@ impl AccountState {
             SECRETS => Change::Secret(row.key.clone(), read(table, row)?),
             CATALOG => Change::Catalog(read(table, row)?),
             DOCUMENTS => Change::Document(row.key.clone(), read(table, row)?),
+            ACCESS => Change::Access(read(table, row)?),
             AUDIT => {
                 let version = row.key.parse().map_err(|_| damaged(table, row, "its key is no version"))?;
                 Change::Audit(version, read(table, row)?)
@@ -451,6 +459,7 @@ impl AccountState {
             Change::Catalog(row) => _ = self.catalog.insert(key, row),
             Change::Document(_, row) => _ = self.documents.insert(key, row),
             Change::Audit(version, row) => _ = self.audit.insert(version, row),
+            Change::Access(row) => self.access.put(row),
             Change::DropDeployment(_) => _ = self.deployments.remove(&key),
             Change::DropKey(_) => _ = self.keys.remove(&key),
             Change::DropScope(_) => _ = self.scopes.remove(&key),
@@ -458,6 +467,7 @@ impl AccountState {
             Change::DropCatalog(_) => _ = self.catalog.remove(&key),
             Change::DropDocument(_) => _ = self.documents.remove(&key),
             Change::DropAudit(version) => _ = self.audit.remove(&version),
+            Change::DropAccess(_) => self.access.drop_row(&key),
         }
     }
 }

@@ -14,9 +14,10 @@ use alloc::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-const STORIES: [(&str, &str); 7] = [
+const STORIES: [(&str, &str); 8] = [
     ("catalog", include_str!("../../../../tests/vectors/control/catalog.json")),
     ("keys", include_str!("../../../../tests/vectors/control/keys.json")),
+    ("access", include_str!("../../../../tests/vectors/control/access.json")),
     ("production", include_str!("../../../../tests/vectors/control/production.json")),
     ("arm", include_str!("../../../../tests/vectors/control/arm.json")),
     ("serverless", include_str!("../../../../tests/vectors/control/serverless.json")),
@@ -33,6 +34,8 @@ struct World {
     probes_made: u64,
     now: u64,
     commands: u8,
+    /// Texts of answers that later steps use: as a token, or in `<name>`.
+    kept: BTreeMap<String, String>,
 }
 
 impl World {
@@ -46,7 +49,14 @@ impl World {
             probes_made: 0,
             now: 1_700_000_000_000,
             commands: 0,
+            kept: BTreeMap::new(),
         }
+    }
+
+    fn filled(&self, text: &str) -> String {
+        self.kept
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(&format!("<{name}>"), value))
     }
 
     /// Sends a message and asserts what always holds.
@@ -110,7 +120,14 @@ impl World {
             body: body.to_owned(),
             ..ManagementRequest::default()
         };
-        let front = plan(&request, &self.settings, RequestId(1));
+        let mut request = request;
+        let mut front = plan(&request, &self.settings, RequestId(1));
+        while let FrontPlan::Identify(account, message) = &front {
+            assert_eq!(account, &AccountId::default_account(), "{name}: another account's token");
+            let found = self.send(&serde_json::from_slice(message).unwrap(), name);
+            request.identity = serde_json::from_value(found).unwrap();
+            front = plan(&request, &self.settings, RequestId(1));
+        }
         let reply = self.errands(request, name);
         // What the front answers by itself, the Registry would have refused with the same status.
         if let FrontPlan::Reply(answer) = &front {
@@ -158,6 +175,7 @@ fn settings(story: &Value) -> Settings {
         seal_key: flag("sealed", true).then(|| SealKey::parse("a passphrase for tests").unwrap()),
         allow_private_upstreams: flag("private", false),
         dev: flag("dev", false),
+        strict_marketplace: flag("strict", false),
         public_url: None,
     }
 }
@@ -199,20 +217,29 @@ fn step(world: &mut World, story: &Value, step: &Value, name: &str) {
     }
     let (method, path) = step["do"].as_str().unwrap().split_once(' ').unwrap();
     let path = path.replace('@', story["prefix"].as_str().unwrap_or("@"));
+    let path = world.filled(&path);
+    let kept = step["as"].as_str().and_then(|who| world.kept.get(who).cloned());
     let token = match step["as"].as_str() {
         None | Some("admin") => Some("the-admin"),
         Some("stranger") => Some("another"),
-        Some(_) => None,
+        Some(_) => kept.as_deref(),
     };
     let body = match step.get("body") {
         None => String::new(),
         Some(Value::String(text)) => text.clone(),
-        Some(body) => body.to_string(),
+        Some(body) => world.filled(&body.to_string()),
     };
     let (status, answer) = world.http(method, &path, token, &body, name);
     assert_eq!(Some(status), step["status"].as_u64(), "{name}: {answer}");
+    for (name, pointer) in step["keep"].as_object().into_iter().flatten() {
+        let value = answer.pointer(pointer.as_str().unwrap()).and_then(Value::as_str);
+        world
+            .kept
+            .insert(name.clone(), value.unwrap_or_else(|| panic!("{name} is not in {answer}")).to_owned());
+    }
     if let Some(expected) = step.get("has") {
-        check_has(&answer, expected, name);
+        let expected = serde_json::from_str(&world.filled(&expected.to_string())).unwrap();
+        check_has(&answer, &expected, name);
     }
     if let Some(probes) = step["probes"].as_u64() {
         assert_eq!(world.probes_made, probes, "{name}");
@@ -434,7 +461,7 @@ fn the_front_sends_each_request_where_it_belongs() {
         ("GET /api/weir/v1/audit".to_owned(), registry("default")),
         ("GET /api/weir/v1/usage?from=1".to_owned(), Some(FrontPlan::Usage(AccountId::default_account()))),
         ("GET /api/weir/v1/keys?account=%2e".to_owned(), None),
-        ("GET /api/2.0/token/list".to_owned(), None),
+        ("GET /api/2.0/token/list".to_owned(), registry("default")),
         ("GET /subscriptions".to_owned(), None),
         ("GET /.well-known/databricks-config".to_owned(), None),
     ];

@@ -182,6 +182,7 @@ mod tests {
             deployments: Vec::new(),
             network: None,
             content: ContentRules::default(),
+            access: crate::snapshot::access::Access::default(),
         };
         SnapshotIndex::build(snapshot, None).unwrap()
     }

@@ -4,7 +4,7 @@
 //! must be waited for (a snapshot, a lease) ends this run; the request is kept, and the whole run is made again
 //! when it is there, so that an exchange never mixes two versions of the configuration.
 
-use super::accounts::{Doubt, LOOK_AGAIN};
+use super::accounts::LOOK_AGAIN;
 use super::action::{Action, Pause, Request, Send};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
@@ -38,6 +38,8 @@ pub(super) struct Admission {
     pub(super) random: u128,
     /// Whether an unknown key or name already forced a refresh.
     pub(super) refreshed: bool,
+    /// Whether an unknown token or a missing right already forced a refresh of the directory.
+    pub(super) asked_directory: bool,
     /// The wait for leases, if it came that far.
     pub(super) wait: Option<WaitId>,
     /// Runs that ended in looking again later.
@@ -59,7 +61,7 @@ struct Parts {
 }
 
 /// Why a run of the admission ended without an upstream call.
-enum Stop {
+pub(super) enum Stop {
     Refuse(WeirError),
     Pause(Pause),
 }
@@ -193,14 +195,25 @@ impl Isolate {
             Err(None) => return Err(WeirError::ConfigurationUnavailable.into()),
         };
         let admin = self.settings.admin_token_hash;
-        let caller = match auth::authenticate(&index, admin.as_ref(), &presented, now) {
+        let found = auth::authenticate(&index, admin.as_ref(), &presented, now);
+        let directory = self.directory(now, &account, found.as_ref().err())?;
+        let caller = match (found, &directory) {
+            (Err(AuthError::UnknownKey), Some(directory)) => {
+                auth::authenticate_token(directory, &presented, now)
+            }
+            (found, _) => found,
+        };
+        let caller = match caller {
             Err(AuthError::UnknownKey) => {
-                return Err(self.refresh_or(now, &account, admission, AuthError::UnknownKey));
+                return Err(self.refresh_both_or(now, &account, admission, AuthError::UnknownKey));
             }
             caller => caller?,
         };
         let envelope = Envelope::parse(request.body, route.task)?;
         let ready = match route::find(&index, &caller, route, &request.headers, &envelope) {
+            Err(error @ RouteError::Lacks(_)) => {
+                return Err(self.refresh_both_or(now, &account, admission, error));
+            }
             Err(error @ RouteError::UnknownDeployment { .. }) => {
                 return Err(self.refresh_or(now, &account, admission, error));
             }
@@ -222,25 +235,6 @@ impl Isolate {
         };
         let reservation = self.reserve(&facts, &account, admission)?;
         Ok(facts.running(account, reservation))
-    }
-
-    /// An unknown key or name may only be newer than the snapshot: one refresh, then the error is final.
-    fn refresh_or(
-        &mut self,
-        now: UnixMillis,
-        account: &AccountId,
-        admission: &mut Admission,
-        error: impl Into<WeirError>,
-    ) -> Stop {
-        match self.accounts.doubt(now, account, admission.began, admission.refreshed) {
-            Doubt::Settled => Stop::Refuse(error.into()),
-            Doubt::Wait(span) => Stop::Pause(Pause::For(span)),
-            Doubt::Ask => {
-                self.ask_snapshot(now, account);
-                admission.refreshed = true;
-                Stop::Pause(Pause::Calls)
-            }
-        }
     }
 
     /// Sets aside cells of every applicable limit, all or nothing.

@@ -118,7 +118,15 @@ impl Isolate {
             let reply = reply::render(&WeirError::Overloaded, surface, surface::OTHER, id);
             return (handle, Action::Reply(reply));
         }
-        let admission = Admission { id, began: now, random, refreshed: false, wait: None, looks: 0 };
+        let admission = Admission {
+            id,
+            began: now,
+            random,
+            refreshed: false,
+            asked_directory: false,
+            wait: None,
+            looks: 0,
+        };
         (handle, self.admit(now, handle, request, admission))
     }
 

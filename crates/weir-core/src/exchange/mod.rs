@@ -24,6 +24,7 @@ pub mod flat;
 mod head;
 mod isolate;
 mod relay;
+mod unknown;
 
 pub use action::{Action, Event, Failure, Head, Pause, Request, Send, StreamEnd, UpstreamHeaders};
 pub use isolate::{Isolate, Settings};

@@ -87,7 +87,7 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         WeirError::Auth(AuthError::UnknownKey | AuthError::Expired) => Kind::BadCredential,
         WeirError::Route(RouteError::NoModel) => Kind::NoModel,
         WeirError::Route(RouteError::UnknownDeployment { .. }) => Kind::UnknownDeployment,
-        WeirError::Route(RouteError::NotAllowed { .. }) => Kind::Forbidden,
+        WeirError::Route(RouteError::NotAllowed { .. } | RouteError::Lacks(_)) => Kind::Forbidden,
         WeirError::Route(RouteError::TaskMismatch { .. }) => Kind::TaskMismatch,
         WeirError::Limit(LimitError::Exceeded { .. }) => Kind::RateLimited,
         WeirError::Limit(LimitError::NeverFits { .. }) => Kind::NeverFits,

@@ -137,6 +137,13 @@ fn route(error: &RouteError, surface: Surface) -> String {
         RouteError::NotAllowed { name } if databricks(surface) => {
             format!("User does not have permission 'Query' on Endpoint {name}")
         }
+        RouteError::Lacks(_) if databricks(surface) => {
+            "User does not have permission 'Query' on this endpoint".to_owned()
+        }
+        RouteError::Lacks(right) => format!(
+            "The principal lacks the required data action `{}`. Have a role assigned that gives it, or use a key.",
+            right.action()
+        ),
         RouteError::NotAllowed { name } => format!("The key may not query the deployment '{name}'."),
         RouteError::TaskMismatch { name, asked, has } => {
             format!("The deployment '{name}' does {}, not {}.", task(*has), task(*asked))

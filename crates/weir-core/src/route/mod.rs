@@ -5,8 +5,9 @@
 
 pub mod select;
 
-use crate::auth::Caller;
+use crate::auth::{Caller, Refusal};
 use crate::snapshot::Task;
+use crate::snapshot::access::Right;
 use crate::snapshot::index::{ReadyDeployment, SnapshotIndex};
 use crate::surface::{DataRoute, Header, HeaderValues, Surface};
 use crate::wire::envelope::Envelope;
@@ -32,6 +33,9 @@ pub enum RouteError {
         /// As it is configured.
         name: String,
     },
+    /// No role of the caller's gives the right to query in this way: it may be newer than the snapshot.
+    #[error("no role gives {0:?}")]
+    Lacks(Right),
     /// The deployment does something else.
     #[error("{name:?} does not do {asked:?} but {has:?}")]
     TaskMismatch {
@@ -51,6 +55,7 @@ impl RouteError {
             Self::NoModel => "no_model",
             Self::UnknownDeployment { .. } => "unknown_deployment",
             Self::NotAllowed { .. } => "not_allowed",
+            Self::Lacks(_) => "lacks_role",
             Self::TaskMismatch { .. } => "task_mismatch",
         }
     }
@@ -72,10 +77,12 @@ pub fn find<'i>(
         return Err(RouteError::UnknownDeployment { name: echo(&name) });
     };
     let configured = || String::from(ready.deployment.name.as_str());
-    if !caller.may_query(&ready.folded) {
-        return Err(RouteError::NotAllowed { name: configured() });
-    }
     let has = ready.deployment.task;
+    match caller.may_query(index, ready, right(route.surface, route.task.unwrap_or(has))) {
+        Ok(()) => {}
+        Err(Refusal::Unbound) => return Err(RouteError::NotAllowed { name: configured() }),
+        Err(Refusal::Lacks(right)) => return Err(RouteError::Lacks(right)),
+    }
     let mismatch = match (route.task, envelope.task()) {
         (Some(asked), _) => (!ready.serves(asked)).then_some(asked),
         (None, Some(spoken)) => (spoken != has).then_some(spoken),
@@ -84,6 +91,20 @@ pub fn find<'i>(
     match mismatch {
         Some(asked) => Err(RouteError::TaskMismatch { name: configured(), asked, has }),
         None => Ok(ready),
+    }
+}
+
+/// The right that a way of querying needs (`azure.md`, C5): the model inference API has actions of its own; all
+/// other surfaces speak in the manner of `OpenAI`.
+const fn right(surface: Surface, task: Task) -> Right {
+    let models = matches!(surface, Surface::ModelInference | Surface::Serverless);
+    match (task, models) {
+        (Task::Chat, false) => Right::Chat,
+        (Task::Completions, false) => Right::Completions,
+        (Task::Embeddings, false) => Right::Embeddings,
+        (Task::Chat, true) => Right::ModelsChat,
+        (Task::Completions, true) => Right::ModelsCompletions,
+        (Task::Embeddings, true) => Right::ModelsEmbeddings,
     }
 }
 

@@ -51,6 +51,7 @@ fn index() -> SnapshotIndex {
         ],
         network: None,
         content: ContentRules::default(),
+        access: crate::snapshot::access::Access::default(),
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }

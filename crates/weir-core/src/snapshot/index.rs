@@ -7,6 +7,11 @@
 //! Key hashes are found by their first eight bytes and compared in constant time as a whole: what a caller could
 //! learn from timing is a prefix of the SHA-256 of a text that only the caller chose.
 
+mod holders;
+
+pub use holders::{Holder, ScopeMark};
+
+use super::access::{Access, TokenEntry};
 use super::content::{ContentPolicy, ContentRules};
 use super::network::ReadyNetwork;
 use super::{
@@ -22,6 +27,7 @@ use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
+use holders::Holders;
 use subtle::ConstantTimeEq;
 
 /// Why a snapshot cannot be used. The one before it stays in force.
@@ -65,6 +71,9 @@ pub struct SnapshotIndex {
     deployments: Vec<ReadyDeployment>,
     by_name: HashTable<u32>,
     network: Option<ReadyNetwork>,
+    /// The account and all above it.
+    ladder: Vec<ScopeMark>,
+    holders: Holders,
 }
 
 /// A credential, without its hash's text.
@@ -79,6 +88,8 @@ pub struct ReadyKey {
     pub deployments: Option<Vec<String>>,
     /// From this time on it is refused.
     pub expires_at: Option<UnixMillis>,
+    /// Whether it queries what its principal's roles allow; a key queries what it is bound to.
+    pub by_roles: bool,
 }
 
 /// A deployment, ready to be called.
@@ -88,6 +99,8 @@ pub struct ReadyDeployment {
     pub deployment: Deployment,
     /// Its name in lower case.
     pub folded: String,
+    /// Its scope.
+    pub scope: ScopeMark,
     /// Its entities, in the order of `deployment.entities`.
     pub entities: Vec<ReadyEntity>,
     /// What looks at its prompts and answers.
@@ -135,16 +148,16 @@ impl SnapshotIndex {
     /// # Errors
     /// [`IndexError`] if it contradicts itself. A credential that does not open only disables its entity.
     pub fn build(snapshot: Snapshot, seal_key: Option<&SealKey>) -> Result<Self, IndexError> {
-        let Snapshot { account, version, keys, deployments, network, content } = snapshot;
+        let Snapshot { account, version, keys, deployments, network, content, access } = snapshot;
+        let Access { scope, tokens, principals } = access;
+        let tokens = tokens.into_iter().map(ReadyKey::of_token);
+        let keys = keys.into_iter().map(ReadyKey::new).chain(tokens).collect::<Result<Vec<_>, _>>()?;
         let mut policies = Policies { rules: content, ready: Vec::new() };
-        let keys = keys.into_iter().map(ReadyKey::new).collect::<Result<Vec<_>, _>>()?;
-        let deployments: Vec<_> = deployments
-            .into_iter()
-            .map(|deployment| {
-                let policy = deployment.content_policy.as_deref().map(|name| policies.find(name));
-                ReadyDeployment::new(deployment, policy, seal_key)
-            })
-            .collect();
+        let ready = |deployment: Deployment| {
+            let policy = deployment.content_policy.as_deref().map(|name| policies.find(name));
+            ReadyDeployment::new(deployment, policy, &scope, seal_key)
+        };
+        let deployments: Vec<_> = deployments.into_iter().map(ready).collect();
 
         let mut by_hash = HashTable::with_capacity(keys.len());
         for (at, key) in keys.iter().enumerate() {
@@ -163,7 +176,8 @@ impl SnapshotIndex {
             });
         }
         let network = network.as_ref().map(ReadyNetwork::new);
-        Ok(Self { account, version, keys, by_hash, deployments, by_name, network })
+        let (ladder, holders) = (ScopeMark::ladder(&scope), Holders::new(principals));
+        Ok(Self { account, version, keys, by_hash, deployments, by_name, network, ladder, holders })
     }
 
     /// Whose configuration.
@@ -190,6 +204,21 @@ impl SnapshotIndex {
     /// All deployments, as they are configured.
     pub fn deployments(&self) -> &[ReadyDeployment] {
         &self.deployments
+    }
+
+    /// What the principal of this id was given, if anything. Only the directory knows.
+    pub fn holder(&self, id: &str) -> Option<&Holder> {
+        self.holders.find(id)
+    }
+
+    /// The scopes at which a right must be held for a deployment of this account: its own and all above it.
+    pub fn scopes(&self, deployment: &ReadyDeployment) -> impl Iterator<Item = ScopeMark> {
+        self.ladder.iter().copied().chain([deployment.scope])
+    }
+
+    /// The scopes at which a right must be held for the account as a whole.
+    pub fn account_scopes(&self) -> impl Iterator<Item = ScopeMark> {
+        self.ladder.iter().copied()
     }
 
     /// The credential whose text has this SHA-256, expired or not.
@@ -238,7 +267,15 @@ impl ReadyKey {
             names.sort_unstable();
             names
         });
-        Ok(Self { digest, id, principal, deployments, expires_at })
+        Ok(Self { digest, id, principal, deployments, expires_at, by_roles: false })
+    }
+
+    fn of_token(entry: TokenEntry) -> Result<Self, IndexError> {
+        let TokenEntry { hash, id, principal, expires_at } = entry;
+        let Some(digest) = digest_of(&hash) else {
+            return Err(IndexError::IllegalHash { id });
+        };
+        Ok(Self { digest, id, principal, deployments: None, expires_at, by_roles: true })
     }
 
     /// Whether it may query the deployment of this folded name.
@@ -265,10 +302,16 @@ fn digest_of(hex: &str) -> Option<[u8; 32]> {
 }
 
 impl ReadyDeployment {
-    fn new(deployment: Deployment, policy: Option<Rc<ReadyPolicy>>, seal_key: Option<&SealKey>) -> Self {
+    fn new(
+        deployment: Deployment,
+        policy: Option<Rc<ReadyPolicy>>,
+        account: &str,
+        seal_key: Option<&SealKey>,
+    ) -> Self {
         let folded = deployment.name.folded();
+        let scope = ScopeMark::of(&format!("{account}/deployments/{folded}"));
         let entities = deployment.entities.iter().map(|entity| ReadyEntity::new(entity, seal_key)).collect();
-        Self { deployment, folded, entities, policy }
+        Self { deployment, folded, scope, entities, policy }
     }
 
     /// Whether the deployment can do `asked`. A text completion may be asked of a chat deployment and the other

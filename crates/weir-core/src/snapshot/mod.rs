@@ -4,6 +4,7 @@
 //! (`control`), and not how a deployment is found in it ([`index`]). It travels as JSON from a Registry to
 //! isolates. Secrets in it are sealed (`seal`), keys are hashes: a snapshot at rest opens nothing.
 
+pub mod access;
 pub mod content;
 pub mod index;
 pub mod network;
@@ -35,6 +36,9 @@ pub struct Snapshot {
     /// The account's own content policies and blocklists, as far as deployments use them.
     #[serde(default, skip_serializing_if = "ContentRules::is_empty")]
     pub content: ContentRules,
+    /// Who may query by roles.
+    #[serde(default)]
+    pub access: access::Access,
 }
 
 /// A credential that opens the data plane of its account.

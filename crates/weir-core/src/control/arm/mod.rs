@@ -6,11 +6,15 @@
 //! account of Weir.
 
 pub mod account;
+mod assignments;
+pub mod authorization;
 pub mod convention;
 pub mod deployments;
+mod roles;
 pub mod serverless;
 pub mod subscriptions;
 
+use super::access::caller::Caller;
 use super::answer::{Answer, Denied, Location, ManagementRequest};
 use super::command::{Desk, Outcome};
 use crate::id::{AccountId, InvalidName};
@@ -147,6 +151,9 @@ pub fn handle(
     request: &ManagementRequest,
     location: &Location,
 ) -> Result<Outcome, Answer> {
+    if authorization::is_about(location) {
+        return authorization::handle(desk, request, location);
+    }
     let path = account_path(location).ok_or_else(|| no_such_route(&request.method, &location.path))?;
     let path = path.map_err(invalid_account)?;
     convention::check_version(location, path.provider.versions())?;
@@ -224,11 +231,23 @@ pub fn invalid_account(problem: InvalidName) -> Answer {
 pub fn denied(denied: Denied) -> Answer {
     let (code, challenge) = match denied {
         Denied::Missing => ("AuthenticationFailed", "Bearer realm=\"weir\""),
+        Denied::Expired => ("ExpiredAuthenticationToken", "Bearer realm=\"weir\", error=\"invalid_token\""),
         Denied::Wrong | Denied::NotConfigured => {
             ("InvalidAuthenticationToken", "Bearer realm=\"weir\", error=\"invalid_token\"")
         }
     };
     error(401, code, denied.message()).with("www-authenticate", challenge)
+}
+
+/// The answer to a caller who is known and may not (`azure.md`, C0).
+pub fn forbidden(caller: &Caller, action: &str, scope: &str) -> Answer {
+    let scope = if scope.is_empty() { "/" } else { scope };
+    let text = format!(
+        "The client '{}' with object id '{}' does not have authorization to perform action '{action}' over scope \
+         '{scope}' or the scope is invalid. If access was recently granted, please refresh your credentials.",
+        caller.name, caller.id
+    );
+    error(403, "AuthorizationFailed", &text).with("x-ms-failure-cause", "gateway")
 }
 
 /// The answer for an operation of ARM that is not built yet.

@@ -1,13 +1,14 @@
 //! Databricks' management wire over the same commands (`databricks.md`, 1.1, 1.3, 1.4, 5 and 9).
 //!
-//! Decides routes and the error envelope; not what an endpoint is (`endpoints`, `config`, `rate_limits`) or a
-//! secret (`secrets`). A trailing slash changes nothing and is never redirected.
+//! Decides routes and the error envelope; not what an endpoint is (`endpoints`, `config`, `rate_limits`) a
+//! secret (`secrets`) or a token (`tokens`). A trailing slash changes nothing and is never redirected.
 
 pub mod config;
 pub mod endpoints;
 pub mod rate_limits;
 pub mod secrets;
 pub mod show;
+pub mod tokens;
 
 use super::answer::{Answer, Denied, Location, ManagementRequest};
 use super::command::{Desk, Outcome};
@@ -29,6 +30,12 @@ pub fn handle(
     match parts.get(1..).unwrap_or_default() {
         ["2.0", "serving-endpoints", rest @ ..] => serving_endpoints(desk, request, location, rest),
         ["2.0", "secrets", rest @ ..] => secret_calls(desk, request, location, rest),
+        ["2.0", "token", rest @ ..] => match (request.method.as_str(), rest) {
+            ("POST", ["create"]) => tokens::create(desk, &body(request)?),
+            ("GET", ["list"]) => Ok(tokens::list(desk)),
+            ("POST", ["delete"]) => tokens::delete(desk, &body(request)?),
+            _ => Err(no_such_route(&request.method, &location.path)),
+        },
         _ => Err(not_supported(&request.method, &location.path)),
     }
 }
@@ -87,8 +94,13 @@ pub fn denied(denied: Denied) -> Answer {
         Denied::Missing | Denied::NotConfigured => {
             error(401, "UNAUTHENTICATED", denied.message()).with("www-authenticate", "Bearer")
         }
-        Denied::Wrong => error(403, "PERMISSION_DENIED", denied.message()),
+        Denied::Wrong | Denied::Expired => error(403, "PERMISSION_DENIED", denied.message()),
     }
+}
+
+/// The answer to a caller who is known and may not.
+pub fn forbidden(action: &str) -> Answer {
+    error(403, "PERMISSION_DENIED", &format!("User does not have permission '{action}'."))
 }
 
 /// The answer for a route of Databricks that is not built yet.

@@ -30,6 +30,7 @@ pub fn list(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
         .map(|(version, row)| {
             json!({
                 "version": version, "at": format_rfc3339(row.at), "actor": row.actor,
+                "actor_name": desk.state.access.principals.get(&row.actor).map_or(&row.actor, |known| &known.name),
                 "action": row.action, "target": row.target,
             })
         })

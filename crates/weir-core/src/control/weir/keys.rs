@@ -3,12 +3,13 @@
 //! Decides what a key may be told and when its text is shown: once, in the answer to the request that made it.
 //! Only its hash is kept (promise 7).
 
+use super::super::access::{AccessRow, PrincipalKind};
 use super::super::answer::Answer;
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::super::state::KeyRow;
-use super::{conflict, invalid, not_found};
-use crate::id::{DeploymentName, PrincipalId};
+use super::{conflict, forbidden, invalid, not_found};
+use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::ledger::calendar::{self, format_rfc3339};
 use crate::seal::key_hash;
 use crate::time::UnixMillis;
@@ -56,8 +57,13 @@ pub fn put(desk: &mut Desk<'_>, id: &str, body: &Map<String, Value>) -> Result<O
     let Some(parsed) = parsed.filter(|_| faults.none()) else { return Err(invalid(&faults)) };
     let Some(known) = desk.state.keys.get(id) else { return make(desk, parsed, body) };
     let Some(wish) = read(desk, body, &mut faults) else { return Err(invalid(&faults)) };
+    may_act_for(desk, principal_of(known))?;
+    if let Some(principal) = &wish.principal {
+        may_act_for(desk, principal.as_str())?;
+    }
     let mut row = KeyRow {
         name: wish.name,
+        principal: wish.principal.or_else(|| known.principal.clone()),
         deployments: wish.deployments,
         expires_at: wish.expires_at,
         ..known.clone()
@@ -81,7 +87,10 @@ pub fn delete(desk: &Desk<'_>, id: &str) -> Result<Outcome, Answer> {
     if !desk.state.keys.contains_key(id) {
         return Err(not_found("key", id));
     }
-    let changes = Vec::from([Change::DropKey(id.to_owned())]);
+    let mut changes = Vec::from([Change::DropKey(id.to_owned())]);
+    // What was given to the key itself goes with it: its id can be taken again.
+    let given = desk.state.access.assignments.values().filter(|row| row.principal == id);
+    changes.extend(given.map(|row| Change::DropAccess(AccessRow::Assignment(row.clone()).key())));
     Ok(Outcome::writing(Answer::empty(204), "key.delete", id, changes))
 }
 
@@ -91,6 +100,7 @@ pub fn delete(desk: &Desk<'_>, id: &str) -> Result<Outcome, Answer> {
 /// 404.
 pub fn rotate(desk: &mut Desk<'_>, id: &str) -> Result<Outcome, Answer> {
     let Some(known) = desk.state.keys.get(id) else { return Err(not_found("key", id)) };
+    may_act_for(desk, principal_of(known))?;
     let text = desk.entropy.key_text(desk.state.account.as_str());
     let mut row = known.clone();
     set_text(&mut row, &text, desk.now);
@@ -101,6 +111,7 @@ pub fn rotate(desk: &mut Desk<'_>, id: &str) -> Result<Outcome, Answer> {
 fn make(desk: &mut Desk<'_>, id: PrincipalId, body: &Map<String, Value>) -> Result<Outcome, Answer> {
     let mut faults = Faults::default();
     let Some(wish) = read(desk, body, &mut faults) else { return Err(invalid(&faults)) };
+    may_act_for(desk, wish.principal.as_ref().map_or(id.as_str(), PrincipalId::as_str))?;
     if desk.state.keys.len() >= KEYS_MAX {
         return Err(conflict(&format!("The account has {KEYS_MAX} keys already; delete some first.")));
     }
@@ -111,6 +122,7 @@ fn make(desk: &mut Desk<'_>, id: PrincipalId, body: &Map<String, Value>) -> Resu
     refuse_taken(desk, &text)?;
     let mut row = KeyRow {
         id,
+        principal: wish.principal,
         name: wish.name,
         hash: String::new(),
         ends_with: String::new(),
@@ -132,16 +144,36 @@ fn set_text(row: &mut KeyRow, text: &str, now: UnixMillis) {
     row.rotated_at = now;
 }
 
+/// Whose a key is.
+pub fn principal_of(row: &KeyRow) -> &str {
+    row.principal.as_ref().unwrap_or(&row.id).as_str()
+}
+
+/// Whoever learns a key's text can act for its principal: that takes more than the right to manage keys, if the
+/// principal is somebody.
+fn may_act_for(desk: &Desk<'_>, principal: &str) -> Result<(), Answer> {
+    let access = &desk.state.access;
+    let somebody = !desk.state.keys.contains_key(principal)
+        && (access.principals.contains_key(principal) || RESERVED_IDS.contains(&principal))
+        || access.assignments.values().any(|row| row.principal == principal);
+    if !somebody || desk.caller.may_act_for(principal) {
+        return Ok(());
+    }
+    Err(forbidden("Microsoft.Authorization/principals/tokens/write", "/"))
+}
+
 fn refuse_taken(desk: &Desk<'_>, text: &str) -> Result<(), Answer> {
     let hash = key_hash(text);
     let data = desk.state.keys.values().any(|row| row.hash == hash);
     let account = desk.state.account_keys.values().any(|row| row.hash == hash);
-    if data || account { Err(conflict("Another key has this text.")) } else { Ok(()) }
+    let token = desk.state.access.tokens.values().any(|row| row.hash == hash);
+    if data || account || token { Err(conflict("Another key has this text.")) } else { Ok(()) }
 }
 
 /// What a body asks for.
 struct Wish {
     name: String,
+    principal: Option<PrincipalId>,
     deployments: Option<Vec<String>>,
     expires_at: Option<UnixMillis>,
     text: Option<String>,
@@ -161,18 +193,33 @@ fn read(desk: &Desk<'_>, body: &Map<String, Value>, faults: &mut Faults) -> Opti
         let text = value.as_str().unwrap_or_default();
         calendar::parse(text).map_err(|problem| faults.note("expires_at", format!("{problem}"))).ok()
     });
-    for member in ["limits", "budget", "principal_id"] {
+    for member in ["limits", "budget"] {
         let empty = members.get(member).is_none_or(|value| value.as_array().is_some_and(Vec::is_empty));
         if !empty {
             faults.note(member, "is not supported yet");
         }
     }
+    let principal = members.text("principal_id", faults).and_then(|id| read_principal(desk, id, faults));
     let text = members.text("key", faults).map(ToOwned::to_owned);
     if let Some(text) = &text {
         check_text(desk, text, faults);
     }
     let name = name.filter(|_| faults.none())?;
-    Some(Wish { name, deployments, expires_at, text })
+    Some(Wish { name, principal, deployments, expires_at, text })
+}
+
+/// A principal that a key shall be of. In other accounts than the directory's it is not known whether it is there.
+fn read_principal(desk: &Desk<'_>, id: &str, faults: &mut Faults) -> Option<PrincipalId> {
+    let parsed =
+        PrincipalId::parse(id).map_err(|problem| faults.note("principal_id", format!("{problem}"))).ok()?;
+    let directory = desk.state.account == AccountId::default_account();
+    let row = desk.state.access.principals.get(id);
+    if row.is_some_and(|row| row.kind == PrincipalKind::Group) {
+        faults.note("principal_id", "is a group; a key must be a user's or service principal's");
+    } else if directory && row.is_none() && id != "admin" {
+        faults.note("principal_id", "is no principal");
+    }
+    Some(parsed)
 }
 
 fn read_deployments(names: &[&str], faults: &mut Faults) -> Vec<String> {
@@ -207,7 +254,7 @@ fn check_text(desk: &Desk<'_>, text: &str, faults: &mut Faults) {
 
 fn shown(row: &KeyRow, text: Option<&str>) -> Value {
     let mut key = json!({
-        "id": row.id, "name": row.name, "principal_id": row.id, "ends_with": row.ends_with,
+        "id": row.id, "name": row.name, "principal_id": principal_of(row), "ends_with": row.ends_with,
         "created_at": format_rfc3339(row.created_at), "created_by": row.creator,
         "rotated_at": format_rfc3339(row.rotated_at),
         "expires_at": row.expires_at.map(format_rfc3339),

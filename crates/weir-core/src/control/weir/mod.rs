@@ -1,11 +1,12 @@
 //! Weir's own management API: what the clouds have no API for (`design.md`, section 5).
 //!
 //! Decides its routes and its error form `{"error":{"code","message","details":[{"path","problem"}]}}`; not what
-//! the commands change (`catalog`, `keys`, `audit`).
+//! the commands change (`catalog`, `keys`, `principals`, `audit`).
 
 pub mod audit;
 pub mod catalog;
 pub mod keys;
+pub mod principals;
 
 use super::answer::{Answer, Denied, Location, ManagementRequest};
 use super::command::{Change, Desk, Outcome};
@@ -39,6 +40,7 @@ pub fn handle(
         ("PUT", ["keys", id]) => keys::put(desk, id, &body(request)?),
         ("DELETE", ["keys", id]) => keys::delete(desk, id),
         ("POST", ["keys", id, "rotate"]) => keys::rotate(desk, id),
+        (_, ["principals", rest @ ..]) => principals::handle(desk, request, location, rest),
         ("GET", ["audit"]) => audit::list(desk, location),
         (_, ["catalog", "models"] | ["audit"]) => Err(wrong_method("GET")),
         (_, ["defaults"]) => Err(wrong_method("GET, PUT")),
@@ -46,7 +48,7 @@ pub fn handle(
         (_, ["catalog", "models", _]) => Err(wrong_method("GET, PUT, DELETE")),
         (_, ["keys", _]) => Err(wrong_method("PUT, DELETE")),
         (_, ["keys", _, "rotate"]) => Err(wrong_method("POST")),
-        (_, ["requests" | "config" | "principals", ..]) => Err(not_supported(method, &location.path)),
+        (_, ["requests" | "config", ..]) => Err(not_supported(method, &location.path)),
         _ => Err(no_such_route(method, &location.path)),
     }
 }
@@ -73,6 +75,13 @@ pub fn error(status: u16, code: &str, message: &str, faults: &Faults) -> Answer 
 /// The answer to a caller who may not command.
 pub fn denied(denied: Denied) -> Answer {
     error(401, "Unauthorized", denied.message(), &Faults::default()).with("www-authenticate", "Bearer")
+}
+
+/// The answer to a caller who is known and may not.
+pub fn forbidden(action: &str, scope: &str) -> Answer {
+    let message =
+        format!("The caller may not do this: it needs a role with the action '{action}' at '{scope}'.");
+    error(403, "Forbidden", &message, &Faults::default())
 }
 
 /// The answer for a route that is part of the product but not built yet.

@@ -4,6 +4,7 @@ use super::*;
 use crate::id::DeploymentName;
 use crate::seal::{hex, key_hash, seal};
 use crate::simulate::SimulatorConfig;
+use crate::snapshot::access::Access;
 use crate::snapshot::content::ContentRules;
 use crate::snapshot::{Deadlines, DeploymentKind};
 use alloc::string::ToString;
@@ -64,7 +65,15 @@ fn key(text: &str, id: &str) -> KeyEntry {
 fn build(keys: Vec<KeyEntry>, deployments: Vec<Deployment>) -> Result<SnapshotIndex, IndexError> {
     let account = AccountId::default_account();
     SnapshotIndex::build(
-        Snapshot { account, version: 3, keys, deployments, network: None, content: ContentRules::default() },
+        Snapshot {
+            account,
+            version: 3,
+            keys,
+            deployments,
+            network: None,
+            content: ContentRules::default(),
+            access: Access::default(),
+        },
         Some(&seal_key()),
     )
 }
