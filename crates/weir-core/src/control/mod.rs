@@ -20,6 +20,7 @@ pub mod answer;
 pub mod arm;
 pub mod catalog;
 pub mod command;
+pub mod content;
 pub mod databricks;
 pub mod defaults;
 pub mod document;

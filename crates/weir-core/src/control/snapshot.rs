@@ -7,9 +7,8 @@ use super::arm::subscriptions;
 use super::state::{
     AccountSpec, AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec, EndpointSpec, RateLimit,
 };
-use super::{catalog, defaults};
+use super::{catalog, content, defaults};
 use crate::id::PrincipalId;
-use crate::snapshot::content::ContentRules;
 use crate::snapshot::{
     Deadlines, Deployment, KeyEntry, Limit, LimitScope, Meter, Price, ServedEntity, Serverless, Snapshot,
 };
@@ -34,7 +33,7 @@ pub fn of(state: &AccountState) -> Snapshot {
         keys: keys(state),
         deployments: state.deployments.values().filter_map(|row| deployment(state, row)).collect(),
         network: None,
-        content: ContentRules::default(),
+        content: content::rules(state),
         access: super::access::rights::compile(state),
     }
 }
@@ -117,7 +116,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         version,
         serverless,
         spillover: None,
-        content_policy: None,
+        content_policy: content::policy_of(row),
     })
 }
 

@@ -14,7 +14,7 @@ use alloc::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-const STORIES: [(&str, &str); 8] = [
+const STORIES: [(&str, &str); 9] = [
     ("catalog", include_str!("../../../../tests/vectors/control/catalog.json")),
     ("keys", include_str!("../../../../tests/vectors/control/keys.json")),
     ("access", include_str!("../../../../tests/vectors/control/access.json")),
@@ -23,6 +23,7 @@ const STORIES: [(&str, &str); 8] = [
     ("serverless", include_str!("../../../../tests/vectors/control/serverless.json")),
     ("endpoints", include_str!("../../../../tests/vectors/control/endpoints.json")),
     ("endpoint_faults", include_str!("../../../../tests/vectors/control/endpoint_faults.json")),
+    ("rai", include_str!("../../../../tests/vectors/control/rai.json")),
 ];
 
 /// A Registry with its stored rows, as the shell keeps them.

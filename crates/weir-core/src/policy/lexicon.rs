@@ -6,7 +6,7 @@
 
 use super::findings::{self, join};
 use super::terms::{self, Table};
-use super::trie::{HARMLESS, Marks, Trie};
+use super::trie::{HARMLESS, Marks, TERM_BYTES_MAX, Trie};
 use super::words::fold_term;
 use crate::snapshot::content::Blocklist;
 use alloc::borrow::ToOwned;
@@ -34,6 +34,11 @@ impl Lexicon {
         }
         Self { terms }
     }
+}
+
+/// Whether an item of a blocklist can be found: it has a letter or a digit, and is not too long.
+pub fn is_term(item: &str) -> bool {
+    (1..=TERM_BYTES_MAX).contains(&fold_term(item).len())
 }
 
 /// An account's blocklists, each with its bit.

@@ -24,7 +24,7 @@ mod trie;
 mod words;
 
 pub use findings::Findings;
-pub use lexicon::Lexicon;
+pub use lexicon::{Lexicon, is_term};
 pub use reading::Reading;
 pub use ready::{ReadyPolicy, Side};
 

@@ -6,6 +6,7 @@
 use super::super::answer::Answer;
 use super::super::catalog;
 use super::super::command::{Change, Desk, Outcome};
+use super::super::content;
 use super::super::document::{Faults, Members};
 use super::super::snapshot::{REQUESTS_PER_CAPACITY, TOKENS_PER_CAPACITY};
 use super::super::state::{AccountSpec, DeploymentRow, DeploymentSpec};
@@ -135,8 +136,9 @@ fn read(desk: &Desk<'_>, resource_id: &str, body: &Map<String, Value>) -> Result
     };
     let (format, name) = (part("format"), part("name"));
     let version = model.as_ref().and_then(|model| model.text("version", &mut faults));
-    let (version_upgrade, rai_policy) =
-        properties.as_ref().map_or_else(Default::default, |properties| read_options(properties, &mut faults));
+    let (version_upgrade, rai_policy) = properties
+        .as_ref()
+        .map_or_else(Default::default, |properties| read_options(desk, properties, &mut faults));
     let tags = read_tags(&members, &mut faults);
     refuse(Provider::CognitiveServices, &faults)?;
     let unsupported = || {
@@ -184,14 +186,15 @@ fn read_sku(sku: &Members<'_>, known: Option<(&String, u64)>, faults: &mut Fault
     (canonical.map_or_else(String::new, |name| (*name).to_owned()), capacity)
 }
 
-fn read_options(properties: &Members<'_>, faults: &mut Faults) -> (String, Option<String>) {
+fn read_options(desk: &Desk<'_>, properties: &Members<'_>, faults: &mut Faults) -> (String, Option<String>) {
     let upgrade = properties.text("versionUpgradeOption", faults).unwrap_or("OnceNewDefaultVersionAvailable");
     if !UPGRADE_OPTIONS.contains(&upgrade) {
         let text = format!("must be one of {}", UPGRADE_OPTIONS.join(", "));
         faults.note(&properties.path("versionUpgradeOption"), text);
     }
-    let policy = properties.text("raiPolicyName", faults);
-    if policy.is_some_and(|name| !["Microsoft.Default", "Microsoft.DefaultV2"].contains(&name)) {
+    let named = properties.text("raiPolicyName", faults);
+    let policy = named.and_then(|name| content::policy_name(desk.state, name));
+    if named.is_some() && policy.is_none() {
         let text = "names a content filter policy that does not exist";
         faults.note(&properties.path("raiPolicyName"), text);
     }
@@ -200,7 +203,7 @@ fn read_options(properties: &Members<'_>, faults: &mut Faults) -> (String, Optio
             faults.note(&properties.path(member), "is not supported yet");
         }
     }
-    (upgrade.to_owned(), policy.map(ToOwned::to_owned))
+    (upgrade.to_owned(), policy)
 }
 
 fn shown(desk: &Desk<'_>, row: &DeploymentRow, spec: &AccountSpec) -> Value {

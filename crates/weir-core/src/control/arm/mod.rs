@@ -10,6 +10,8 @@ mod assignments;
 pub mod authorization;
 pub mod convention;
 pub mod deployments;
+pub mod rai_blocklists;
+pub mod rai_policies;
 mod roles;
 pub mod serverless;
 pub mod subscriptions;
@@ -181,6 +183,8 @@ fn below_account(
         ("PUT", ["deployments", name]) => deployments::put(desk, path, name, &body(request)?),
         ("PATCH", ["deployments", name]) => deployments::patch(desk, name, &body(request)?),
         ("DELETE", ["deployments", name]) => Ok(deployments::delete(desk, name)),
+        (_, ["raipolicies", rest @ ..]) => rai_policies::handle(desk, request, location, path, rest),
+        (_, ["raiblocklists", rest @ ..]) => rai_blocklists::handle(desk, request, location, path, rest),
         (_, ["listkeys" | "regeneratekey"]) => Err(wrong_method("POST")),
         (_, ["deployments"]) => Err(wrong_method("GET")),
         (_, ["deployments", _]) => Err(wrong_method("GET, PUT, PATCH, DELETE")),
@@ -218,6 +222,7 @@ fn in_region(
         ("GET", "mfeoperationresults" | "operationresults", [id]) => {
             convention::operation(desk, &location.path, id, false)
         }
+        ("GET", "raicontentfilters", rest) => rai_policies::filters(desk, location, rest),
         (method, _, _) => Err(not_supported(method, &location.path)),
     }
 }
