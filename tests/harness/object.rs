@@ -42,14 +42,7 @@ impl Rows {
     /// Stores what core decided, in one transaction.
     pub fn write(&mut self, writes: Vec<Write>) {
         for write in writes {
-            match write {
-                Write::Put { table, key, value } => {
-                    self.tables.entry(table).or_default().insert(key, value);
-                }
-                Write::Delete { table, key } => {
-                    self.tables.entry(table).or_default().remove(&key);
-                }
-            }
+            write.apply(&mut self.tables);
         }
     }
 }

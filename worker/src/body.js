@@ -10,10 +10,14 @@ import { NOTHING, SCRIPT, TIMED_OUT, TOO_LARGE, UNREACHABLE, headersOf } from '.
 /** A larger answer is not buffered. */
 const ANSWER_BYTES_MAX = 64 << 20;
 
-/** The caller's body, or null if it turned out too large. @param {Request} request @param {number} declared @param {number} limit */
+/**
+ * The caller's body, or null if it turned out too large. A body of a declared length is read at once: to name
+ * `request.body` would make a stream object of it.
+ * @param {Request} request @param {string | null} declared @param {number} limit
+ */
 export async function readBody(request, declared, limit) {
-  if (declared >= 0) return new Uint8Array(await request.arrayBuffer());
-  return readBounded(/** @type {ReadableStream} */ (request.body), limit);
+  if (declared !== null) return new Uint8Array(await request.arrayBuffer());
+  return request.body ? readBounded(request.body, limit) : NOTHING;
 }
 
 /** @param {ReadableStream} stream @param {number} limit @returns {Promise<Uint8Array | null>} */
@@ -43,52 +47,61 @@ async function readBounded(stream, limit) {
 
 class TooLarge extends Error {}
 
-/** @param {Response} response */
-export async function readAnswer(response) {
-  if (!response.body) return NOTHING;
+/**
+ * An upstream's answer with its body, whole.
+ * @param {Response | Promise<Response>} sent
+ * @returns {Promise<{status: number, ok: boolean, headers: Headers, bytes: Uint8Array}>}
+ */
+export async function readAnswer(sent) {
+  const response = await sent;
+  const { status, ok, headers } = response;
+  return { status, ok, headers, bytes: await readWhole(response) };
+}
+
+/** @param {Response} response @returns {Promise<Uint8Array>} */
+async function readWhole(response) {
   const declared = response.headers.get('content-length');
-  const whole = declared !== null && Number(declared) <= ANSWER_BYTES_MAX
-    ? new Uint8Array(await response.arrayBuffer())
-    : await readBounded(response.body, ANSWER_BYTES_MAX);
+  if (declared !== null && Number(declared) <= ANSWER_BYTES_MAX) return new Uint8Array(await response.arrayBuffer());
+  if (!response.body) return NOTHING;
+  const whole = await readBounded(response.body, ANSWER_BYTES_MAX);
   if (whole === null) throw new TooLarge();
   return whole;
 }
 
-/** The head members that core reads, in its order. @param {Response} response */
+/** The head members that core reads, in its order. @param {{headers: Headers}} response */
 export function upstreamHeaders({ headers }) {
   return ['content-type', 'retry-after', 'retry-after-ms', 'x-should-retry'].map((name) => headers.get(name) ?? '').join('\n');
 }
 
+class TooLate extends Error {}
+
 /** @param {unknown} error */
 export function failure(error) {
   if (error instanceof TooLarge) return TOO_LARGE;
-  return error instanceof Error && (error.name === 'TimeoutError' || error.name === 'AbortError') ? TIMED_OUT : UNREACHABLE;
+  return error instanceof TooLate ? TIMED_OUT : UNREACHABLE;
 }
 
 /**
- * An upstream call whose head has come. `stop` ends it, `timer` does so when its time is up.
- * @typedef {{response: Response, stop: AbortController, timer: ReturnType<typeof setTimeout>}} Call
+ * What `work` resolves to, or a rejection after so many milliseconds. Nothing is aborted: the platform drops what
+ * still runs when the exchange has its answer, and a signal for each call costs more than all that core does.
+ * @template T @param {number} ms @param {Promise<T>} work @returns {Promise<T>}
  */
+export function within(ms, work) {
+  return new Promise((resolve, reject) => {
+    setTimeout(() => reject(new TooLate()), ms);
+    work.then(resolve, reject);
+  });
+}
 
 /**
  * Makes the upstream call, or plays a simulated model's script.
- * @param {import('./memory.js').Plan} plan @param {Uint8Array} body @returns {Promise<Call>}
+ * @param {import('./memory.js').Plan} plan @param {Uint8Array} body @returns {Promise<Response>}
  */
-export async function call(plan, body) {
-  const stop = new AbortController();
-  const timer = setTimeout(() => stop.abort(new DOMException('no answer in time', 'TimeoutError')), plan.ms);
-  const { signal } = stop;
-  try {
-    const response = plan.flags & SCRIPT
-      ? await play(plan, signal)
-      : await fetch(plan.lines[0], {
-          method: 'POST', headers: headersOf(plan), body: edited(body, plan.edits), redirect: 'manual', signal,
-        });
-    return { response, stop, timer };
-  } catch (error) {
-    clearTimeout(timer);
-    throw signal.aborted ? signal.reason : error;
-  }
+export function call(plan, body) {
+  if (plan.flags & SCRIPT) return play(plan);
+  return fetch(plan.lines[0], {
+    method: 'POST', headers: headersOf(plan), body: edited(body, plan.edits), redirect: 'manual',
+  });
 }
 
 /** @param {Uint8Array} body @param {import('./memory.js').Plan['edits']} edits */
@@ -109,14 +122,14 @@ export function edited(body, edits) {
   return out;
 }
 
-/** A simulated model's answer. @param {import('./memory.js').Plan} plan @param {AbortSignal} signal */
-async function play(plan, signal) {
+/** A simulated model's answer. @param {import('./memory.js').Plan} plan */
+async function play(plan) {
   const init = { status: plan.status, headers: headersOf(plan) };
   const { script, scriptEnd } = plan;
   // A head that never comes is waited for until the call's own time is up.
-  if (plan.headAfter) await scheduler.wait(Math.min(plan.headAfter, plan.ms + 1000), { signal });
+  if (plan.headAfter) await scheduler.wait(Math.min(plan.headAfter, plan.ms + 1000));
   if (script.length === 1 && scriptEnd === 0) {
-    if (script[0].ms) await scheduler.wait(script[0].ms, { signal });
+    if (script[0].ms) await scheduler.wait(script[0].ms);
     return new Response(script[0].bytes, init);
   }
   const { readable, writable } = new IdentityTransformStream();
@@ -130,6 +143,5 @@ async function play(plan, signal) {
     else if (scriptEnd === 1) await writer.abort(new Error('the simulated model broke off'));
   })();
   played.catch(() => {});
-  signal.addEventListener('abort', () => writer.abort(signal.reason).catch(() => {}));
   return new Response(readable, init);
 }

@@ -4,7 +4,7 @@
  * call and end is one that core asked for. A request never waits for a promise of another request.
  */
 
-import { call, failure, readAnswer, readBody, upstreamHeaders } from './body.js';
+import { call, failure, readAnswer, readBody, upstreamHeaders, within } from './body.js';
 import {
   ABORT, ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HEAD, HEAD_FIRST, NOTHING, REPLY, RESUMED, SEND, WAIT,
   headersOf, raw, read, renewed, tell, text, view, write,
@@ -48,22 +48,23 @@ export function drive(request, env, ctx) {
  */
 async function exchange(request, env, ctx, start, wanted) {
   const limit = raw().weir_body_bytes_max();
-  const declared = Number(request.headers.get('content-length') ?? -1);
-  const body = declared > limit || !request.body ? NOTHING : await readBody(request, declared, limit);
-  const length = body === null ? limit + 1 : Math.max(body.byteLength, declared > limit ? declared : 0);
+  const { headers } = request;
+  const declared = headers.get('content-length');
+  const body = Number(declared) > limit ? NOTHING : await readBody(request, declared, limit);
+  const length = body === null ? limit + 1 : Math.max(body.byteLength, Number(declared) > limit ? Number(declared) : 0);
   let head = start;
   for (let i = 0; i < headerNames.length; i++)
-    head += '\n' + (wanted & (1 << i) ? (request.headers.get(headerNames[i]) ?? '') : '');
+    head += '\n' + (wanted & (1 << i) ? (headers.get(headerNames[i]) ?? '') : '');
   const given = body ?? NOTHING;
   let plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, length));
-  /** @type {import('./body.js').Call | undefined} */ let upstream;
-  let answer = NOTHING;
+  /** The answer of the call, or the promise of it. @type {any} */ let upstream;
+  let answer = NOTHING, until = 0;
   for (;;) {
     if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
     switch (plan.kind) {
       case REPLY: return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
       case DELIVER: return new Response(answer, { status: plan.status, headers: headersOf(plan) });
-      case DELIVER_STREAM: return relay(plan, /** @type {import('./body.js').Call} */ (upstream), env, ctx);
+      case DELIVER_STREAM: return relay(plan, upstream, env, ctx);
       case CALLS:
         await calls(env);
         ctx.waitUntil(keepCalling(env, raw().weir_calls_due(Date.now())));
@@ -75,16 +76,22 @@ async function exchange(request, env, ctx, start, wanted) {
         break;
       case ABORT: throw new Error('the exchange began in an instance of the module that has trapped');
       default: {
-        const { handle, flags, kind } = plan;
+        const { handle } = plan;
         try {
-          if (kind === SEND) upstream = await call(plan, given);
-          const { response, timer } = /** @type {import('./body.js').Call} */ (upstream);
-          if (kind === SEND && flags & HEAD_FIRST) {
-            plan = tell(handle, HEAD, response.status, upstreamHeaders(response));
-          } else {
-            answer = await readAnswer(response).finally(() => clearTimeout(timer));
-            plan = tell(handle, ANSWER, response.status, response.ok ? '' : upstreamHeaders(response), answer);
+          const now = Date.now();
+          if (plan.kind === SEND) {
+            until = now + plan.ms;
+            const sent = call(plan, given);
+            if (plan.flags & HEAD_FIRST) {
+              upstream = await within(plan.ms, sent);
+              plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream));
+              break;
+            }
+            upstream = sent;
           }
+          const whole = await within(until - now, readAnswer(upstream));
+          answer = whole.bytes;
+          plan = tell(handle, ANSWER, whole.status, whole.ok ? '' : upstreamHeaders(whole), answer);
         } catch (error) {
           if (error instanceof WebAssembly.RuntimeError) throw error;
           plan = tell(handle, FAILED, failure(error));

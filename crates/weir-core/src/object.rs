@@ -3,6 +3,7 @@
 //! Base file. Decides the shape of calls and rows; not what is in them (`control`, `limit::limiter`, `ledger`),
 //! and not how they travel (the drivers).
 
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -59,6 +60,34 @@ pub enum Write {
         /// Primary key.
         key: String,
     },
+    /// Remove the first rows in key order, without having read them.
+    DeleteFirst {
+        /// Which table of the object.
+        table: &'static str,
+        /// Rows from this key on stay.
+        before: String,
+        /// At most so many rows go.
+        limit: u32,
+    },
+}
+
+impl Write {
+    /// Makes the change in tables that are kept in memory, by name, as native drivers have them.
+    pub fn apply(self, tables: &mut BTreeMap<&'static str, BTreeMap<String, String>>) {
+        match self {
+            Self::Put { table, key, value } => _ = tables.entry(table).or_default().insert(key, value),
+            Self::Delete { table, key } => _ = tables.entry(table).or_default().remove(&key),
+            Self::DeleteFirst { table, before, limit } => {
+                let rows = tables.entry(table).or_default();
+                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                let keys: Vec<String> =
+                    rows.range(..before).take(limit).map(|(key, _)| key.clone()).collect();
+                for key in keys {
+                    rows.remove(&key);
+                }
+            }
+        }
+    }
 }
 
 /// Rows that an object must be given before it can act: `from` inclusive, `to` exclusive, in key order (byte

@@ -81,6 +81,18 @@ impl Rows {
                     let statement = format!("DELETE FROM \"{table}\" WHERE key = ?");
                     self.sql.exec(&statement, Some(vec![SqlStorageValue::String(key.clone())]))?;
                 }
+                Write::DeleteFirst { table, before, limit } => {
+                    self.put(puts_to, &mut puts)?;
+                    let statement = format!(
+                        "DELETE FROM \"{table}\" WHERE key IN \
+                         (SELECT key FROM \"{table}\" WHERE key < ? ORDER BY key LIMIT ?)"
+                    );
+                    let bindings = vec![
+                        SqlStorageValue::String(before.clone()),
+                        SqlStorageValue::Integer(i64::from(*limit)),
+                    ];
+                    self.sql.exec(&statement, Some(bindings))?;
+                }
             }
         }
         self.put(puts_to, &mut puts)

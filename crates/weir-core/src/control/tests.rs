@@ -73,6 +73,7 @@ impl World {
             match write.clone() {
                 Write::Put { table, key, value } => _ = self.rows.insert((table.to_owned(), key), value),
                 Write::Delete { table, key } => _ = self.rows.remove(&(table.to_owned(), key)),
+                Write::DeleteFirst { .. } => panic!("{name}: a registry forgets nothing unread"),
             }
         }
         let after = self.registry.state();

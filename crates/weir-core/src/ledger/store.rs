@@ -26,8 +26,10 @@ use serde::{Deserialize, Serialize};
 const RECORD_COUNT: &str = "records";
 /// Above every key of every table: keys begin with a digit or a letter.
 const LAST_KEY: &str = "~";
-/// How many old rows go beyond as many as come.
-const PRUNED_MORE: usize = 16;
+/// How many old sums go beyond as many as come.
+const PRUNED_MORE: u32 = 16;
+/// How many of the oldest records are looked at for their age.
+const AGED: u32 = 8;
 /// How many other isolates' rows are looked at to find those not heard of.
 const NEIGHBOURS: u32 = 4;
 
@@ -85,19 +87,11 @@ impl Intake {
         Ok(intake)
     }
 
-    /// The isolate's row with some after it, how many records there are, the oldest rows of each table, and the
+    /// The isolate's row with some after it, how many records there are, the records that are too old, and the
     /// sums that grow.
     pub(super) fn reads(&self) -> Vec<Read> {
-        let oldest = |table, to: String, coming: usize| Read {
-            table,
-            from: String::new(),
-            to,
-            limit: u32::try_from(coming.saturating_add(PRUNED_MORE)).unwrap_or(u32::MAX),
-            descending: false,
-        };
-        let before = |age: Millis| stamp(self.now.minus(age));
         let mut reads =
-            Vec::with_capacity(5usize.saturating_add(self.minutes.len()).saturating_add(self.hours.len()));
+            Vec::with_capacity(3usize.saturating_add(self.minutes.len()).saturating_add(self.hours.len()));
         reads.push(Read {
             table: TABLE_BATCH,
             from: self.isolate.clone(),
@@ -106,9 +100,13 @@ impl Intake {
             descending: false,
         });
         reads.push(one(TABLE_META, RECORD_COUNT));
-        reads.push(oldest(TABLE_RECORD, LAST_KEY.to_owned(), self.records.len()));
-        reads.push(oldest(TABLE_MINUTE, before(MINUTES_KEPT), self.minutes.len()));
-        reads.push(oldest(TABLE_HOUR, before(HOURS_KEPT), self.hours.len()));
+        reads.push(Read {
+            table: TABLE_RECORD,
+            from: String::new(),
+            to: stamp(self.now.minus(RECORDS_KEPT)),
+            limit: AGED,
+            descending: false,
+        });
         reads.extend(self.minutes.keys().map(|key| one(TABLE_MINUTE, key)));
         reads.extend(self.hours.keys().map(|key| one(TABLE_HOUR, key)));
         reads
@@ -120,9 +118,7 @@ impl Intake {
         let reply = message::json(&answer);
         let mut rows = rows.iter().map(Vec::as_slice);
         let mut next = || rows.next().unwrap_or_default();
-        let (isolates, count, records) = (next(), next(), next());
-        let (old_minutes, old_hours) = (next(), next());
-
+        let (isolates, count, aged) = (next(), next(), next());
         let mut known: Known =
             isolates.first().filter(|row| row.key == self.isolate).and_then(read_row).unwrap_or_default();
         if self.seq < known.floor || known.seen.contains(&self.seq) {
@@ -135,9 +131,9 @@ impl Intake {
 
         let mut writes = self.forget_isolates(isolates);
         writes.push(put(TABLE_BATCH, &self.isolate, &known));
-        delete(&mut writes, TABLE_MINUTE, old_minutes);
-        delete(&mut writes, TABLE_HOUR, old_hours);
-        self.keep_records(&mut writes, count.first().and_then(read_row).unwrap_or(0), records);
+        writes.push(self.prune(TABLE_MINUTE, MINUTES_KEPT, self.minutes.len()));
+        writes.push(self.prune(TABLE_HOUR, HOURS_KEPT, self.hours.len()));
+        self.keep_records(&mut writes, count.first().and_then(read_row).unwrap_or(0), aged);
         for (table, sums) in [(TABLE_MINUTE, &self.minutes), (TABLE_HOUR, &self.hours)] {
             for (key, sum) in sums {
                 let mut stored: Rollup = next().first().and_then(read_row).unwrap_or_default();
@@ -162,22 +158,26 @@ impl Intake {
             .collect()
     }
 
-    /// Stores the records, deletes the oldest above [`RECORDS_MAX`] or [`RECORDS_KEPT`], and notes how many
-    /// there are.
-    fn keep_records(&self, writes: &mut Vec<Write>, stored: u64, oldest: &[Row]) {
+    /// Deletes sums that are older than `age`: more than come, so that a backlog ends.
+    fn prune(&self, table: &'static str, age: Millis, coming: usize) -> Write {
+        let limit = u32::try_from(coming).unwrap_or(u32::MAX).saturating_add(PRUNED_MORE);
+        Write::DeleteFirst { table, before: stamp(self.now.minus(age)), limit }
+    }
+
+    /// Stores the records, deletes the oldest above [`RECORDS_MAX`] and those of `aged`, which are older than
+    /// [`RECORDS_KEPT`], and notes how many there are.
+    fn keep_records(&self, writes: &mut Vec<Write>, stored: u64, aged: &[Row]) {
         let coming = u64::try_from(self.records.len()).unwrap_or(u64::MAX);
-        let mut count = stored.saturating_add(coming);
-        let cutoff = stamp(self.now.minus(RECORDS_KEPT));
-        for row in oldest {
-            if count <= RECORDS_MAX && row.key >= cutoff {
-                break;
-            }
-            writes.push(Write::Delete { table: TABLE_RECORD, key: row.key.clone() });
-            count = count.saturating_sub(1);
+        let above = stored.saturating_add(coming).saturating_sub(RECORDS_MAX).min(stored);
+        let going = above.max(u64::try_from(aged.len()).unwrap_or(0));
+        if going > 0 {
+            let limit = u32::try_from(going).unwrap_or(u32::MAX);
+            writes.push(Write::DeleteFirst { table: TABLE_RECORD, before: LAST_KEY.to_owned(), limit });
         }
         for (key, value) in &self.records {
             writes.push(Write::Put { table: TABLE_RECORD, key: key.clone(), value: value.clone() });
         }
+        let count = stored.saturating_add(coming).saturating_sub(going);
         writes.push(put(TABLE_META, RECORD_COUNT, &count));
     }
 }
@@ -193,8 +193,4 @@ fn read_row<T: for<'a> Deserialize<'a>>(row: &Row) -> Option<T> {
 
 fn put<T: Serialize>(table: &'static str, key: &str, value: &T) -> Write {
     Write::Put { table, key: key.to_owned(), value: serde_json::to_string(value).unwrap_or_default() }
-}
-
-fn delete(writes: &mut Vec<Write>, table: &'static str, rows: &[Row]) {
-    writes.extend(rows.iter().map(|row| Write::Delete { table, key: row.key.clone() }));
 }

@@ -4,7 +4,7 @@ use super::{Plan, TABLES};
 use crate::account::batch::{LedgerMessage, SHARDS, UsageBatches};
 use crate::account::record::{Usage, UsageRecord};
 use crate::id::{AccountId, IsolateId, RequestId};
-use crate::object::{CallOutcome, Row, Write};
+use crate::object::{CallOutcome, Row};
 use crate::time::{Millis, UnixMillis};
 use crate::units::Money;
 use alloc::collections::BTreeMap;
@@ -35,14 +35,7 @@ impl Objects {
         let rows: Vec<Vec<Row>> = plan.reads().iter().map(read).collect();
         let handled = plan.handle(&rows);
         for write in handled.writes {
-            match write {
-                Write::Put { table, key, value } => {
-                    tables.entry(table).or_default().insert(key, value);
-                }
-                Write::Delete { table, key } => {
-                    tables.entry(table).or_default().remove(&key);
-                }
-            }
+            write.apply(tables);
         }
         handled.reply
     }

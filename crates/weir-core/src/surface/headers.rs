@@ -14,8 +14,6 @@ pub enum Header {
     ApiKey,
     /// `x-api-key`: a key, on Anthropic's surface.
     XApiKey,
-    /// `content-length`: lets a body that is too large be refused unread.
-    ContentLength,
     /// `x-ms-client-request-id`: echoed on Azure's surfaces.
     ClientRequestId,
     /// `x-ms-model-mesh-model-name`: names the deployment where the body does not.
@@ -27,14 +25,13 @@ pub enum Header {
 }
 
 /// How many headers there are.
-pub const HEADER_COUNT: usize = 8;
+pub const HEADER_COUNT: usize = 7;
 
 /// All request headers that core ever reads, lower case, in the order of [`Header`].
 pub const HEADERS: [&str; HEADER_COUNT] = [
     "authorization",
     "api-key",
     "x-api-key",
-    "content-length",
     "x-ms-client-request-id",
     "x-ms-model-mesh-model-name",
     "azureml-model-deployment",
@@ -47,7 +44,6 @@ impl Header {
         Self::Authorization,
         Self::ApiKey,
         Self::XApiKey,
-        Self::ContentLength,
         Self::ClientRequestId,
         Self::ModelMeshModelName,
         Self::AzuremlModelDeployment,
@@ -60,11 +56,10 @@ impl Header {
             Self::Authorization => 1,
             Self::ApiKey => 1 << 1,
             Self::XApiKey => 1 << 2,
-            Self::ContentLength => 1 << 3,
-            Self::ClientRequestId => 1 << 4,
-            Self::ModelMeshModelName => 1 << 5,
-            Self::AzuremlModelDeployment => 1 << 6,
-            Self::ExtraParameters => 1 << 7,
+            Self::ClientRequestId => 1 << 3,
+            Self::ModelMeshModelName => 1 << 4,
+            Self::AzuremlModelDeployment => 1 << 5,
+            Self::ExtraParameters => 1 << 6,
         }
     }
 }
@@ -92,7 +87,7 @@ impl<'a> HeaderValues<'a> {
 /// Which headers are to be read for this request: bit *i* stands for `HEADERS[i]`.
 pub fn wanted(disposition: &Disposition<'_>) -> u32 {
     const KEYS: u32 = Header::Authorization.bit() | Header::ApiKey.bit();
-    const AZURE: u32 = KEYS | Header::ContentLength.bit() | Header::ClientRequestId.bit();
+    const AZURE: u32 = KEYS | Header::ClientRequestId.bit();
     match disposition {
         Disposition::Data(route) => match route.surface {
             Surface::ModelInference => {
@@ -103,15 +98,15 @@ pub fn wanted(disposition: &Disposition<'_>) -> u32 {
             }
             Surface::Serverless => AZURE | Header::ExtraParameters.bit(),
             Surface::AzureOpenAi | Surface::AzureOpenAiV1 => AZURE,
-            Surface::Anthropic => KEYS | Header::XApiKey.bit() | Header::ContentLength.bit(),
+            Surface::Anthropic => KEYS | Header::XApiKey.bit(),
             Surface::OpenAi
             | Surface::ServingEndpoints
             | Surface::MlflowGateway
             | Surface::Arm
             | Surface::DatabricksApi
-            | Surface::Weir => KEYS | Header::ContentLength.bit(),
+            | Surface::Weir => KEYS,
         },
-        Disposition::Management(_) => KEYS | Header::ContentLength.bit(),
+        Disposition::Management(_) => KEYS,
         Disposition::Infra(_) => Header::Authorization.bit(),
         Disposition::Refused { surface, .. } => match surface {
             Surface::ModelInference | Surface::Serverless | Surface::AzureOpenAi | Surface::AzureOpenAiV1 => {
