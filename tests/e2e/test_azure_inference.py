@@ -92,7 +92,6 @@ def test_a_busy_upstream_says_when_to_come_back(endpoint):
     assert caught.value.status_code == 429 and 0 < int(caught.value.response.headers["retry-after"]) <= 7
 
 
-@pytest.mark.xfail(strict=True, reason="the header extra-parameters is not acted on yet: all members pass through")
 def test_extra_members_follow_their_header(endpoint):
     rows = [
         ({}, 400, None), ({"extra-parameters": "error"}, 400, None), ({"extra-parameters": "ignore"}, 400, None),

@@ -53,6 +53,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         kind: DeploymentKind::Account,
         task,
         model: "simulator".into(),
+        created_at: UnixMillis(1_764_000_000_000),
         entities: vec![entity],
         limits: vec![],
         limiter_fail_open: false,

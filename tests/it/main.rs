@@ -10,4 +10,5 @@
 )]
 
 mod bad_input;
+mod exchanges;
 mod simulation;

@@ -47,6 +47,7 @@ fn deployment(at: u32) -> Option<Deployment> {
         limits: Vec::new(),
         limiter_fail_open: true,
         deadlines: Deadlines::default(),
+        created_at: UnixMillis(0),
         publisher: String::new(),
         version: String::new(),
         serverless: None,

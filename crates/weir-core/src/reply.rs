@@ -30,7 +30,7 @@ const RETRY_AFTER_MAX: Millis = Millis::from_secs(120);
 /// An answer that Weir makes itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// HTTP status, 400..=599.
+    /// HTTP status: 200, or 400..=599.
     pub status: u16,
     /// Headers; names are lower case, values legal.
     pub headers: Vec<(&'static str, String)>,
@@ -91,6 +91,21 @@ pub fn render(error: &WeirError, surface: Surface, operation: &str, request_id: 
         headers.push(("www-authenticate", "Bearer".to_owned()));
     }
     Reply { status: row.status, headers, body }
+}
+
+/// A good answer of Weir's own, in JSON.
+pub fn found(body: String, surface: Surface, request_id: RequestId) -> Reply {
+    let mut headers = Vec::with_capacity(6);
+    headers.push(("content-type", "application/json".to_owned()));
+    let id = format!("{request_id}");
+    if matches!(
+        surface,
+        Surface::ModelInference | Surface::Serverless | Surface::AzureOpenAi | Surface::AzureOpenAiV1
+    ) {
+        headers.push(("apim-request-id", id.clone()));
+    }
+    headers.push(("x-request-id", id));
+    Reply { status: 200, headers, body }
 }
 
 /// What is said about sending the request again. A `Retry-After` makes some clients repeat whatever the status is

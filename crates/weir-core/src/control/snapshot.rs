@@ -112,6 +112,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         limits,
         limiter_fail_open: false,
         deadlines: Deadlines::default(),
+        created_at: row.created_at,
         publisher,
         version,
         serverless,

@@ -5,29 +5,28 @@
 //! when it is there, so that an exchange never mixes two versions of the configuration.
 
 use super::accounts::LOOK_AGAIN;
-use super::action::{Action, Pause, Request, Send};
-use super::finish::{PreparedEntity, Running};
+use super::action::{Action, Pause, Request};
+use super::describe;
+use super::finish::Running;
+use super::head;
 use super::isolate::Isolate;
-use crate::attempt::plan::AttemptPlan;
-use crate::attempt::{AttemptError, AttemptMachine};
-use crate::auth::{self, AuthError, Caller, Presented};
+use super::prepare::Facts;
+use crate::attempt::AttemptError;
+use crate::auth::{self, AuthError, Presented};
 use crate::error::WeirError;
 use crate::id::{AccountId, RequestId};
-use crate::limit::{Ask, Quota, Reservation, Reserved, WaitId, estimate};
+use crate::limit::{Ask, Reservation, Reserved, WaitId};
 use crate::reply;
-use crate::route::{self, RouteError};
-use crate::simulate;
-use crate::snapshot::index::ReadyDeployment;
-use crate::snapshot::{LimitScope, Meter, ServedEntity, Target, Task};
-use crate::surface::{self, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
+use crate::route;
+use crate::surface::{self, Asks, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::bounds::BODY_BYTES_MAX;
-use crate::wire::envelope::{Edit, Envelope, Rewrite};
+use crate::wire::envelope::Envelope;
 use crate::wire::error::WireError;
+use crate::wire::inference::Extra;
 use alloc::borrow::ToOwned;
-use alloc::format;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// What stays the same over all runs of an exchange's admission.
@@ -64,6 +63,8 @@ struct Parts {
 pub(super) enum Stop {
     Refuse(WeirError),
     Pause(Pause),
+    /// The snapshot answers alone; the body.
+    Answer(String),
 }
 
 impl<E: Into<WeirError>> From<E> for Stop {
@@ -167,11 +168,18 @@ impl Isolate {
                 self.hold(now, handle, Held { admission, parts });
                 Action::Pause(pause)
             }
+            Err(Stop::Answer(body)) => {
+                let mut reply = reply::found(body, surface, admission.id);
+                head::dress(&mut reply.headers, surface, request.headers.get(Header::ClientRequestId));
+                Action::Reply(reply)
+            }
             Err(Stop::Refuse(error)) => {
                 if let Some(wait) = admission.wait {
                     self.leases.abandon(now, wait);
                 }
-                Action::Reply(reply::render(&error, surface, operation, admission.id))
+                let mut reply = reply::render(&error, surface, operation, admission.id);
+                head::dress(&mut reply.headers, surface, request.headers.get(Header::ClientRequestId));
+                Action::Reply(reply)
             }
         }
     }
@@ -209,20 +217,28 @@ impl Isolate {
             }
             caller => caller?,
         };
-        let envelope = Envelope::parse(request.body, route.task)?;
+        match describe::answer(&index, &caller, route, &request.headers) {
+            Ok(None) => {}
+            Ok(Some(body)) => return Err(Stop::Answer(body)),
+            Err(error) => return Err(self.doubted(now, &account, admission, error)),
+        }
+        let mut envelope = Envelope::parse(request.body, route.task)?;
         let ready = match route::find(&index, &caller, route, &request.headers, &envelope) {
-            Err(error @ RouteError::Lacks(_)) => {
-                return Err(self.refresh_both_or(now, &account, admission, error));
-            }
-            Err(error @ RouteError::UnknownDeployment { .. }) => {
-                return Err(self.refresh_or(now, &account, admission, error));
-            }
-            ready => ready?,
+            Ok(ready) => ready,
+            Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
         };
         if ready.entities.iter().all(|entity| entity.fault.is_some()) {
             return Err(AttemptError::BadCredential.into());
         }
         let task = route.task.unwrap_or(ready.deployment.task);
+        let dropped = match route.asks {
+            Asks::Schema(schema) => {
+                let extra = Extra::parse(request.headers.get(Header::ExtraParameters))?;
+                schema.check(&envelope, extra)?
+            }
+            Asks::Answer | Asks::Models { .. } | Asks::Info | Asks::Document => Vec::new(),
+        };
+        envelope.forget(&dropped);
         let facts = Facts {
             now,
             request,
@@ -231,6 +247,7 @@ impl Isolate {
             task,
             caller: &caller,
             envelope: &envelope,
+            dropped: &dropped,
             ready,
         };
         let reservation = self.reserve(&facts, &account, admission)?;
@@ -261,178 +278,6 @@ impl Isolate {
             }
         }
     }
-}
-
-/// One limit that an exchange is under.
-struct AppliedLimit {
-    /// Name of its Limiter object.
-    scope: String,
-    meter: Meter,
-    quota: Quota,
-    cells: u64,
-}
-
-impl AppliedLimit {
-    fn ask(&self, facts: &Facts<'_>) -> Ask<'_> {
-        Ask {
-            scope: &self.scope,
-            meter: self.meter,
-            quota: self.quota,
-            cells: self.cells,
-            fail_open: facts.ready.deployment.limiter_fail_open,
-        }
-    }
-}
-
-/// What is known of a request once its deployment was found.
-struct Facts<'a> {
-    now: UnixMillis,
-    request: &'a Request<'a>,
-    route: &'a DataRoute<'a>,
-    admission: Admission,
-    task: Task,
-    caller: &'a Caller<'a>,
-    envelope: &'a Envelope<'a>,
-    ready: &'a ReadyDeployment,
-}
-
-impl Facts<'_> {
-    /// The limits that apply to this caller: a principal's own stands instead of every principal's.
-    fn limits(&self, account: &AccountId) -> Vec<AppliedLimit> {
-        let deployment = &self.ready.deployment;
-        let principal = self.caller.principal;
-        let own = |meter: Meter| {
-            deployment.limits.iter().any(|limit| {
-                limit.meter == meter
-                    && matches!(&limit.scope, LimitScope::Principal(id) if id.as_str() == principal)
-            })
-        };
-        let answers = self.envelope.n.max(self.envelope.best_of);
-        let tokens =
-            || estimate::tokens(self.task, self.envelope.prompt_chars(), self.envelope.max_tokens, answers);
-        let mut applied = Vec::with_capacity(deployment.limits.len());
-        for limit in &deployment.limits {
-            let shared = match &limit.scope {
-                LimitScope::Deployment => true,
-                LimitScope::EachPrincipal if !own(limit.meter) => false,
-                LimitScope::Principal(id) if id.as_str() == principal => false,
-                LimitScope::EachPrincipal | LimitScope::Principal(_) => continue,
-            };
-            let scope = if shared {
-                format!("{account}/{}", self.ready.folded)
-            } else {
-                format!("{account}/{}/{principal}", self.ready.folded)
-            };
-            let quota = Quota::new(limit.amount, limit.per, limit.burst);
-            let cells = match limit.meter {
-                Meter::Requests => 1,
-                Meter::Tokens => tokens(),
-            };
-            applied.push(AppliedLimit { scope, meter: limit.meter, quota, cells });
-        }
-        applied
-    }
-
-    fn running(&self, account: AccountId, reservation: Reservation) -> Running {
-        let deployment = &self.ready.deployment;
-        let entities = self.prepare();
-        let plan = AttemptPlan {
-            entities: (0..u32::try_from(entities.len()).unwrap_or(u32::MAX)).collect(),
-            attempts_max: AttemptPlan::ATTEMPTS_MAX,
-            deadline: self.admission.began.plus(deployment.deadlines.total),
-            timeout: Millis(u64::MAX),
-            wait_max: AttemptPlan::WAIT_MAX,
-        };
-        let header = self.request.headers.get(Header::ClientRequestId);
-        let member = || self.envelope.client_request_id();
-        Running {
-            admission: self.admission,
-            scope: format!("{account}/{}", self.ready.folded),
-            account,
-            surface: self.route.surface,
-            operation: self.route.operation,
-            task: self.task,
-            deployment: deployment.name.to_string(),
-            model: deployment.model.clone(),
-            principal: self.caller.principal.to_owned(),
-            key: self.caller.key.to_owned(),
-            deadlines: deployment.deadlines,
-            machine: AttemptMachine::new(plan),
-            entities,
-            entity: 0,
-            reservation,
-            prompt_chars: self.envelope.prompt_chars(),
-            streamed: self.envelope.stream,
-            usage_wanted: self.envelope.include_usage,
-            client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
-            relay: None,
-            head_at: None,
-        }
-    }
-
-    /// What each usable entity would be sent, the preferred one first.
-    fn prepare(&self) -> Vec<PreparedEntity> {
-        let deployment = &self.ready.deployment;
-        let usable = |at: &usize| self.ready.entities.get(*at).is_some_and(|entity| entity.fault.is_none());
-        // The upper half of the random word names the exchange; the lower half chooses.
-        let random = u64::try_from(self.admission.random & u128::from(u64::MAX)).unwrap_or(0);
-        let order = route::select::order(&deployment.entities, random);
-        order
-            .into_iter()
-            .filter(usable)
-            .filter_map(|at| Some((deployment.entities.get(at)?, self.ready.entities.get(at)?)))
-            .map(|(entity, ready)| PreparedEntity {
-                name: entity.name.clone(),
-                price: entity.price.clone(),
-                send: Send {
-                    url: ready.url(self.task).to_owned(),
-                    headers: headers(ready.headers()),
-                    edits: self.edits(entity),
-                    timeout: Millis(0),
-                    head_first: self.envelope.stream,
-                    script: self.script(entity, random),
-                },
-            })
-            .collect()
-    }
-
-    fn edits(&self, entity: &ServedEntity) -> Vec<Edit> {
-        let drop: &[&str] = match self.route.surface {
-            Surface::ServingEndpoints | Surface::MlflowGateway => &["client_request_id", "usage_context"],
-            Surface::ModelInference
-            | Surface::AzureOpenAi
-            | Surface::AzureOpenAiV1
-            | Surface::Serverless
-            | Surface::OpenAi
-            | Surface::Anthropic
-            | Surface::Arm
-            | Surface::DatabricksApi
-            | Surface::Weir => &[],
-        };
-        self.envelope.edits(&Rewrite {
-            model: Some(&entity.upstream_model),
-            include_usage: self.envelope.stream,
-            drop,
-        })
-    }
-
-    fn script(&self, entity: &ServedEntity, random: u64) -> Option<simulate::Script> {
-        match &entity.target {
-            Target::Http(_) => None,
-            Target::Simulator(config) => {
-                let body = Edit::apply(self.request.body, &self.edits(entity));
-                Some(simulate::answer(config, &entity.upstream_model, self.task, &body, self.now, random))
-            }
-        }
-    }
-}
-
-/// What every call sends, and what its upstream needs.
-fn headers(own: &[(String, String)]) -> Vec<(String, String)> {
-    let mut headers = Vec::with_capacity(own.len().saturating_add(1));
-    headers.push(("content-type".to_owned(), "application/json".to_owned()));
-    headers.extend_from_slice(own);
-    headers
 }
 
 /// The account that host or key name; `default` otherwise. A text that is no account's name is an unknown key.

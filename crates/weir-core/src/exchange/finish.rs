@@ -285,7 +285,8 @@ impl Isolate {
 
     /// No answer: the tokens go back, the request stays counted.
     fn fail(&mut self, now: UnixMillis, running: Running, error: &WeirError) -> Action {
-        let reply = reply::render(error, running.surface, running.operation, running.admission.id);
+        let mut reply = reply::render(error, running.surface, running.operation, running.admission.id);
+        head::dress(&mut reply.headers, running.surface, running.client_request_id.as_deref());
         self.leases.settle(now, running.reservation, 0);
         Action::Reply(reply)
     }
@@ -346,6 +347,19 @@ fn upstream_message(body: &[u8]) -> Option<String> {
     struct Body {
         error: Option<Nested>,
         message: Option<String>,
+        detail: Option<Detail>,
+    }
+    /// Of the form that `FastAPI` gives (`azure.md`, A8).
+    #[derive(serde::Deserialize)]
+    #[serde(untagged)]
+    enum Detail {
+        Text(String),
+        List(Vec<Fault>),
+        Other(serde::de::IgnoredAny),
+    }
+    #[derive(serde::Deserialize)]
+    struct Fault {
+        msg: String,
     }
     #[derive(serde::Deserialize)]
     #[serde(untagged)]
@@ -359,7 +373,11 @@ fn upstream_message(body: &[u8]) -> Option<String> {
     let body: Body = serde_json::from_slice(body).ok()?;
     let mut message = match body.error {
         Some(Nested::Object { message } | Nested::Text(message)) => message,
-        None => body.message?,
+        None => match (body.message, body.detail) {
+            (Some(message), _) | (None, Some(Detail::Text(message))) => message,
+            (None, Some(Detail::List(faults))) => faults.into_iter().next()?.msg,
+            (None, Some(Detail::Other(_)) | None) => return None,
+        },
     };
     while message.len() > MESSAGE_BYTES_MAX {
         message.pop();

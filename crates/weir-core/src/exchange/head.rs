@@ -9,6 +9,7 @@ use super::action::Head;
 use crate::id::RequestId;
 use crate::limit::headers::{SpanForm, Standing};
 use crate::surface::Surface;
+use crate::wire::bounds::ECHO_BYTES_MAX;
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -41,9 +42,25 @@ const fn span_form(surface: Surface) -> SpanForm {
     }
 }
 
+/// The name of the region that answers on Azure's surfaces tell; accounts are in it as well (`control::arm`).
+const REGION: &str = "Global";
+
+/// Adds what every answer of Azure's surfaces has: the region, and the caller's own id if it can be a header's value.
+pub(super) fn dress(headers: &mut Vec<(&'static str, String)>, surface: Surface, echo: Option<&str>) {
+    if span_form(surface) != SpanForm::Seconds {
+        return;
+    }
+    headers.push(("x-ms-region", REGION.to_owned()));
+    let legal =
+        |text: &&str| text.len() <= ECHO_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if let Some(echo) = echo.filter(legal) {
+        headers.push(("x-ms-client-request-id", echo.to_owned()));
+    }
+}
+
 /// The head of a good answer. `standings` are the exchange's limits as they stand now.
 pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
-    let mut headers: Vec<(&'static str, String)> = Vec::with_capacity(8);
+    let mut headers: Vec<(&'static str, String)> = Vec::with_capacity(12);
     headers.push(("content-type", facts.content_type.to_owned()));
     match facts.surface {
         Surface::ModelInference | Surface::Serverless | Surface::AzureOpenAi | Surface::AzureOpenAiV1 => {
@@ -53,9 +70,7 @@ pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
                 headers.push(("x-request-id", id.clone()));
             }
             headers.push(("apim-request-id", id));
-            if let Some(echo) = facts.client_request_id {
-                headers.push(("x-ms-client-request-id", echo.to_owned()));
-            }
+            dress(&mut headers, facts.surface, facts.client_request_id);
         }
         Surface::ServingEndpoints | Surface::MlflowGateway => {
             headers.push(("x-request-id", facts.id.to_string()));

@@ -19,10 +19,12 @@
 mod accounts;
 pub mod action;
 mod admit;
+mod describe;
 mod finish;
 pub mod flat;
 mod head;
 mod isolate;
+mod prepare;
 mod relay;
 mod unknown;
 

@@ -10,6 +10,7 @@ use super::isolate::Isolate;
 use crate::auth::AuthError;
 use crate::error::WeirError;
 use crate::id::AccountId;
+use crate::route::RouteError;
 use crate::snapshot::index::SnapshotIndex;
 use crate::time::UnixMillis;
 use alloc::rc::Rc;
@@ -70,7 +71,24 @@ impl Isolate {
                 admission.asked_directory = second.refreshed;
                 stop
             }
-            stop @ (Stop::Refuse(_) | Stop::Pause(_)) => stop,
+            stop @ (Stop::Refuse(_) | Stop::Pause(_) | Stop::Answer(_)) => stop,
+        }
+    }
+
+    /// A deployment that is not known, or a role that is missing, may only be newer than what is at hand.
+    pub(super) fn doubted(
+        &mut self,
+        now: UnixMillis,
+        account: &AccountId,
+        admission: &mut Admission,
+        error: WeirError,
+    ) -> Stop {
+        if matches!(error, WeirError::Route(RouteError::Lacks(_))) {
+            self.refresh_both_or(now, account, admission, error)
+        } else if matches!(error, WeirError::Route(RouteError::UnknownDeployment { .. })) {
+            self.refresh_or(now, account, admission, error)
+        } else {
+            Stop::Refuse(error)
         }
     }
 }

@@ -10,8 +10,10 @@ use crate::route::RouteError;
 use crate::surface::{INVOCATIONS, Surface};
 use crate::wire::WireError;
 use crate::wire::quote::push_json;
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
+use serde_json::Value;
 
 /// Everything that a body shows.
 #[derive(Clone, Copy)]
@@ -93,7 +95,9 @@ impl Shown<'_> {
                 | WireError::WrongType { member, .. }
                 | WireError::OutOfRange { member, .. },
             ) => Some(member),
-            WeirError::Wire(WireError::DuplicateMember { member }) => Some(member),
+            WeirError::Wire(
+                WireError::DuplicateMember { member } | WireError::NotSupported { member, .. },
+            ) => Some(member),
             WeirError::Route(RouteError::NoModel) => Some("model"),
             WeirError::Wire(_)
             | WeirError::Auth(_)
@@ -131,7 +135,13 @@ impl Shown<'_> {
                 .end(),
             WeirError::Wire(
                 WireError::WrongType { member, got, .. } | WireError::OutOfRange { member, got, .. },
-            ) => self.unprocessable(member, got),
+            ) => self.unprocessable(member, Some(got)),
+            WeirError::Wire(WireError::NotSupported { member, got, .. }) => {
+                self.unprocessable(member, got.as_deref())
+            }
+            WeirError::Wire(WireError::ExtraMembers { .. } | WireError::ExtraParameters) => {
+                Object::new().text("detail", self.message).end()
+            }
             WeirError::Wire(_)
             | WeirError::Auth(_)
             | WeirError::Route(_)
@@ -144,14 +154,24 @@ impl Shown<'_> {
     }
 
     /// The first shape of a 422 (A8): the docs' schema says `value`, their example `input`.
-    fn unprocessable(&self, member: &str, got: &str) -> String {
+    fn unprocessable(&self, member: &str, got: Option<&str>) -> String {
         let mut path = String::from("[\"body\"");
         for part in member.split('.') {
             path.push(',');
-            push_json(&mut path, part);
+            if part.bytes().all(|byte| byte.is_ascii_digit()) {
+                path.push_str(part);
+            } else {
+                push_json(&mut path, part);
+            }
         }
         path.push(']');
-        let detail = Object::new().raw("loc", &path).text("input", got).text("value", got).end();
+        // What is there as it is; as text if it was cut to its bound.
+        let got = match got {
+            None => "null".to_owned(),
+            Some(json) if serde_json::from_str::<Value>(json).is_ok() => json.to_owned(),
+            Some(cut) => crate::wire::quote::json(cut),
+        };
+        let detail = Object::new().raw("loc", &path).raw("input", &got).raw("value", &got).end();
         Object::new()
             .number("status", self.row.status)
             .text("code", self.row.azure)

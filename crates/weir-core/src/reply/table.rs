@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Invalid,
     /// One member of it is not.
     Parameter,
+    /// The model's server takes the request for well formed and refuses it all the same.
+    Unprocessable,
     /// No deployment is named.
     NoModel,
     /// The body is too large.
@@ -121,8 +123,12 @@ fn wire(error: &WireError) -> Kind {
         | WireError::TooManyMembers { .. }
         | WireError::MemberNameTooLong { .. }
         | WireError::DuplicateMember { .. }
-        | WireError::MissingMember { .. } => Kind::Invalid,
-        WireError::WrongType { .. } | WireError::OutOfRange { .. } => Kind::Parameter,
+        | WireError::MissingMember { .. }
+        | WireError::ExtraMembers { .. }
+        | WireError::ExtraParameters => Kind::Invalid,
+        WireError::WrongType { .. } | WireError::OutOfRange { .. } | WireError::NotSupported { .. } => {
+            Kind::Parameter
+        }
     }
 }
 
@@ -130,7 +136,8 @@ fn wire(error: &WireError) -> Kind {
 /// or 403 (`design.md`, 8, "Statuses that the specs leave open").
 const fn upstream(status: u16) -> Kind {
     match status {
-        400 | 422 => Kind::Invalid,
+        400 => Kind::Invalid,
+        422 => Kind::Unprocessable,
         402 | 429 => Kind::RateLimited,
         404 => Kind::UnknownDeployment,
         408 | 504 => Kind::Timeout,
@@ -151,7 +158,7 @@ pub(super) fn row(kind: Kind, surface: Surface) -> Row {
     );
     let inference = matches!(surface, Surface::ModelInference | Surface::Serverless);
     let databricks = matches!(surface, Surface::ServingEndpoints | Surface::DatabricksApi);
-    if inference && kind == Kind::Parameter {
+    if inference && matches!(kind, Kind::Parameter | Kind::Unprocessable) {
         // A value that is not supported (A8).
         return Row { status: 422, azure: "parameter_not_supported", ..common };
     }
@@ -188,7 +195,7 @@ pub(super) fn row(kind: Kind, surface: Surface) -> Row {
 fn common(kind: Kind) -> Row {
     const INVALID: &str = "invalid_request_error";
     let (status, azure, openai_type, openai_code, databricks, anthropic, arm, weir) = match kind {
-        Kind::Invalid => (400, "BadRequest", INVALID, None, "BAD_REQUEST", INVALID, "InvalidRequestContent", "invalid_request"),
+        Kind::Invalid | Kind::Unprocessable => (400, "BadRequest", INVALID, None, "BAD_REQUEST", INVALID, "InvalidRequestContent", "invalid_request"),
         Kind::Parameter => (400, "BadRequest", INVALID, Some("invalid_value"), "BAD_REQUEST", INVALID, "InvalidRequestContent", "invalid_request"),
         Kind::NoModel => (400, "no_model_name", INVALID, Some("missing_required_parameter"), "BAD_REQUEST", INVALID, "BadRequest", "invalid_request"),
         Kind::TooLarge => (413, "413", INVALID, Some("request_too_large"), "BAD_REQUEST", "request_too_large", "RequestEntityTooLarge", "body_too_large"),

@@ -83,6 +83,14 @@ fn all() -> Vec<WeirError> {
         WireError::DuplicateMember { member: "mo\"del\u{0}".into() }.into(),
         WireError::MissingMember { member: "messages" }.into(),
         WireError::WrongType { member: "stream", expected: "a boolean", got: "\"yes\"".into() }.into(),
+        WireError::NotSupported {
+            member: "messages.0.role".into(),
+            expected: "one of a, b".into(),
+            got: Some("\"\u{0}".into()),
+        }
+        .into(),
+        WireError::ExtraMembers { names: "a\r\nX: \"".into() }.into(),
+        WireError::ExtraParameters.into(),
         out_of_range(),
         AuthError::Missing.into(),
         AuthError::Malformed.into(),
@@ -140,7 +148,7 @@ fn model_inference_bodies() {
         ("A8 unknown serverless host", S, CHAT, unknown("x"), 404, r#"{"status":"Serverless endpoint not found"}"#),
         ("A8 modality", M, EMBEDDINGS, mismatch(), 404, r#"{"status":404,"error":"The modality is not offered by the model.","message":"The deployment 'demo' does chat completions, not embeddings."}"#),
         ("A8 413", M, CHAT, WireError::BodyTooLarge { max: 9 }.into(), 413, r#"{"error":{"code":"413","message":"The body is larger than 9 bytes."}}"#),
-        ("A8 422, shape 1", M, CHAT, out_of_range(), 422, r#"{"status":422,"code":"parameter_not_supported","detail":{"loc":["body","n"],"input":"0","value":"0"},"message":"The member 'n' must be between 1 and 128, not 0."}"#),
+        ("A8 422, shape 1", M, CHAT, out_of_range(), 422, r#"{"status":422,"code":"parameter_not_supported","detail":{"loc":["body","n"],"input":0,"value":0},"message":"The member 'n' must be between 1 and 128, not 0."}"#),
         ("A8 429", M, CHAT, exceeded(Meter::Tokens, 6500), 429, r#"{"error":{"code":"429","message":"ChatCompletions_Create: token rate limit of this deployment exceeded. Retry after 7 seconds."}}"#),
         ("A8 malformed", M, CHAT, WireError::NotJson { at: 3 }.into(), 400, r#"{"error":{"code":"BadRequest","message":"The body is not JSON: unexpected input at byte 3."}}"#),
     ]);

@@ -89,6 +89,17 @@ fn wire(error: &WireError, surface: Surface) -> String {
         WireError::WrongType { member, expected, got } => {
             format!("The member '{member}' must be {expected}, not {got}.")
         }
+        WireError::NotSupported { member, expected, got } => {
+            let got = got.as_deref().unwrap_or("absent");
+            format!("The member '{member}' must be {expected}, not {got}.")
+        }
+        WireError::ExtraMembers { names } => format!(
+            "Extra parameters {names} are not allowed when extra-parameters is not set or set to be 'error'. Set \
+             the header extra-parameters to 'pass-through' to pass them to the model, or to 'drop' to leave them out."
+        ),
+        WireError::ExtraParameters => {
+            "The header extra-parameters must be 'error', 'drop' or 'pass-through'.".to_owned()
+        }
         WireError::OutOfRange { member, min, max, got } => {
             format!("The member '{member}' must be between {min} and {max}, not {got}.")
         }

@@ -9,7 +9,7 @@ use crate::auth::{Caller, Refusal};
 use crate::snapshot::Task;
 use crate::snapshot::access::Right;
 use crate::snapshot::index::{ReadyDeployment, SnapshotIndex};
-use crate::surface::{DataRoute, Header, HeaderValues, Surface};
+use crate::surface::{Asks, DataRoute, Header, HeaderValues, Surface};
 use crate::wire::envelope::Envelope;
 use crate::wire::error::echo;
 use alloc::borrow::Cow;
@@ -72,39 +72,58 @@ pub fn find<'i>(
     headers: &HeaderValues<'_>,
     envelope: &Envelope<'_>,
 ) -> Result<&'i ReadyDeployment, RouteError> {
-    let name = named(route, headers, envelope).ok_or(RouteError::NoModel)?;
-    let Some(ready) = index.find(&name) else {
-        return Err(RouteError::UnknownDeployment { name: echo(&name) });
-    };
-    let configured = || String::from(ready.deployment.name.as_str());
+    let ready = locate(index, caller, route, headers, envelope)?;
     let has = ready.deployment.task;
-    match caller.may_query(index, ready, right(route.surface, route.task.unwrap_or(has))) {
-        Ok(()) => {}
-        Err(Refusal::Unbound) => return Err(RouteError::NotAllowed { name: configured() }),
-        Err(Refusal::Lacks(right)) => return Err(RouteError::Lacks(right)),
-    }
     let mismatch = match (route.task, envelope.task()) {
         (Some(asked), _) => (!ready.serves(asked)).then_some(asked),
         (None, Some(spoken)) => (spoken != has).then_some(spoken),
         (None, None) => None,
     };
     match mismatch {
-        Some(asked) => Err(RouteError::TaskMismatch { name: configured(), asked, has }),
+        Some(asked) => {
+            Err(RouteError::TaskMismatch { name: String::from(ready.deployment.name.as_str()), asked, has })
+        }
         None => Ok(ready),
     }
 }
 
-/// The right that a way of querying needs (`azure.md`, C5): the model inference API has actions of its own; all
-/// other surfaces speak in the manner of `OpenAI`.
-const fn right(surface: Surface, task: Task) -> Right {
-    let models = matches!(surface, Surface::ModelInference | Surface::Serverless);
-    match (task, models) {
-        (Task::Chat, false) => Right::Chat,
-        (Task::Completions, false) => Right::Completions,
-        (Task::Embeddings, false) => Right::Embeddings,
-        (Task::Chat, true) => Right::ModelsChat,
-        (Task::Completions, true) => Right::ModelsCompletions,
-        (Task::Embeddings, true) => Right::ModelsEmbeddings,
+/// As [`find`], whatever the deployment does.
+///
+/// # Errors
+/// [`RouteError`] as [`find`], but for the task.
+pub fn locate<'i>(
+    index: &'i SnapshotIndex,
+    caller: &Caller<'_>,
+    route: &DataRoute<'_>,
+    headers: &HeaderValues<'_>,
+    envelope: &Envelope<'_>,
+) -> Result<&'i ReadyDeployment, RouteError> {
+    let name = named(route, headers, envelope).ok_or(RouteError::NoModel)?;
+    let Some(ready) = index.find(&name) else {
+        return Err(RouteError::UnknownDeployment { name: echo(&name) });
+    };
+    match caller.may_query(index, ready, right(route, ready.deployment.task)) {
+        Ok(()) => Ok(ready),
+        Err(Refusal::Unbound) => {
+            Err(RouteError::NotAllowed { name: String::from(ready.deployment.name.as_str()) })
+        }
+        Err(Refusal::Lacks(right)) => Err(RouteError::Lacks(right)),
+    }
+}
+
+/// The right that a route needs (`azure.md`, C5), `has` being the task of the deployment: the model inference API
+/// has actions of its own; all other surfaces speak in the manner of `OpenAI`.
+pub fn right(route: &DataRoute<'_>, has: Task) -> Right {
+    let models = matches!(route.surface, Surface::ModelInference | Surface::Serverless);
+    match (&route.asks, route.task.unwrap_or(has), models) {
+        (Asks::Models { .. }, _, false) => Right::Read,
+        (Asks::Models { .. }, _, true) | (Asks::Info | Asks::Document, _, _) => Right::ModelsRead,
+        (Asks::Answer | Asks::Schema(_), Task::Chat, false) => Right::Chat,
+        (Asks::Answer | Asks::Schema(_), Task::Completions, false) => Right::Completions,
+        (Asks::Answer | Asks::Schema(_), Task::Embeddings, false) => Right::Embeddings,
+        (Asks::Answer | Asks::Schema(_), Task::Chat, true) => Right::ModelsChat,
+        (Asks::Answer | Asks::Schema(_), Task::Completions, true) => Right::ModelsCompletions,
+        (Asks::Answer | Asks::Schema(_), Task::Embeddings, true) => Right::ModelsEmbeddings,
     }
 }
 

@@ -20,6 +20,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         kind: DeploymentKind::Account,
         task,
         model: "m".into(),
+        created_at: UnixMillis(0),
         entities: vec![],
         limits: vec![],
         limiter_fail_open: false,

@@ -108,12 +108,12 @@ fn one(item: &Value) -> Option<Input<'_>> {
     match item {
         Value::String(text) if !text.is_empty() => Some(Input::Text(text)),
         Value::Array(items) if !items.is_empty() => tokens(items).map(Input::Tokens),
-        Value::Null
-        | Value::Bool(_)
-        | Value::Number(_)
-        | Value::String(_)
-        | Value::Array(_)
-        | Value::Object(_) => None,
+        // An image, by its text if it has one (`azure.md`, A7).
+        Value::Object(members) => {
+            let text = |name| members.get(name).and_then(Value::as_str).filter(|text| !text.is_empty());
+            text("image").map(|image| Input::Text(text("text").unwrap_or(image)))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => None,
     }
 }
 

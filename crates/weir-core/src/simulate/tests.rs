@@ -300,7 +300,7 @@ fn wrong_requests_are_told_what_is_wrong() {
         (Task::Embeddings, json!({}), Some("input")),
         (Task::Embeddings, json!({"input": ""}), Some("input")),
         (Task::Embeddings, json!({"input": []}), Some("input")),
-        (Task::Embeddings, json!({"input": [{"image": "data:"}]}), Some("input")),
+        (Task::Embeddings, json!({"input": [{"picture": "data:"}]}), Some("input")),
         (Task::Embeddings, json!({"input": vec!["a"; 2049]}), Some("input")),
         (Task::Embeddings, json!({"input": "a", "dimensions": 0}), Some("dimensions")),
         (Task::Embeddings, json!({"input": vec!["a"; 2048], "dimensions": 4096}), Some("dimensions")),

@@ -339,7 +339,7 @@ impl ReadyEntity {
             }
             Target::Http(upstream) => upstream,
         };
-        let urls = [Task::Chat, Task::Completions, Task::Embeddings].map(|task| address(upstream, task));
+        let urls = ["chat/completions", "completions", "embeddings"].map(|path| address(upstream, path));
         match headers(upstream, seal_key) {
             Ok(headers) => Self { urls, headers, fault: None },
             Err(fault) => Self { urls, headers: Vec::new(), fault: Some(fault) },
@@ -362,12 +362,8 @@ impl ReadyEntity {
     }
 }
 
-fn address(upstream: &Upstream, task: Task) -> String {
-    let operation = match task {
-        Task::Chat => "chat/completions",
-        Task::Completions => "completions",
-        Task::Embeddings => "embeddings",
-    };
+/// The address of `operation` (a path without a leading slash) at an upstream.
+pub fn address(upstream: &Upstream, operation: &str) -> String {
     let base = upstream.base.trim_end_matches('/');
     match &upstream.paths {
         UpstreamPaths::OpenAi => format!("{base}/{operation}"),

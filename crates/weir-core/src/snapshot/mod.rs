@@ -95,6 +95,9 @@ pub struct Deployment {
     pub task: Task,
     /// The model's name for usage and answers, e.g. `gpt-4o`.
     pub model: String,
+    /// When it was made; zero if nobody said.
+    #[serde(default)]
+    pub created_at: UnixMillis,
     /// The models behind it, in order of preference. Never empty in a deployment that is ready.
     pub entities: Vec<ServedEntity>,
     /// What may go through; all hold at once.

@@ -3,9 +3,10 @@
 //! Stage 0. Sources: `azure.md` A1 and A2 (routes and versions of model inference and serverless), B1 (dated
 //! routes and versions).
 
-use super::{Asked, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, OTHER, Surface, openai, refuse};
+use super::{Asked, Asks, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, OTHER, Surface, openai, refuse};
 use crate::snapshot::Task;
 use crate::wire::error::WireError;
+use crate::wire::inference::Schema;
 
 /// Versions of the model inference API (A2), sorted.
 const MODEL_INFERENCE_VERSIONS: [&str; 8] = [
@@ -57,15 +58,31 @@ fn has_version(asked: &Asked<'_>, versions: &[&str]) -> bool {
 pub(super) fn model_inference<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
     const SURFACE: Surface = Surface::ModelInference;
     let found = match rest {
-        ["chat", "completions"] => asked.data(SURFACE, Some(Task::Chat), CHAT, None),
-        ["completions"] => asked.data(SURFACE, Some(Task::Completions), COMPLETIONS, None),
-        ["embeddings"] => asked.data(SURFACE, Some(Task::Embeddings), EMBEDDINGS, None),
-        ["images", "embeddings"] => asked.unsupported(SURFACE, "POST", "Image embeddings"),
         ["images", "generations"] => asked.unsupported(SURFACE, "POST", "Image generation"),
-        ["info"] => asked.unsupported(SURFACE, "GET", "Model info"),
-        _ => asked.unknown(SURFACE),
+        // The newer versions name the deployment in the query (A1).
+        ["info"] => {
+            let value = |name| asked.address.query_value(name).filter(|value| !value.is_empty());
+            asked.read(SURFACE, Asks::Info, value("model").or_else(|| value("model_deployment")))
+        }
+        other => inference(asked, SURFACE, other, None).unwrap_or_else(|| asked.unknown(SURFACE)),
     };
     versioned(asked, SURFACE, &MODEL_INFERENCE_VERSIONS, found)
+}
+
+/// The POST routes of the model inference API (A1), by its schema.
+fn inference<'a>(
+    asked: &Asked<'a>,
+    surface: Surface,
+    rest: &[&'a str],
+    name: Option<&'a str>,
+) -> Option<Disposition<'a>> {
+    Some(match rest {
+        ["chat", "completions"] => asked.checked(surface, Schema::Chat, CHAT, name),
+        ["completions"] => asked.checked(surface, Schema::Completions, COMPLETIONS, name),
+        ["embeddings"] => asked.checked(surface, Schema::Embeddings, EMBEDDINGS, name),
+        ["images", "embeddings"] => asked.checked(surface, Schema::ImageEmbeddings, EMBEDDINGS, name),
+        _ => return None,
+    })
 }
 
 /// `/openai/*` but `/openai/v1/*`.
@@ -73,8 +90,11 @@ pub(super) fn dated<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> 
     const SURFACE: Surface = Surface::AzureOpenAi;
     let found = match rest {
         ["deployments", name, operation @ ..] => deployment(asked, name, operation),
-        ["deployments"] => asked.unsupported(SURFACE, "GET", "The list of deployments"),
-        ["models"] | ["models", _] => asked.unsupported(SURFACE, "GET", "The list of models"),
+        ["deployments"] if asked.address.query_value("api-version").is_none_or(lists_deployments) => {
+            asked.models(SURFACE, None, true)
+        }
+        ["models"] => asked.models(SURFACE, None, false),
+        ["models", id] => asked.models(SURFACE, Some(id), false),
         ["responses", ..] => asked.unsupported(SURFACE, "POST, GET, DELETE", "The Responses API"),
         ["files", ..] => asked.unsupported(SURFACE, "POST, GET, DELETE", "The Files API"),
         ["batches", ..] => asked.unsupported(SURFACE, "POST, GET", "The Batch API"),
@@ -86,6 +106,11 @@ pub(super) fn dated<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> 
         _ => asked.unknown(SURFACE),
     };
     versioned(asked, SURFACE, &DATED_VERSIONS, found)
+}
+
+/// Whether a version of the dated API still has the list of deployments (B1).
+fn lists_deployments(version: &str) -> bool {
+    version <= "2023-03-15-preview"
 }
 
 /// `/openai/deployments/{name}/*`.
@@ -110,16 +135,16 @@ fn deployment<'a>(asked: &Asked<'a>, name: &'a str, operation: &[&'a str]) -> Di
 /// its other routes accept a missing one (A2).
 pub(super) fn serverless<'a>(asked: &Asked<'a>, name: &'a str, rest: &[&'a str]) -> Disposition<'a> {
     const SURFACE: Surface = Surface::Serverless;
-    let route = rest.strip_prefix(&["v1"]).unwrap_or(rest);
-    match route {
-        ["chat", "completions"] => asked.data(SURFACE, Some(Task::Chat), CHAT, Some(name)),
-        ["completions"] => asked.data(SURFACE, Some(Task::Completions), COMPLETIONS, Some(name)),
-        ["embeddings"] => asked.data(SURFACE, Some(Task::Embeddings), EMBEDDINGS, Some(name)),
-        ["images", "embeddings"] => asked.unsupported(SURFACE, "POST", "Image embeddings"),
+    match rest {
+        ["v1", "chat", "completions"] => asked.data(SURFACE, Some(Task::Chat), CHAT, Some(name)),
+        ["v1", "completions"] => asked.data(SURFACE, Some(Task::Completions), COMPLETIONS, Some(name)),
+        ["v1", "embeddings"] => asked.data(SURFACE, Some(Task::Embeddings), EMBEDDINGS, Some(name)),
+        ["v1", "models"] => asked.read(SURFACE, Asks::Models { id: None, deployments: false }, Some(name)),
+        ["v1", other @ ..] => openai::known_elsewhere(asked, SURFACE, other),
         ["images", "generations"] => asked.unsupported(SURFACE, "POST", "Image generation"),
-        ["info"] => asked.unsupported(SURFACE, "GET", "Model info"),
-        ["swagger.json"] => asked.unsupported(SURFACE, "GET", "The OpenAPI document"),
-        other => openai::known_elsewhere(asked, SURFACE, other),
+        ["info"] => asked.read(SURFACE, Asks::Info, Some(name)),
+        ["swagger.json"] => asked.read(SURFACE, Asks::Document, Some(name)),
+        other => inference(asked, SURFACE, other, Some(name)).unwrap_or_else(|| asked.unknown(SURFACE)),
     }
 }
 

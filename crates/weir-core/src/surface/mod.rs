@@ -16,6 +16,7 @@ mod openai;
 use crate::snapshot::Task;
 use crate::wire::bounds::URL_BYTES_MAX;
 use crate::wire::error::{WireError, echo};
+use crate::wire::inference::Schema;
 use address::{Address, Host, Segments};
 use alloc::borrow::Cow;
 
@@ -98,6 +99,27 @@ pub enum Disposition<'a> {
     },
 }
 
+/// What a call of the data path asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asks<'a> {
+    /// A model's answer to a JSON body in the dialect of the route's task.
+    Answer,
+    /// As [`Self::Answer`], by the schema of the model inference API (`azure.md`, A5): what is not in it is refused,
+    /// or what the header `extra-parameters` says.
+    Schema(Schema),
+    /// The deployments that the caller may query, or the one of this name (`azure.md`, B1 and B2).
+    Models {
+        /// The one that is asked for; all, if absent.
+        id: Option<Cow<'a, str>>,
+        /// Whether the form is that of `/openai/deployments`.
+        deployments: bool,
+    },
+    /// What the deployment's model is (`azure.md`, A7).
+    Info,
+    /// The deployment's `OpenAPI` document (`azure.md`, A1).
+    Document,
+}
+
 /// A call of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataRoute<'a> {
@@ -105,6 +127,8 @@ pub struct DataRoute<'a> {
     pub surface: Surface,
     /// What is asked for; `None` where the deployment's own task decides (`…/invocations`).
     pub task: Option<Task>,
+    /// What kind of call it is.
+    pub asks: Asks<'a>,
     /// The deployment, where the address names it.
     pub name: Option<Cow<'a, str>>,
     /// The account, where the host names it; unchecked text.
@@ -244,12 +268,60 @@ impl<'a> Asked<'a> {
         if self.method != "POST" {
             return self.wrong_method(surface, operation, "POST");
         }
+        self.named(surface, task, Asks::Answer, operation, name)
+    }
+
+    /// As [`Self::data`], by a schema of the model inference API.
+    fn checked(
+        &self,
+        surface: Surface,
+        schema: Schema,
+        operation: &'static str,
+        name: Option<&'a str>,
+    ) -> Disposition<'a> {
+        if self.method != "POST" {
+            return self.wrong_method(surface, operation, "POST");
+        }
+        let task = match schema {
+            Schema::Chat => Task::Chat,
+            Schema::Completions => Task::Completions,
+            Schema::Embeddings | Schema::ImageEmbeddings => Task::Embeddings,
+        };
+        self.named(surface, Some(task), Asks::Schema(schema), operation, name)
+    }
+
+    /// A question that the snapshot answers; only GET will do.
+    fn read(&self, surface: Surface, asks: Asks<'a>, name: Option<&'a str>) -> Disposition<'a> {
+        if self.method != "GET" {
+            return self.wrong_method(surface, OTHER, "GET");
+        }
+        self.named(surface, None, asks, OTHER, name)
+    }
+
+    /// The list of models, or one of it.
+    fn models(&self, surface: Surface, id: Option<&'a str>, deployments: bool) -> Disposition<'a> {
+        let id = match id.map(address::name) {
+            None => None,
+            Some(Some(id)) => Some(id),
+            Some(None) => return refuse(surface, OTHER, WireError::IllegalName),
+        };
+        self.read(surface, Asks::Models { id, deployments }, None)
+    }
+
+    fn named(
+        &self,
+        surface: Surface,
+        task: Option<Task>,
+        asks: Asks<'a>,
+        operation: &'static str,
+        name: Option<&'a str>,
+    ) -> Disposition<'a> {
         let name = match name.map(address::name) {
             None => None,
             Some(Some(name)) => Some(name),
             Some(None) => return refuse(surface, operation, WireError::IllegalName),
         };
-        Disposition::Data(DataRoute { surface, task, name, account: self.account, operation })
+        Disposition::Data(DataRoute { surface, task, asks, name, account: self.account, operation })
     }
 
     fn management(&self, surface: Surface) -> Disposition<'a> {

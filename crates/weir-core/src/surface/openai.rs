@@ -11,6 +11,8 @@ pub(super) fn v1<'a>(asked: &Asked<'a>, surface: Surface, rest: &[&'a str]) -> D
         ["chat", "completions"] => asked.data(surface, Some(Task::Chat), CHAT, None),
         ["completions"] => asked.data(surface, Some(Task::Completions), COMPLETIONS, None),
         ["embeddings"] => asked.data(surface, Some(Task::Embeddings), EMBEDDINGS, None),
+        ["models"] => asked.models(surface, None, false),
+        ["models", id] if asked.method != "DELETE" => asked.models(surface, Some(id), false),
         other => known_elsewhere(asked, surface, other),
     }
 }
@@ -19,8 +21,7 @@ pub(super) fn v1<'a>(asked: &Asked<'a>, surface: Surface, rest: &[&'a str]) -> D
 pub(super) fn known_elsewhere<'a>(asked: &Asked<'a>, surface: Surface, rest: &[&'a str]) -> Disposition<'a> {
     const ALL: &str = "POST, GET, DELETE";
     match rest {
-        ["models"] => asked.unsupported(surface, "GET", "The list of models"),
-        ["models", id] if !id.is_empty() => asked.unsupported(surface, "GET, DELETE", "The list of models"),
+        ["models", id] if !id.is_empty() => asked.unsupported(surface, "GET, DELETE", "Deleting models"),
         ["chat", "completions", id, ..] if !id.is_empty() => {
             asked.unsupported(surface, ALL, "Stored chat completions")
         }

@@ -16,6 +16,14 @@ fn told(method: &str, url: &str) -> String {
                 Some(Task::Embeddings) => "embeddings",
                 None => "any",
             };
+            let task = match &route.asks {
+                Asks::Answer => task.to_string(),
+                Asks::Schema(_) => format!("{task} by schema"),
+                Asks::Models { id: None, deployments } => format!("models {deployments}"),
+                Asks::Models { id: Some(id), .. } => format!("model={id}"),
+                Asks::Info => "info".to_string(),
+                Asks::Document => "document".to_string(),
+            };
             let mut text = format!("{} {task}", route.surface.label());
             if let Some(name) = &route.name {
                 text = format!("{text} {name}");
@@ -49,14 +57,21 @@ fn check(rows: &[(&str, &str, &str)]) {
 #[test]
 fn azure_routes() {
     check(&[
-        ("POST", "/models/chat/completions?api-version=2024-05-01-preview", "model_inference chat"),
-        ("POST", "/models/completions?api-version=2024-05-01-preview", "model_inference completions"),
-        ("POST", "/models/embeddings?a=b&api-version=2025-04-01", "model_inference embeddings"),
+        ("POST", "/models/chat/completions?api-version=2024-05-01-preview", "model_inference chat by schema"),
+        (
+            "POST",
+            "/models/completions?api-version=2024-05-01-preview",
+            "model_inference completions by schema",
+        ),
+        ("POST", "/models/embeddings?a=b&api-version=2025-04-01", "model_inference embeddings by schema"),
         ("POST", "/models/embeddings", "model_inference: api_version"),
         ("POST", "/models/embeddings?api-version=2024-08-01-preview", "model_inference: api_version"),
         ("POST", "/models/embeddings?api-version=", "model_inference: api_version"),
-        ("POST", "/models/images/embeddings?api-version=2025-04-01", "model_inference: unsupported"),
-        ("GET", "/models/info?api-version=2024-05-01-preview", "model_inference: unsupported"),
+        ("POST", "/models/images/embeddings?api-version=2025-04-01", "model_inference embeddings by schema"),
+        ("GET", "/models/info?api-version=2024-05-01-preview", "model_inference info"),
+        ("GET", "/models/info?api-version=2025-05-01&model=My%2Ddep", "model_inference info My-dep"),
+        ("GET", "/models/info?model_deployment=d&api-version=2025-04-01", "model_inference info d"),
+        ("POST", "/models/info?api-version=2025-04-01", "model_inference: wrong_method"),
         ("GET", "/models/chat/completions?api-version=2025-04-01", "model_inference: wrong_method"),
         ("POST", "/models/other?api-version=2025-04-01", "model_inference: unknown_route"),
         ("POST", "/openai/deployments/d/chat/completions?api-version=2024-10-21", "azure_openai chat d"),
@@ -80,13 +95,16 @@ fn azure_routes() {
         ),
         ("POST", "/openai/deployments/d/audio/speech?api-version=2024-10-21", "azure_openai: unsupported"),
         ("POST", "/openai/responses?api-version=2025-03-01-preview", "azure_openai: unsupported"),
-        ("GET", "/openai/models?api-version=2024-10-21", "azure_openai: unsupported"),
-        ("GET", "/openai/deployments?api-version=2023-03-15-preview", "azure_openai: unsupported"),
+        ("GET", "/openai/models?api-version=2024-10-21", "azure_openai models false"),
+        ("GET", "/openai/models/gpt-4o?api-version=2024-10-21", "azure_openai model=gpt-4o"),
+        ("GET", "/openai/models", "azure_openai: api_version"),
+        ("GET", "/openai/deployments?api-version=2024-10-21", "azure_openai: unknown_route"),
+        ("GET", "/openai/deployments?api-version=2023-03-15-preview", "azure_openai models true"),
         ("POST", "/openai/deployments/d/nothing?api-version=2024-10-21", "azure_openai: unknown_route"),
         ("POST", "/openai/v1/chat/completions", "azure_openai_v1 chat"),
         ("POST", "/openai/v1/chat/completions?api-version=preview", "azure_openai_v1 chat"),
         ("POST", "/openai/v1/embeddings", "azure_openai_v1 embeddings"),
-        ("GET", "/openai/v1/models", "azure_openai_v1: unsupported"),
+        ("GET", "/openai/v1/models", "azure_openai_v1 models false"),
         ("GET", "/openai/v1/responses/resp_1", "azure_openai_v1: unsupported"),
     ]);
 }
@@ -97,7 +115,7 @@ fn hosts_select_accounts_and_endpoints() {
         (
             "POST",
             "contoso.services.ai.azure.com/models/chat/completions?api-version=2025-04-01",
-            "model_inference chat @contoso",
+            "model_inference chat by schema @contoso",
         ),
         (
             "POST",
@@ -105,15 +123,17 @@ fn hosts_select_accounts_and_endpoints() {
             "azure_openai_v1 completions @contoso",
         ),
         ("GET", "contoso.openai.azure.com/nothing", "azure_openai: unknown_route"),
-        ("POST", "llama.eastus.models.ai.azure.com/chat/completions", "serverless chat llama"),
+        ("POST", "llama.eastus.models.ai.azure.com/chat/completions", "serverless chat by schema llama"),
         ("POST", "llama.eastus.models.ai.azure.com/v1/chat/completions", "serverless chat llama"),
-        ("POST", "llama.eastus.models.localhost:8787/embeddings", "serverless embeddings llama"),
-        ("GET", "llama.eastus.models.ai.azure.com/info", "serverless: unsupported"),
+        ("POST", "llama.eastus.models.localhost:8787/embeddings", "serverless embeddings by schema llama"),
+        ("GET", "llama.eastus.models.ai.azure.com/info", "serverless info llama"),
+        ("GET", "llama.eastus.models.ai.azure.com/swagger.json", "serverless document llama"),
+        ("GET", "llama.eastus.models.ai.azure.com/v1/info", "serverless: unknown_route"),
         ("GET", "llama.eastus.models.ai.azure.com/healthz", "Healthz"),
         ("POST", "llama.eastus.models.ai.azure.com/models/chat/completions", "serverless: unknown_route"),
         ("POST", "/serverless/llama/v1/chat/completions", "serverless chat llama"),
-        ("POST", "/serverless/llama/completions", "serverless completions llama"),
-        ("POST", "/serverless/llama/images/embeddings", "serverless: unsupported"),
+        ("POST", "/serverless/llama/completions", "serverless completions by schema llama"),
+        ("POST", "/serverless/llama/images/embeddings", "serverless embeddings by schema llama"),
         ("POST", "/serverless", "weir: unknown_route"),
     ]);
 }
@@ -149,8 +169,8 @@ fn openai_and_anthropic_routes() {
         ("POST", "/v1/chat/completions", "openai chat"),
         ("POST", "/v1/completions", "openai completions"),
         ("POST", "/v1/embeddings", "openai embeddings"),
-        ("GET", "/v1/models", "openai: unsupported"),
-        ("GET", "/v1/models/gpt-4o", "openai: unsupported"),
+        ("GET", "/v1/models", "openai models false"),
+        ("GET", "/v1/models/gpt-4o", "openai model=gpt-4o"),
         ("POST", "/v1/models", "openai: wrong_method"),
         ("POST", "/v1/responses", "openai: unsupported"),
         ("POST", "/v1/images/generations", "openai: unsupported"),

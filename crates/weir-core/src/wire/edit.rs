@@ -15,6 +15,8 @@ pub struct Rewrite<'r> {
     pub model: Option<&'r str>,
     /// Whether `stream_options.include_usage` must be true.
     pub include_usage: bool,
+    /// `max_tokens` where the caller set no maximum.
+    pub max_tokens: Option<u64>,
     /// Top-level members to take out, by name.
     pub drop: &'r [&'r str],
 }
@@ -70,6 +72,13 @@ impl Envelope<'_> {
         }
         if ask.include_usage && !self.include_usage {
             self.ask_for_usage(&mut edits, &mut put_in);
+        }
+        if let (Some(max_tokens), None) = (ask.max_tokens, self.max_tokens) {
+            let value = format!("{max_tokens}");
+            match self.member_named("max_tokens") {
+                None => push_member(&mut put_in, "max_tokens", &value),
+                Some((start, end)) => edits.push(Edit::new(start, end, value)),
+            }
         }
         let kept = self.take_out(ask, &mut edits);
         if !put_in.is_empty() {

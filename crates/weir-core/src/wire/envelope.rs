@@ -36,6 +36,8 @@ pub(super) struct Member<'a> {
     pub(super) name_start: u32,
     pub(super) value_start: u32,
     pub(super) value_end: u32,
+    /// The value's JSON text.
+    pub(super) value: &'a str,
 }
 
 /// What Weir reads of a request's body.
@@ -118,12 +120,14 @@ impl<'a> Envelope<'a> {
             at: u32::try_from(fault.valid_up_to()).unwrap_or(u32::MAX),
         })?;
         let mut envelope = Self::empty();
+        envelope.members.reserve(16);
         envelope.read(text)?;
         envelope.check_prompt(task)?;
         Ok(envelope)
     }
 
-    fn empty() -> Self {
+    /// The envelope of a request without a body.
+    pub fn empty() -> Self {
         Self {
             model: None,
             stream: false,
@@ -137,7 +141,7 @@ impl<'a> Envelope<'a> {
             client_request_id: None,
             usage_context: None,
             stream_options: None,
-            members: Vec::with_capacity(16),
+            members: Vec::new(),
             inside: 0,
             prompt_chars: 0,
         }
@@ -162,6 +166,18 @@ impl<'a> Envelope<'a> {
             Some(Task::Embeddings)
         } else {
             self.prompt.map(|_| Task::Completions)
+        }
+    }
+
+    /// Takes what members that are not forwarded said about the number of answers and their length out of account.
+    pub fn forget(&mut self, dropped: &[alloc::string::String]) {
+        for name in dropped {
+            match name.as_str() {
+                "n" => self.n = 1,
+                "best_of" => self.best_of = 1,
+                "max_completion_tokens" => self.max_tokens = None,
+                _ => {}
+            }
         }
     }
 
@@ -223,7 +239,8 @@ impl<'a> Envelope<'a> {
         }
         let plain = unquote(name).ok_or(WireError::NotJson { at: name_start })?;
         let escaped = matches!(plain, Cow::Owned(_));
-        let member = Member { name, escaped, name_start, value_start: start, value_end: field.end };
+        let member =
+            Member { name, escaped, name_start, value_start: start, value_end: field.end, value: field.raw };
         self.remember(member, &plain)?;
         match plain.as_ref() {
             "model" => self.model = string("model", field)?,

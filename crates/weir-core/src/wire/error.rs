@@ -104,6 +104,25 @@ pub enum WireError {
         /// What is there, JSON, cut to a bounded length.
         got: String,
     },
+    /// A value that the surface's schema does not allow.
+    #[error("the member {member} is not {expected}")]
+    NotSupported {
+        /// Names and indices joined by dots, e.g. `messages.0.role`.
+        member: String,
+        /// What it must be, in words.
+        expected: String,
+        /// What is there, JSON, cut to a bounded length; nothing if it is missing.
+        got: Option<String>,
+    },
+    /// Members that the surface's schema does not know, and the caller did not say what shall become of them.
+    #[error("the members {names} are not known")]
+    ExtraMembers {
+        /// Their names, cut to a bounded length.
+        names: String,
+    },
+    /// The header `extra-parameters` has a value that it cannot have.
+    #[error("the header extra-parameters is none of its words")]
+    ExtraParameters,
     /// A number that Weir acts on is outside its range.
     #[error("the member {member} is not between {min} and {max}")]
     OutOfRange {
@@ -138,6 +157,9 @@ impl WireError {
             Self::DuplicateMember { .. } => "duplicate_member",
             Self::MissingMember { .. } => "missing_member",
             Self::WrongType { .. } => "wrong_type",
+            Self::NotSupported { .. } => "not_supported",
+            Self::ExtraMembers { .. } => "extra_members",
+            Self::ExtraParameters => "extra_parameters",
             Self::OutOfRange { .. } => "out_of_range",
         }
     }

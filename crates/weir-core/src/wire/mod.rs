@@ -6,9 +6,12 @@ pub mod bounds;
 pub mod edit;
 pub mod envelope;
 pub mod error;
+pub mod inference;
 pub mod quote;
+mod rules;
 pub mod scan;
 pub mod sse;
 pub mod tokens;
+mod walk;
 
 pub use error::WireError;

@@ -25,6 +25,7 @@ fn deployment(name: &str, target: Target) -> Deployment {
         kind: DeploymentKind::ServingEndpoint,
         task: Task::Chat,
         model: "m".into(),
+        created_at: UnixMillis(0),
         entities: vec![ServedEntity {
             name: "e".into(),
             provider: "openai".into(),

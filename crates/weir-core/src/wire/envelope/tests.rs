@@ -184,12 +184,12 @@ fn edits_replace_put_in_and_take_out() {
         ),
         (
             r#"{"messages":[1],"b":2,"c":3,"d":4}"#,
-            Rewrite { drop: &["b", "c"], model: Some("m"), include_usage: false },
+            Rewrite { drop: &["b", "c"], model: Some("m"), include_usage: false, max_tokens: None },
             r#"{"model":"m","messages":[1],"d":4}"#,
         ),
         (
             r#"{"messages":[1]}"#,
-            Rewrite { drop: &["messages"], model: Some("m"), include_usage: false },
+            Rewrite { drop: &["messages"], model: Some("m"), include_usage: false, max_tokens: None },
             r#"{"model":"m"}"#,
         ),
     ];
@@ -203,7 +203,8 @@ fn edits_replace_put_in_and_take_out() {
 #[test]
 fn a_body_that_is_already_as_asked_has_no_edits() {
     let body = r#"{"model":"m","stream_options":{"include_usage":true},"messages":[1]}"#;
-    let ask = Rewrite { model: Some("m"), include_usage: true, drop: &["client_request_id"] };
+    let ask =
+        Rewrite { model: Some("m"), include_usage: true, max_tokens: None, drop: &["client_request_id"] };
     assert_eq!(chat(body).unwrap().edits(&ask), []);
 }
 
@@ -242,6 +243,21 @@ fn legal(mut body: Map<String, Value>, model: Option<String>, options: Option<bo
     body
 }
 
+#[test]
+fn a_maximum_is_put_in_where_the_caller_set_none() {
+    let rows = [
+        (r#"{"prompt":"a"}"#, r#"{"max_tokens":16,"prompt":"a"}"#),
+        (r#"{"prompt":"a","max_tokens":null}"#, r#"{"prompt":"a","max_tokens":16}"#),
+        (r#"{"prompt":"a","max_tokens":3}"#, r#"{"prompt":"a","max_tokens":3}"#),
+        (r#"{"prompt":"a","max_completion_tokens":3}"#, r#"{"prompt":"a","max_completion_tokens":3}"#),
+    ];
+    for (body, expected) in rows {
+        let envelope = Envelope::parse(body.as_bytes(), Some(Task::Completions)).unwrap();
+        let edits = envelope.edits(&Rewrite { max_tokens: Some(16), ..Rewrite::default() });
+        assert_eq!(core::str::from_utf8(&Edit::apply(body.as_bytes(), &edits)).unwrap(), expected);
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_never_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
@@ -251,7 +267,7 @@ proptest! {
     #[test]
     fn near_json_never_panics(body in "[{}\\[\\]:,\"\\\\a0-9eE.+\\- ntf]{0,60}") {
         if let Ok(envelope) = Envelope::parse(body.as_bytes(), None) {
-            let _ = envelope.edits(&Rewrite { model: Some("m"), include_usage: true, drop: &["a"] });
+            let _ = envelope.edits(&Rewrite { model: Some("m"), include_usage: true, max_tokens: None, drop: &["a"] });
         }
     }
 
@@ -271,6 +287,7 @@ proptest! {
             model: ask_model.as_deref(),
             include_usage,
             drop: &["client_request_id", "usage_context"],
+            max_tokens: None,
         };
         let envelope = chat(&text).unwrap();
         let edits = envelope.edits(&ask);

@@ -1,0 +1,220 @@
+//! What an admitted exchange will do: its limits, its plan, and what each served entity would be sent.
+//!
+//! Above the stages. Decides from a request, its deployment and the route; waits for nothing and asks nobody
+//! (`admit` does).
+
+use super::action::{Request, Send};
+use super::admit::Admission;
+use super::finish::{PreparedEntity, Running};
+use crate::attempt::AttemptMachine;
+use crate::attempt::plan::AttemptPlan;
+use crate::auth::Caller;
+use crate::id::AccountId;
+use crate::limit::{Ask, Quota, Reservation, estimate};
+use crate::route;
+use crate::simulate;
+use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity};
+use crate::snapshot::{LimitScope, Meter, ServedEntity, Target, Task};
+use crate::surface::{Asks, DataRoute, Header, Surface};
+use crate::time::{Millis, UnixMillis};
+use crate::wire::envelope::{Edit, Envelope, Rewrite};
+use crate::wire::inference::Schema;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// `max_tokens` of a serverless endpoint's `/v1` routes where the caller sets none (`azure.md`, A10).
+const SERVERLESS_MAX_TOKENS: u64 = 16;
+
+/// One limit that an exchange is under.
+pub(super) struct AppliedLimit {
+    /// Name of its Limiter object.
+    scope: String,
+    meter: Meter,
+    quota: Quota,
+    cells: u64,
+}
+
+impl AppliedLimit {
+    pub(super) fn ask(&self, facts: &Facts<'_>) -> Ask<'_> {
+        Ask {
+            scope: &self.scope,
+            meter: self.meter,
+            quota: self.quota,
+            cells: self.cells,
+            fail_open: facts.ready.deployment.limiter_fail_open,
+        }
+    }
+}
+
+/// What is known of a request once its deployment was found.
+pub(super) struct Facts<'a> {
+    pub(super) now: UnixMillis,
+    pub(super) request: &'a Request<'a>,
+    pub(super) route: &'a DataRoute<'a>,
+    pub(super) admission: Admission,
+    pub(super) task: Task,
+    pub(super) caller: &'a Caller<'a>,
+    pub(super) envelope: &'a Envelope<'a>,
+    /// Members that are not passed on.
+    pub(super) dropped: &'a [String],
+    pub(super) ready: &'a ReadyDeployment,
+}
+
+impl Facts<'_> {
+    /// The limits that apply to this caller: a principal's own stands instead of every principal's.
+    pub(super) fn limits(&self, account: &AccountId) -> Vec<AppliedLimit> {
+        let deployment = &self.ready.deployment;
+        let principal = self.caller.principal;
+        let own = |meter: Meter| {
+            deployment.limits.iter().any(|limit| {
+                limit.meter == meter
+                    && matches!(&limit.scope, LimitScope::Principal(id) if id.as_str() == principal)
+            })
+        };
+        let answers = self.envelope.n.max(self.envelope.best_of);
+        let max_tokens = self.envelope.max_tokens.or(self.max_tokens());
+        let tokens = || estimate::tokens(self.task, self.envelope.prompt_chars(), max_tokens, answers);
+        let mut applied = Vec::with_capacity(deployment.limits.len());
+        for limit in &deployment.limits {
+            let shared = match &limit.scope {
+                LimitScope::Deployment => true,
+                LimitScope::EachPrincipal if !own(limit.meter) => false,
+                LimitScope::Principal(id) if id.as_str() == principal => false,
+                LimitScope::EachPrincipal | LimitScope::Principal(_) => continue,
+            };
+            let scope = if shared {
+                format!("{account}/{}", self.ready.folded)
+            } else {
+                format!("{account}/{}/{principal}", self.ready.folded)
+            };
+            let quota = Quota::new(limit.amount, limit.per, limit.burst);
+            let cells = match limit.meter {
+                Meter::Requests => 1,
+                Meter::Tokens => tokens(),
+            };
+            applied.push(AppliedLimit { scope, meter: limit.meter, quota, cells });
+        }
+        applied
+    }
+
+    pub(super) fn running(&self, account: AccountId, reservation: Reservation) -> Running {
+        let deployment = &self.ready.deployment;
+        let entities = self.prepare();
+        let plan = AttemptPlan {
+            entities: (0..u32::try_from(entities.len()).unwrap_or(u32::MAX)).collect(),
+            attempts_max: AttemptPlan::ATTEMPTS_MAX,
+            deadline: self.admission.began.plus(deployment.deadlines.total),
+            timeout: Millis(u64::MAX),
+            wait_max: AttemptPlan::WAIT_MAX,
+        };
+        let header = self.request.headers.get(Header::ClientRequestId);
+        let member = || self.envelope.client_request_id();
+        Running {
+            admission: self.admission,
+            scope: format!("{account}/{}", self.ready.folded),
+            account,
+            surface: self.route.surface,
+            operation: self.route.operation,
+            task: self.task,
+            deployment: deployment.name.to_string(),
+            model: deployment.model.clone(),
+            principal: self.caller.principal.to_owned(),
+            key: self.caller.key.to_owned(),
+            deadlines: deployment.deadlines,
+            machine: AttemptMachine::new(plan),
+            entities,
+            entity: 0,
+            reservation,
+            prompt_chars: self.envelope.prompt_chars(),
+            streamed: self.envelope.stream,
+            usage_wanted: self.envelope.include_usage,
+            client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
+            relay: None,
+            head_at: None,
+        }
+    }
+
+    /// What each usable entity would be sent, the preferred one first.
+    fn prepare(&self) -> Vec<PreparedEntity> {
+        let deployment = &self.ready.deployment;
+        let usable = |at: &usize| self.ready.entities.get(*at).is_some_and(|entity| entity.fault.is_none());
+        // The upper half of the random word names the exchange; the lower half chooses.
+        let random = u64::try_from(self.admission.random & u128::from(u64::MAX)).unwrap_or(0);
+        let order = route::select::order(&deployment.entities, random);
+        order
+            .into_iter()
+            .filter(usable)
+            .filter_map(|at| Some((deployment.entities.get(at)?, self.ready.entities.get(at)?)))
+            .map(|(entity, ready)| PreparedEntity {
+                name: entity.name.clone(),
+                price: entity.price.clone(),
+                send: Send {
+                    url: self.url(entity, ready),
+                    headers: headers(ready.headers()),
+                    edits: self.edits(entity),
+                    timeout: Millis(0),
+                    head_first: self.envelope.stream,
+                    script: self.script(entity, random),
+                },
+            })
+            .collect()
+    }
+
+    /// The maximum of output tokens that the route sets where the caller does not (`azure.md`, A10).
+    fn max_tokens(&self) -> Option<u64> {
+        let sets = self.route.surface == Surface::Serverless && self.route.asks == Asks::Answer;
+        (sets && self.task != Task::Embeddings).then_some(SERVERLESS_MAX_TOKENS)
+    }
+
+    /// The address of the call at an entity.
+    fn url(&self, entity: &ServedEntity, ready: &ReadyEntity) -> String {
+        match (&self.route.asks, &entity.target) {
+            (Asks::Schema(Schema::ImageEmbeddings), Target::Http(upstream)) => {
+                index::address(upstream, "images/embeddings")
+            }
+            _ => ready.url(self.task).to_owned(),
+        }
+    }
+
+    fn edits(&self, entity: &ServedEntity) -> Vec<Edit> {
+        let dropped: Vec<&str> = self.dropped.iter().map(String::as_str).collect();
+        let drop: &[&str] = match self.route.surface {
+            Surface::ServingEndpoints | Surface::MlflowGateway => &["client_request_id", "usage_context"],
+            Surface::ModelInference
+            | Surface::AzureOpenAi
+            | Surface::AzureOpenAiV1
+            | Surface::Serverless
+            | Surface::OpenAi
+            | Surface::Anthropic
+            | Surface::Arm
+            | Surface::DatabricksApi
+            | Surface::Weir => &dropped,
+        };
+        self.envelope.edits(&Rewrite {
+            model: Some(&entity.upstream_model),
+            include_usage: self.envelope.stream,
+            max_tokens: self.max_tokens(),
+            drop,
+        })
+    }
+
+    fn script(&self, entity: &ServedEntity, random: u64) -> Option<simulate::Script> {
+        match &entity.target {
+            Target::Http(_) => None,
+            Target::Simulator(config) => {
+                let body = Edit::apply(self.request.body, &self.edits(entity));
+                Some(simulate::answer(config, &entity.upstream_model, self.task, &body, self.now, random))
+            }
+        }
+    }
+}
+
+/// What every call sends, and what its upstream needs.
+fn headers(own: &[(String, String)]) -> Vec<(String, String)> {
+    let mut headers = Vec::with_capacity(own.len().saturating_add(1));
+    headers.push(("content-type".to_owned(), "application/json".to_owned()));
+    headers.extend_from_slice(own);
+    headers
+}
