@@ -148,3 +148,28 @@ def test_a_key_of_a_principal_queries_its_deployments_and_manages_by_its_roles(p
     row = weir.usage_soon(deployed.name, 1, "deployment,principal")
     assert row
     weir.done(weir.manage("DELETE", f"/api/weir/v1/keys/{key['id']}"))
+
+
+def test_metrics_and_cost_come_from_what_was_used(person, upstream):
+    name = weir.fresh("metered")
+    weir.put_catalog(name, [weir.external_model(upstream.base, name)],
+                     price={"currency": "USD", "input_per_1m": "3.00", "output_per_1m": "15.00"})
+    weir.put_deployment(name, name)
+    target = f"/openai/deployments/{name}/chat/completions?api-version={weir.AZURE_VERSION}"
+    used = weir.done(weir.call(target, weir.ask()))["usage"]
+    weir.usage_soon(name, 1)
+    metrics = (f"{weir.ARM}/deployments/{name}/providers/Microsoft.Insights/metrics?api-version=2023-10-01"
+               "&metricnames=InputTokens,OutputTokens,ModelRequests&interval=PT1M&timespan=PT30M")
+    assert person.manage("GET", metrics).status == 403
+    person.give(READER)
+    value = weir.done(person.manage("GET", metrics))["value"]
+    totals = [sum(point["total"] for point in metric["timeseries"][0]["data"]) for metric in value]
+    assert totals == [used["prompt_tokens"], used["completion_tokens"], 1], value
+    query = {"type": "ActualCost", "timeframe": "MonthToDate", "dataset": {
+        "granularity": "None", "grouping": [{"type": "Dimension", "name": "Meter"}, {"type": "Dimension", "name": "DeploymentName"}]}}
+    answer = weir.done(weir.manage("POST", f"{weir.ARM}/providers/Microsoft.CostManagement/query?api-version=2023-03-01", query))
+    rows = {row[2]: row for row in answer["properties"]["rows"] if row[3] == name}
+    assert rows["paygo-inference-input-tokens"][0] == pytest.approx(used["prompt_tokens"] * 3e-6)
+    assert rows["paygo-inference-output-tokens"][0] == pytest.approx(used["completion_tokens"] * 15e-6)
+    weir.manage("DELETE", weir.arm(f"/deployments/{name}"))
+    weir.manage("DELETE", f"{weir.CATALOG}/{name}")

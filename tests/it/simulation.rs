@@ -223,7 +223,8 @@ fn summed(world: &mut World) -> u64 {
     let (from, to) = (EPOCH.0 - 7_200_000, EPOCH.0 + 7_200_000);
     let now = weir_core::time::UnixMillis(to);
     let query = format!("from={from}&to={to}&interval=hour");
-    let mut question = Question::parse(&account, "usage", &query, now).unwrap().expect("a good question");
+    let mut question =
+        Question::parse(&account, "/api/weir/v1/usage", &query, "", now).unwrap().expect("a good question");
     loop {
         let asks = question.asks();
         if asks.is_empty() {

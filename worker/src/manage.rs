@@ -103,8 +103,8 @@ async fn usage(
     id: RequestId,
 ) -> Result<Response> {
     let url = Url::parse(&request.url)?;
-    let name = url.path().rsplit('/').next().unwrap_or_default();
-    let question = Question::parse(account, name, url.query().unwrap_or_default(), host::now());
+    let query = url.query().unwrap_or_default();
+    let question = Question::parse(account, url.path(), query, &request.body, host::now());
     let answer = match question {
         None => return Err("a route of the ledger that the ledger does not know".into()),
         Some(Err(answer)) => answer,
@@ -124,7 +124,7 @@ async fn usage(
     };
     let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     let answer = Answer { status: answer.status, headers, body: answer.body, errand: None };
-    respond(ManagementSurface::Weir.stamped(answer, id))
+    respond(ManagementSurface::of_url(&request.url).stamped(answer, id))
 }
 
 /// `GET /readyz`: whether the Registry of the default account answers.

@@ -27,6 +27,7 @@ fn record(id: u128) -> UsageRecord {
         complete: true,
         usage: Usage { input: 1, ..Usage::default() },
         cost: None,
+        input_cost: None,
         currency: None,
         latency: Millis(1),
         time_to_first_byte: Millis(1),

@@ -75,6 +75,11 @@ fn digits(text: &str) -> Option<u64> {
     })
 }
 
+/// What the input of `usage` costs, cached or not.
+pub fn input_cost(price: &Price, usage: &Usage) -> Option<Money> {
+    cost(price, &Usage { output: 0, reasoning: 0, ..*usage })
+}
+
 /// What `usage` costs: uncached input, cached input and output, each at its price. `None` if the sum is more
 /// than [`Money`] holds.
 pub fn cost(price: &Price, usage: &Usage) -> Option<Money> {

@@ -62,6 +62,9 @@ pub struct UsageRecord {
     pub usage: Usage,
     /// What it cost; `None` where the price is unknown.
     pub cost: Option<Money>,
+    /// Of this, what the input cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_cost: Option<Money>,
     /// Currency of `cost`.
     pub currency: Option<String>,
     /// From the first byte of the request to the end.

@@ -11,6 +11,7 @@ use super::answer::{Answer, Denied, Location, ManagementRequest, admit};
 use super::state::AccountState;
 use super::{arm, databricks, weir};
 use crate::id::{AccountId, RequestId};
+use crate::ledger::question::{Extension, extension};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -54,6 +55,11 @@ impl ManagementSurface {
             ["oidc" | ".well-known", ..] => Self::Databricks,
             _ => Self::Weir,
         }
+    }
+
+    /// The surface of an absolute URL.
+    pub fn of_url(url: &str) -> Self {
+        Location::parse(url).map_or(Self::Weir, |location| Self::of(&location))
     }
 
     /// The answer to a caller who may not command.
@@ -133,6 +139,11 @@ fn place(
         ManagementSurface::Arm if arm::authorization::is_about(location) => {
             Ok(FrontPlan::Registry(AccountId::default_account()))
         }
+        ManagementSurface::Arm if extension(&location.path).is_some() => {
+            let named = arm::account_path(location).transpose().map_err(arm::invalid_account)?;
+            let account = named.map_or_else(AccountId::default_account, |path| path.account);
+            ledger(request, location, surface, &caller, account)
+        }
         ManagementSurface::Arm => match arm::account_path(location) {
             Some(path) => path.map(|path| FrontPlan::Registry(path.account)).map_err(arm::invalid_account),
             None => Err(surface.not_supported(method, &location.path)),
@@ -142,7 +153,7 @@ fn place(
             ["api", "2.0", "serving-endpoints" | "secrets", ..] => Ok(FrontPlan::Registry(caller.account)),
             _ => Err(surface.not_supported(method, &location.path)),
         },
-        ManagementSurface::Weir => own(method, location, &caller),
+        ManagementSurface::Weir => own(request, location, &caller),
     }
 }
 
@@ -177,8 +188,8 @@ fn known(request: &ManagementRequest, settings: &Settings) -> Result<Known, Deni
 }
 
 /// Weir's own API works on the account that the query names, else on `default`.
-fn own(method: &str, location: &Location, caller: &Caller) -> Result<FrontPlan, Answer> {
-    let parts = location.parts();
+fn own(request: &ManagementRequest, location: &Location, caller: &Caller) -> Result<FrontPlan, Answer> {
+    let (method, parts) = (request.method.as_str(), location.parts());
     let ["api", "weir", "v1", rest @ ..] = parts.as_slice() else {
         return Err(ManagementSurface::Weir.no_such_route(method, &location.path));
     };
@@ -193,18 +204,49 @@ fn own(method: &str, location: &Location, caller: &Caller) -> Result<FrontPlan, 
     match rest {
         ["principals", ..] => Ok(FrontPlan::Registry(AccountId::default_account())),
         ["usage" | "requests"] if method == "GET" => {
-            // Only Registries know where other accounts stand; here nobody is asked, so it takes a right everywhere.
-            let unwritten = AccountState::new(account.clone());
-            let mut needed = needed::of(ManagementSurface::Weir, method, location, caller, &unwritten);
-            if account != AccountId::default_account() {
-                needed.scope = String::from("/");
-            }
-            match needed.lacking(caller, false) {
-                Some(action) => Err(ManagementSurface::Weir.forbidden(caller, action, &needed.scope)),
-                None => Ok(FrontPlan::Usage(account)),
-            }
+            ledger(request, location, ManagementSurface::Weir, caller, account)
         }
         _ => Ok(FrontPlan::Registry(account)),
+    }
+}
+
+/// A question to the ledger of an account: its objects do not know who may ask, so it is decided here. Where another
+/// account than the directory's stands is asked of its Registry first.
+fn ledger(
+    request: &ManagementRequest,
+    location: &Location,
+    surface: ManagementSurface,
+    caller: &Caller,
+    account: AccountId,
+) -> Result<FrontPlan, Answer> {
+    let method = request.method.as_str();
+    let asked = extension(&location.path).map(|(_, asked)| asked);
+    let allowed = if asked == Some(Extension::Cost) { "POST" } else { "GET" };
+    if method != allowed {
+        return Err(arm::wrong_method(allowed));
+    }
+    if caller.admin {
+        return Ok(FrontPlan::Usage(account));
+    }
+    let mut state = AccountState::new(account.clone());
+    if account != AccountId::default_account() {
+        match &caller.seen {
+            Some((seen, home)) if *seen == account => state.access.home.clone_from(home),
+            Some(_) | None => {
+                let ask = IdentifyAsk::Seen(caller.clone());
+                let message = json!({"identify": ask}).to_string().into_bytes();
+                return Ok(FrontPlan::Identify(account, message));
+            }
+        }
+    }
+    let mut needed = needed::of(surface, method, location, caller, &state);
+    if asked.is_some() && arm::account_path(location).is_none() {
+        // The costs of a subscription or group are those of the account that stands there unasked.
+        needed.scope = needed::account_scope(&state);
+    }
+    match needed.lacking(caller, false) {
+        Some(action) => Err(surface.forbidden(caller, action, &needed.scope)),
+        None => Ok(FrontPlan::Usage(account)),
     }
 }
 

@@ -18,6 +18,7 @@ const STORIES: [(&str, &str); 9] = [
     ("catalog", include_str!("../../../../tests/vectors/control/catalog.json")),
     ("keys", include_str!("../../../../tests/vectors/control/keys.json")),
     ("access", include_str!("../../../../tests/vectors/control/access.json")),
+    ("roles", include_str!("../../../../tests/vectors/control/roles.json")),
     ("production", include_str!("../../../../tests/vectors/control/production.json")),
     ("arm", include_str!("../../../../tests/vectors/control/arm.json")),
     ("serverless", include_str!("../../../../tests/vectors/control/serverless.json")),
@@ -271,7 +272,7 @@ proptest! {
     fn commands_in_any_order_keep_the_invariants(order in prop::collection::vec((0usize..STORIES.len(), 0usize..100), 1..40)) {
         let stories: Vec<Value> =
             STORIES.iter().map(|(_, text)| serde_json::from_str(text).unwrap()).collect();
-        let mut world = World::new(settings(&stories[5]));
+        let mut world = World::new(settings(&stories[6]));
         for (file, at) in order {
             let story = &stories[file];
             let steps = story["steps"].as_array().unwrap();

@@ -310,6 +310,7 @@ impl Isolate {
             streamed: running.streamed,
             complete,
             cost: price.and_then(|price| price::cost(price, &used)),
+            input_cost: price.and_then(|price| price::input_cost(price, &used)),
             currency: price.map(|price| price.currency.clone()),
             usage: used,
             latency: now.since(began),

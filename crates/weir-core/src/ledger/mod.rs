@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod calendar;
+pub mod cost;
 mod message;
 mod params;
 mod read;
@@ -18,6 +19,7 @@ mod render;
 mod store;
 mod sums;
 
+pub mod metrics;
 pub mod query;
 pub mod requests;
 
@@ -109,6 +111,12 @@ impl Plan {
     }
 }
 
+/// A refusal in the form of Azure Resource Manager.
+fn arm_error(status: u16, code: &str, message: &str) -> answer::Answer {
+    let body = serde_json::json!({"error": {"code": code, "message": message}});
+    answer::Answer::new(status, "application/json", alloc::format!("{body}"))
+}
+
 /// A time as keys have it: milliseconds, 16 digits, so that text order is time order. Later times than these
 /// digits hold (the year 318 857) count as the last.
 fn stamp(at: UnixMillis) -> String {
@@ -116,6 +124,8 @@ fn stamp(at: UnixMillis) -> String {
     alloc::format!("{:016}", at.0.min(LAST))
 }
 
+#[cfg(test)]
+mod extension_tests;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]

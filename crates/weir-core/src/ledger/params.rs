@@ -95,7 +95,7 @@ fn clip(name: &str) -> String {
 }
 
 /// Undoes `%XX` and `+`.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {

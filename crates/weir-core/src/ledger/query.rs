@@ -160,6 +160,47 @@ impl UsageQuery {
         })
     }
 
+    /// A question for the sums themselves, of at most [`LIMIT_MAX`] groups, for a sibling module's answer.
+    pub(super) fn sums(
+        account: &AccountId,
+        (from, to): (UnixMillis, UnixMillis),
+        interval: Interval,
+        group_by: &[Dimension],
+        now: UnixMillis,
+    ) -> Self {
+        let (from, to) =
+            (rounded(from, interval, now, Interval::floor), rounded(to, interval, now, Interval::ceil));
+        let segments = segments(from, to, interval);
+        Self {
+            account: account.clone(),
+            from,
+            to,
+            interval,
+            group_by: group_by.to_vec(),
+            by_meter: false,
+            csv: false,
+            limit: usize::try_from(LIMIT_MAX).unwrap_or(usize::MAX),
+            after: None,
+            shards: (0..SHARDS).map(|_| segments.clone()).collect(),
+            groups: BTreeMap::new(),
+            rounds: 0,
+            failed: false,
+        }
+    }
+
+    /// All groups: start, values of the dimensions, sums by currency.
+    ///
+    /// # Errors
+    /// 503 if an object did not answer, 400 if there are too many.
+    pub(super) fn groups(&self) -> Result<impl Iterator<Item = (UnixMillis, &Vec<String>, &Rollup)>, Answer> {
+        let whole = self.shards.iter().all(VecDeque::is_empty) && self.groups.len() <= self.limit;
+        match (self.failed, whole) {
+            (true, _) => Err(Answer::unavailable()),
+            (false, false) => Err(Answer::too_large()),
+            (false, true) => Ok(self.groups.iter().map(|((start, by), sums)| (*start, by, sums))),
+        }
+    }
+
     /// What is to be asked now; nothing when the answer is ready.
     pub fn asks(&mut self) -> Vec<LedgerAsk> {
         if self.failed || self.rounds >= ROUNDS_MAX || self.complete() > self.limit {

@@ -18,7 +18,7 @@ fn account() -> AccountId {
 }
 
 fn ask(objects: &mut Objects, query: &str, now: UnixMillis) -> Answer {
-    let mut question = match Question::parse(&account(), "usage", query, now).unwrap() {
+    let mut question = match Question::parse(&account(), "/api/weir/v1/usage", query, "", now).unwrap() {
         Ok(question) => question,
         Err(answer) => return answer,
     };
@@ -139,9 +139,19 @@ fn by_meter_a_row_is_one_quantity() {
     assert_eq!(body["rows"].as_array().unwrap().len(), 6);
     assert_eq!(
         body["rows"][1],
-        json!({"start": "2026-07-01T00:00:00Z", "deployment": "Demo-0", "meter": "input_tokens", "quantity": 100})
+        json!({"start": "2026-07-01T00:00:00Z", "deployment": "Demo-0", "meter": "input_tokens", "quantity": 100,
+            "cost": null, "currency": null})
     );
     assert!(body["next_cursor"].is_string());
+    let answer = ask(&mut objects, "interval=day&group_by=meter,deployment", UnixMillis(DAY + 2 * HOUR));
+    let rows = serde_json::from_str::<Value>(&answer.body).unwrap()["rows"].as_array().unwrap().clone();
+    let cost = |meter: &str| {
+        let row = rows.iter().find(|row| row["deployment"] == "Demo-1" && row["meter"] == meter).unwrap();
+        (row["cost"].as_str().map(ToString::to_string), row["currency"].clone())
+    };
+    assert_eq!(cost("input_tokens"), (Some("0.00003".to_string()), json!("USD")));
+    assert_eq!(cost("output_tokens"), (Some("0.0000075".to_string()), json!("USD")));
+    assert_eq!(cost("requests"), (None, Value::Null));
 }
 
 #[test]
@@ -162,7 +172,11 @@ fn csv_has_the_same_columns() {
     let answer = ask(&mut objects, &query, now);
     assert_eq!((answer.body.lines().count(), answer.headers.len()), (2, 1));
     let answer = ask(&mut objects, "group_by=meter&format=csv&interval=day", now);
-    assert!(answer.body.starts_with("start,meter,quantity\r\n2026-07-01T00:00:00Z,requests,5\r\n"));
+    assert!(
+        answer
+            .body
+            .starts_with("start,meter,quantity,cost,currency\r\n2026-07-01T00:00:00Z,requests,5,,\r\n")
+    );
 }
 
 #[test]

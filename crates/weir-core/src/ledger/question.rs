@@ -1,9 +1,12 @@
 //! A question that an account's ledger objects answer together, whichever it is.
 //!
-//! Decides which routes are such questions (`usage` and `requests` below `/api/weir/v1/`); not their parameters
+//! Decides which routes are such questions (`usage` and `requests` below `/api/weir/v1/`, metrics and cost of Azure's
+//! resources); not their parameters
 //! and answers ([`super::query`], [`super::requests`]), and not who may ask.
 
 use super::answer::Answer;
+use super::cost::CostQuery;
+use super::metrics::{self, MetricsQuery};
 use super::query::{LedgerAsk, UsageQuery};
 use super::requests::RequestsQuery;
 use crate::id::AccountId;
@@ -21,25 +24,37 @@ pub enum Question {
     Usage(UsageQuery),
     /// `GET /api/weir/v1/requests`.
     Requests(RequestsQuery),
+    /// `GET {resource}/providers/Microsoft.Insights/metrics`.
+    Metrics(MetricsQuery),
+    /// `POST {scope}/providers/Microsoft.CostManagement/query`.
+    Cost(CostQuery),
+    /// Answered without asking.
+    Fixed(Answer),
 }
 
 impl Question {
-    /// The question of a route: `name` is the path after `/api/weir/v1/`, `query` the address after `?`. `None`
-    /// if it is another route.
+    /// The question of a route: `path` and `query` are its address. `None` if it is another route.
     ///
     /// # Errors
     /// The answer for the caller, with every fault.
     pub fn parse(
         account: &AccountId,
-        name: &str,
+        path: &str,
         query: &str,
+        body: &str,
         now: UnixMillis,
     ) -> Option<Result<Self, Answer>> {
-        match name {
-            "usage" => Some(UsageQuery::parse(account, query, now).map(Self::Usage)),
-            "requests" => Some(RequestsQuery::parse(account, query).map(Self::Requests)),
-            _ => None,
+        match path {
+            "/api/weir/v1/usage" => return Some(UsageQuery::parse(account, query, now).map(Self::Usage)),
+            "/api/weir/v1/requests" => return Some(RequestsQuery::parse(account, query).map(Self::Requests)),
+            _ => {}
         }
+        let (resource, kind) = extension(path)?;
+        Some(match kind {
+            Extension::Metrics => MetricsQuery::parse(account, resource, query, now).map(Self::Metrics),
+            Extension::Definitions => Ok(Self::Fixed(metrics::definitions(resource))),
+            Extension::Cost => CostQuery::parse(account, resource, body, now).map(Self::Cost),
+        })
     }
 
     /// What is to be asked now; nothing when the answer is ready.
@@ -47,6 +62,9 @@ impl Question {
         match self {
             Self::Usage(question) => question.asks(),
             Self::Requests(question) => question.asks(),
+            Self::Metrics(question) => question.usage.asks(),
+            Self::Cost(question) => question.usage.asks(),
+            Self::Fixed(_) => Vec::new(),
         }
     }
 
@@ -55,6 +73,9 @@ impl Question {
         match self {
             Self::Usage(question) => question.answered(shard, outcome),
             Self::Requests(question) => question.answered(shard, outcome),
+            Self::Metrics(question) => question.usage.answered(shard, outcome),
+            Self::Cost(question) => question.usage.answered(shard, outcome),
+            Self::Fixed(_) => {}
         }
     }
 
@@ -63,6 +84,34 @@ impl Question {
         match self {
             Self::Usage(question) => question.answer(),
             Self::Requests(question) => question.answer(),
+            Self::Metrics(question) => question.answer(),
+            Self::Cost(question) => question.answer(),
+            Self::Fixed(answer) => answer.clone(),
         }
     }
+}
+
+/// What can be asked of any resource of Azure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extension {
+    /// `GET …/providers/Microsoft.Insights/metrics`.
+    Metrics,
+    /// `GET …/providers/Microsoft.Insights/metricDefinitions`.
+    Definitions,
+    /// `POST …/providers/Microsoft.CostManagement/query`.
+    Cost,
+}
+
+/// The resource before such an extension, and which it is.
+pub fn extension(path: &str) -> Option<(&str, Extension)> {
+    const ENDS: [(&str, Extension); 3] = [
+        ("/providers/microsoft.insights/metrics", Extension::Metrics),
+        ("/providers/microsoft.insights/metricdefinitions", Extension::Definitions),
+        ("/providers/microsoft.costmanagement/query", Extension::Cost),
+    ];
+    let path = path.trim_end_matches('/');
+    ENDS.into_iter().find_map(|(end, extension)| {
+        let (resource, tail) = path.split_at_checked(path.len().checked_sub(end.len())?)?;
+        tail.eq_ignore_ascii_case(end).then_some((resource, extension))
+    })
 }

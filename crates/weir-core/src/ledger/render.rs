@@ -7,6 +7,7 @@ use super::calendar::format_rfc3339;
 use super::message::Dimension;
 use super::sums::{Rollup, Sums};
 use crate::time::UnixMillis;
+use crate::units::Money;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -35,6 +36,8 @@ enum Amount<'a> {
     Meter {
         meter: &'static str,
         quantity: u64,
+        cost: Option<String>,
+        currency: Option<&'a str>,
     },
     All {
         requests: u64,
@@ -77,9 +80,18 @@ pub(super) fn rows<'a>(
         amount,
     };
     if by_meter {
-        let quantities = meters(&together(rollup));
-        let meters = METERS.into_iter().zip(quantities);
-        return meters.map(|(meter, quantity)| row(Amount::Meter { meter, quantity })).collect();
+        let sums = together(rollup);
+        // Input and output are what is priced; amounts of several currencies are not added.
+        let mut currencies = rollup.0.keys().filter(|currency| !currency.is_empty());
+        let currency = currencies.next().filter(|_| currencies.next().is_none()).map(String::as_str);
+        let costs = [("input_tokens", sums.input_cost), ("output_tokens", output_cost(&sums))];
+        let priced = |meter| costs.into_iter().find(|(priced, _)| *priced == meter);
+        let row_of = |(meter, quantity)| {
+            let cost = currency.and(priced(meter)).map(|(_, cost)| cost.to_string());
+            let currency = currency.filter(|_| cost.is_some());
+            row(Amount::Meter { meter, quantity, cost, currency })
+        };
+        return METERS.into_iter().zip(meters(&sums)).map(row_of).collect();
     }
     let currencies = rollup.0.keys().filter(|currency| !currency.is_empty());
     let mut currencies = currencies.map(String::as_str);
@@ -91,6 +103,11 @@ pub(super) fn rows<'a>(
             .map(|(currency, sums)| row(all(sums, Some(currency.as_str()).filter(|text| !text.is_empty()))))
             .collect(),
     }
+}
+
+/// What is not the input's is the output's.
+pub(super) fn output_cost(sums: &Sums) -> Money {
+    Money(sums.cost.0.saturating_sub(sums.input_cost.0))
 }
 
 fn together(rollup: &Rollup) -> Sums {
@@ -120,7 +137,7 @@ pub(super) fn csv_head(dimensions: &[Dimension], by_meter: bool) -> String {
     columns
         .extend(Dimension::ALL.iter().filter(|known| dimensions.contains(known)).map(|known| known.label()));
     if by_meter {
-        columns.extend(["meter", "quantity"]);
+        columns.extend(["meter", "quantity", "cost", "currency"]);
     } else {
         columns.extend(METERS);
         columns.extend(["cost", "currency"]);
@@ -134,7 +151,12 @@ pub(super) fn csv_row(row: &UsageRow<'_>) -> String {
     let by = [row.deployment, row.model, row.principal, row.key];
     fields.extend(by.into_iter().flatten().map(csv_field));
     match &row.amount {
-        Amount::Meter { meter, quantity } => fields.extend([(*meter).to_owned(), quantity.to_string()]),
+        Amount::Meter { meter, quantity, cost, currency } => fields.extend([
+            (*meter).to_owned(),
+            quantity.to_string(),
+            cost.clone().unwrap_or_default(),
+            csv_field(currency.unwrap_or_default()),
+        ]),
         Amount::All {
             requests,
             input_tokens,

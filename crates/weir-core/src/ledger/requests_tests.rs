@@ -12,7 +12,15 @@ use serde_json::{Value, json};
 const NOW: UnixMillis = UnixMillis(1_782_864_000_000);
 
 fn ask(objects: &mut Objects, query: &str) -> Answer {
-    let mut question = match Question::parse(&AccountId::default_account(), "requests", query, NOW).unwrap() {
+    let mut question = match Question::parse(
+        &AccountId::default_account(),
+        "/api/weir/v1/requests",
+        query,
+        "",
+        NOW,
+    )
+    .unwrap()
+    {
         Ok(question) => question,
         Err(answer) => return answer,
     };

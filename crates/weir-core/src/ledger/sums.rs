@@ -21,6 +21,8 @@ pub(super) struct Sums {
     pub(super) output: u64,
     pub(super) reasoning: u64,
     pub(super) cost: Money,
+    /// Of this, what the input cost.
+    pub(super) input_cost: Money,
 }
 
 impl Sums {
@@ -31,6 +33,7 @@ impl Sums {
         self.output = self.output.saturating_add(other.output);
         self.reasoning = self.reasoning.saturating_add(other.reasoning);
         self.cost = Money(self.cost.0.saturating_add(other.cost.0));
+        self.input_cost = Money(self.input_cost.0.saturating_add(other.input_cost.0));
     }
 }
 
@@ -58,6 +61,7 @@ impl Rollup {
             output: record.usage.output,
             reasoning: record.usage.reasoning,
             cost,
+            input_cost: record.input_cost.unwrap_or_default(),
         });
     }
 }

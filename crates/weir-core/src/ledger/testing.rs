@@ -78,6 +78,7 @@ pub(crate) fn record(id: u128, at: u64, who: u64, input: u64, output: u64) -> Us
         complete: true,
         usage: Usage { input, cached_input: input / 2, output, reasoning: output / 3, estimated: false },
         cost: (who > 0).then_some(Money(input.saturating_mul(2_500_000))),
+        input_cost: (who > 0).then_some(Money(input.saturating_mul(2_000_000))),
         currency: (who > 0).then(|| "USD".to_string()),
         latency: Millis(12),
         time_to_first_byte: Millis(3),

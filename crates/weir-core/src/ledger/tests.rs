@@ -105,6 +105,7 @@ fn summed(records: &[UsageRecord], unit: u64) -> BTreeMap<(u64, String), Rollup>
         sum.output += record.usage.output;
         sum.reasoning += record.usage.reasoning;
         sum.cost = Money(sum.cost.0 + record.cost.map_or(0, |cost| cost.0));
+        sum.input_cost = Money(sum.input_cost.0 + record.input_cost.map_or(0, |cost| cost.0));
     }
     sums
 }
@@ -212,6 +213,7 @@ fn sums_stay_at_the_largest_number_instead_of_wrapping() {
         output: u64::MAX,
         reasoning: u64::MAX,
         cost: Money(u64::MAX),
+        input_cost: Money(u64::MAX),
     };
     assert_eq!(sums, most);
 }

@@ -5,6 +5,7 @@
 //! another account, of the directory, which knows roles. Decides what each answers; not what a request needs
 //! (`needed`). Source: `design.md` section 8, "Principals, keys, tokens".
 
+use super::Home;
 use super::permission::Grant;
 use crate::control::answer::{ADMINISTRATOR, Denied};
 use crate::control::state::AccountState;
@@ -31,6 +32,9 @@ pub struct Caller {
     /// What it and its groups were given.
     #[serde(default)]
     pub grants: Vec<Grant>,
+    /// Where the account that it asks about stands, once that was asked of its Registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<(AccountId, Option<Home>)>,
 }
 
 impl Caller {
@@ -42,6 +46,7 @@ impl Caller {
             admin: true,
             account: AccountId::default_account(),
             grants: Vec::new(),
+            seen: None,
         }
     }
 
@@ -91,6 +96,8 @@ pub enum IdentifyAsk {
     Hash(String),
     /// What may this one do?
     Who(Who),
+    /// Where does this account stand? For one who is known already.
+    Seen(Caller),
 }
 
 /// The credential of an `Authorization` header of the form `Bearer …`.
@@ -116,6 +123,10 @@ pub fn identify(state: &AccountState, now: UnixMillis, ask: &IdentifyAsk) -> Ide
     match ask {
         IdentifyAsk::Who(who) => directory(state, who),
         IdentifyAsk::Hash(hash) => of_hash(state, now, hash),
+        IdentifyAsk::Seen(caller) => {
+            let seen = Some((state.account.clone(), state.access.home.clone()));
+            Identity::Caller(Caller { seen, ..caller.clone() })
+        }
     }
 }
 
@@ -153,6 +164,7 @@ fn nobody(state: &AccountState, id: &str) -> Identity {
         admin: false,
         account: state.account.clone(),
         grants: Vec::new(),
+        seen: None,
     })
 }
 
@@ -170,5 +182,6 @@ fn directory(state: &AccountState, who: &Who) -> Identity {
         admin: false,
         account: row.map_or_else(AccountId::default_account, |row| row.account.clone()),
         grants: state.access.grants(&circle),
+        seen: None,
     })
 }

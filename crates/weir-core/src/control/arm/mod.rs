@@ -23,9 +23,9 @@ use crate::id::{AccountId, InvalidName};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use convention::{body, wrong_method};
+use convention::body;
 
-pub use convention::error;
+pub use convention::{error, wrong_method};
 
 /// A resource provider of ARM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

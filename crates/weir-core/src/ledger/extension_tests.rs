@@ -1,0 +1,207 @@
+//! Metrics and cost in Azure's shapes, over all shards of an account.
+
+use super::answer::Answer;
+use super::question::{Extension, Question, extension};
+use super::testing::{Objects, record};
+use crate::id::AccountId;
+use crate::object::CallOutcome;
+use crate::time::UnixMillis;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde_json::{Value, json};
+
+/// 2026-07-01T00:00:00Z.
+const DAY: u64 = 1_782_864_000_000;
+const MINUTE: u64 = 60_000;
+const NOW: UnixMillis = UnixMillis(DAY + 60 * MINUTE);
+const ACCOUNT: &str =
+    "/subscriptions/s/resourceGroups/g/providers/Microsoft.CognitiveServices/accounts/default";
+
+fn ask(path: &str, query: &str, body: &str) -> Answer {
+    let account = AccountId::default_account();
+    let mut objects = Objects::default();
+    let records = [
+        record(1, DAY + 1, 1, 10, 6),
+        record(2, DAY + 2 * MINUTE, 2, 20, 9),
+        record(3, DAY + 2 * MINUTE + 1, 1, 1, 1),
+        record(4, DAY + 7 * MINUTE, 0, 100, 0),
+    ];
+    objects.store(&account, &records);
+    let mut question = match Question::parse(&account, path, query, body, NOW).unwrap() {
+        Ok(question) => question,
+        Err(answer) => return answer,
+    };
+    loop {
+        let asks = question.asks();
+        if asks.is_empty() {
+            return question.answer();
+        }
+        for ask in asks {
+            let reply = objects.call(NOW, &ask.object, &ask.body);
+            question.answered(ask.shard, CallOutcome::Answered(&reply));
+        }
+    }
+}
+
+fn metrics(resource: &str, query: &str) -> (u16, Value) {
+    let answer = ask(&format!("{resource}/providers/Microsoft.Insights/metrics"), query, "");
+    (answer.status, serde_json::from_str(&answer.body).unwrap())
+}
+
+/// Totals of each series of a metric, with the values that tell the series apart.
+fn totals(metric: &Value) -> Vec<(String, Vec<u64>)> {
+    let series = metric["timeseries"].as_array().unwrap().iter();
+    let points = |series: &Value| {
+        series["data"].as_array().unwrap().iter().map(|point| point["total"].as_u64().unwrap()).collect()
+    };
+    let name = |series: &Value| {
+        series["metadatavalues"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pair| pair["value"].as_str().unwrap())
+            .collect()
+    };
+    series.map(|series| (name(series), points(series))).collect()
+}
+
+#[test]
+fn metrics_have_azure_monitors_shape() {
+    let (status, body) = metrics(
+        ACCOUNT,
+        "api-version=2023-10-01&timespan=2026-07-01T00:00:00Z/2026-07-01T00:10:00Z&interval=PT5M&metricnames=TotalTokens,ModelRequests",
+    );
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["namespace"], "Microsoft.CognitiveServices/accounts");
+    assert_eq!(body["timespan"], "2026-07-01T00:00:00Z/2026-07-01T00:10:00Z");
+    let metric = &body["value"][0];
+    assert_eq!(metric["id"], format!("{ACCOUNT}/providers/Microsoft.Insights/metrics/TotalTokens"));
+    assert_eq!(metric["name"], json!({"value": "TotalTokens", "localizedValue": "TotalTokens"}));
+    assert_eq!((&metric["type"], &metric["unit"]), (&json!("Microsoft.Insights/metrics"), &json!("Count")));
+    assert_eq!(
+        metric["timeseries"],
+        json!([{"metadatavalues": [], "data": [
+            {"timeStamp": "2026-07-01T00:00:00Z", "total": 47}, {"timeStamp": "2026-07-01T00:05:00Z", "total": 100}]}])
+    );
+    assert_eq!(totals(&body["value"][1]), [(String::new(), [3, 1].to_vec())]);
+}
+
+#[test]
+fn metrics_are_filtered_and_told_apart() {
+    let of = |resource: &str, more: &str| {
+        let query = format!(
+            "timespan=2026-07-01T00:00:00Z%2F2026-07-01T00:10:00Z&interval=PT5M&metricnames=inputtokens&{more}"
+        );
+        let (status, body) = metrics(resource, &query);
+        assert_eq!(status, 200, "{body}");
+        totals(&body["value"][0])
+    };
+    let row = |name: &str, totals: [u64; 2]| (String::from(name), totals.to_vec());
+    assert_eq!(of(ACCOUNT, ""), [row("", [31, 100])]);
+    assert_eq!(
+        of(ACCOUNT, "$filter=ModelDeploymentName eq '*'"),
+        [row("Demo-0", [0, 100]), row("Demo-1", [11, 0]), row("Demo-2", [20, 0])]
+    );
+    assert_eq!(of(ACCOUNT, "%24filter=ModelDeploymentName+eq+'demo-1'"), [row("", [11, 0])]);
+    let two = "$filter=ModelDeploymentName eq 'demo-1' or ModelDeploymentName eq 'DEMO-2'&aggregation=total";
+    assert_eq!(of(ACCOUNT, two), [row("", [31, 0])]);
+    assert_eq!(of(&format!("{ACCOUNT}/deployments/demo-2"), ""), [row("", [20, 0])]);
+    assert_eq!(of(&format!("{ACCOUNT}/deployments/nobody"), ""), [row("", [0, 0])]);
+    let hour = metrics(ACCOUNT, "timespan=PT1H&interval=PT1H&metricnames=GeneratedTokens").1;
+    assert_eq!(totals(&hour["value"][0]), [(String::new(), [16].to_vec())]);
+}
+
+#[test]
+fn what_metrics_cannot_answer_is_refused() {
+    for query in [
+        "metricnames=Nobody",
+        "interval=PT2M",
+        "aggregation=Average",
+        "timespan=yesterday",
+        "timespan=2026-07-02/2026-07-01",
+        "timespan=P30D&interval=PT1M",
+        "$filter=Color eq 'red'",
+    ] {
+        let (status, body) = metrics(ACCOUNT, query);
+        assert_eq!((status, body["error"]["code"].as_str()), (400, Some("BadRequest")), "{query}");
+    }
+}
+
+#[test]
+fn definitions_name_every_metric() {
+    let answer = ask(&format!("{ACCOUNT}/providers/microsoft.insights/metricDefinitions"), "", "");
+    let body: Value = serde_json::from_str(&answer.body).unwrap();
+    let names: Vec<&str> =
+        body["value"].as_array().unwrap().iter().map(|row| row["name"]["value"].as_str().unwrap()).collect();
+    for name in [
+        "InputTokens",
+        "OutputTokens",
+        "TotalTokens",
+        "ModelRequests",
+        "ProcessedPromptTokens",
+        "GeneratedTokens",
+        "AzureOpenAIRequests",
+    ] {
+        assert!(names.contains(&name), "{name}");
+    }
+}
+
+#[test]
+fn cost_is_by_meter_input_and_output_apart() {
+    let path = format!("{ACCOUNT}/providers/Microsoft.CostManagement/query");
+    let query = |grouping: Value, granularity: &str| {
+        let body = json!({"type": "ActualCost", "timeframe": "Custom",
+            "timePeriod": {"from": "2026-07-01T00:00:00Z", "to": "2026-07-02T00:00:00Z"},
+            "dataset": {"granularity": granularity, "aggregation": {"totalCost": {"name": "Cost", "function": "Sum"}},
+                "grouping": grouping}});
+        let answer = ask(&path, "api-version=2023-03-01", &format!("{body}"));
+        assert_eq!(answer.status, 200, "{}", answer.body);
+        serde_json::from_str::<Value>(&answer.body).unwrap()["properties"].clone()
+    };
+    let all = query(
+        json!([{"type": "Dimension", "name": "Meter"}, {"type": "Dimension", "name": "DeploymentName"}]),
+        "None",
+    );
+    let names: Vec<&str> =
+        all["columns"].as_array().unwrap().iter().map(|column| column["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["Cost", "UsageQuantity", "Meter", "DeploymentName", "Currency"]);
+    let (input, output) = ("paygo-inference-input-tokens", "paygo-inference-output-tokens");
+    assert_eq!(
+        all["rows"],
+        json!([
+            [0, 100, input, "Demo-0", ""],
+            [0.000_022, 11, input, "Demo-1", "USD"],
+            [0.000_04, 20, input, "Demo-2", "USD"],
+            [0, 0, output, "Demo-0", ""],
+            [0.000_005_5, 7, output, "Demo-1", "USD"],
+            [0.000_01, 9, output, "Demo-2", "USD"],
+        ])
+    );
+    let daily = query(json!([]), "Daily");
+    assert_eq!(daily["rows"], json!([[0, 100, 20_260_701, ""], [0.000_077_5, 47, 20_260_701, "USD"]]));
+    for body in [
+        "",
+        "[]",
+        r#"{"type":"X"}"#,
+        r#"{"type":"Usage","timeframe":"Never"}"#,
+        r#"{"type":"Usage","dataset":{"grouping":[{"name":"Color"}]}}"#,
+        r#"{"type":"Usage","dataset":{"filter":{}}}"#,
+    ] {
+        assert_eq!(ask(&path, "", body).status, 400, "{body}");
+    }
+}
+
+#[test]
+fn extensions_are_known_by_the_end_of_the_path() {
+    let rows = [
+        ("/a/providers/Microsoft.Insights/metrics", Some(("/a", Extension::Metrics))),
+        ("/a/providers/MICROSOFT.INSIGHTS/METRICS/", Some(("/a", Extension::Metrics))),
+        ("/providers/Microsoft.CostManagement/query", Some(("", Extension::Cost))),
+        ("/a/providers/Microsoft.Insights/metrics/x", None),
+        ("/api/weir/v1/usage", None),
+    ];
+    for (path, expected) in rows {
+        assert_eq!(extension(path), expected, "{path}");
+    }
+}
