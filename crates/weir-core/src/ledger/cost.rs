@@ -70,23 +70,29 @@ impl CostQuery {
     ) -> Result<Self, Answer> {
         let body: Value =
             serde_json::from_str(body).map_err(|_| refusal("The body must be a JSON object."))?;
-        let kind = body["type"].as_str().unwrap_or_default();
+        let kind = text(&body, "/type");
         if !["usage", "actualcost", "amortizedcost"].contains(&kind.to_ascii_lowercase().as_str()) {
             return Err(refusal("'type' must be Usage, ActualCost or AmortizedCost."));
         }
         let (from, to) = period(&body, now)?;
-        let dataset = &body["dataset"];
-        let daily = match dataset["granularity"].as_str().unwrap_or("None").to_ascii_lowercase().as_str() {
+        let dataset = body.get("dataset").unwrap_or(&Value::Null);
+        let daily = match dataset
+            .get("granularity")
+            .and_then(Value::as_str)
+            .unwrap_or("None")
+            .to_ascii_lowercase()
+            .as_str()
+        {
             "none" => false,
             "daily" => true,
             _ => return Err(refusal("'dataset.granularity' must be Daily or None.")),
         };
-        if !dataset["filter"].is_null() {
+        if !dataset.get("filter").is_none_or(Value::is_null) {
             return Err(refusal("'dataset.filter' is not supported; group by the column instead."));
         }
         let mut groups = Vec::new();
-        for group in dataset["grouping"].as_array().into_iter().flatten() {
-            let name = group["name"].as_str().unwrap_or_default();
+        for group in dataset.get("grouping").and_then(Value::as_array).into_iter().flatten() {
+            let name = text(group, "/name");
             let same = |names: &[&str; 3]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
             let Some((group, _)) = GROUPS.iter().find(|(_, names)| same(names)) else {
                 return Err(refusal("'dataset.grouping' can have Meter, DeploymentName and ModelName."));
@@ -160,6 +166,11 @@ impl CostQuery {
     }
 }
 
+/// The text at a JSON pointer; empty if there is none.
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
 /// Input and output apart.
 fn split(sums: &Sums) -> [Share; 2] {
     [
@@ -174,7 +185,7 @@ fn refusal(message: &str) -> Answer {
 
 /// The time that a query is about: `Custom` says it, `MonthToDate` and the like follow from `now`.
 fn period(body: &Value, now: UnixMillis) -> Result<(UnixMillis, UnixMillis), Answer> {
-    let frame = body["timeframe"].as_str().unwrap_or("MonthToDate").to_ascii_lowercase();
+    let frame = body.get("timeframe").and_then(Value::as_str).unwrap_or("MonthToDate").to_ascii_lowercase();
     let month_of = |at: UnixMillis| {
         let text: String = calendar::format_rfc3339(at).chars().take(8).collect();
         calendar::parse(&format!("{text}01")).unwrap_or(at)
@@ -187,7 +198,7 @@ fn period(body: &Value, now: UnixMillis) -> Result<(UnixMillis, UnixMillis), Ans
         "weektodate" => Ok((UnixMillis(now.0.saturating_sub(DAY.saturating_mul(7))), now)),
         "custom" => {
             let at = |name: &str| {
-                let text = body["timePeriod"][name].as_str().unwrap_or_default();
+                let text = text(body, &format!("/timePeriod/{name}"));
                 calendar::parse(text)
                     .map_err(|_| refusal("'timePeriod' must have 'from' and 'to', two times."))
             };
