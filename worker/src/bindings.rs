@@ -1,10 +1,12 @@
 //! Secrets and variables of the deployment as core's settings.
 //!
 //! Decides only their names: `WEIR_ADMIN_TOKEN`, `WEIR_SEAL_KEY` (secrets), `WEIR_ALLOW_PRIVATE_UPSTREAMS`,
-//! `WEIR_DEV`, `WEIR_STRICT_MARKETPLACE`, `WEIR_PUBLIC_URL`, `WEIR_TEST_PANICS` (variables). Stage: shell.
+//! `WEIR_DEV`, `WEIR_STRICT_MARKETPLACE`, `WEIR_OIDC_ISSUER`,
+//! `WEIR_OIDC_AUDIENCES`, `WEIR_PUBLIC_URL`, `WEIR_TEST_PANICS` (variables). Stage: shell.
 
 use crate::{host, panics};
 use weir_core::control::Settings;
+use weir_core::snapshot::access::Issuer;
 use worker::Env;
 
 /// The settings of this deployment; an absent name is an absent setting.
@@ -16,6 +18,11 @@ pub(crate) fn settings(env: &Env) -> Settings {
         seal_key: text("WEIR_SEAL_KEY").and_then(|key| host::seal_key(&key)),
         allow_private_upstreams: is_true("WEIR_ALLOW_PRIVATE_UPSTREAMS"),
         dev: is_true("WEIR_DEV"),
+        issuer: text("WEIR_OIDC_ISSUER").map(|issuer| {
+            let audiences = text("WEIR_OIDC_AUDIENCES").unwrap_or_default();
+            let audiences = audiences.split([',', ' ']).filter(|name| !name.is_empty());
+            Issuer { issuer, audiences: audiences.map(String::from).collect() }
+        }),
         strict_marketplace: is_true("WEIR_STRICT_MARKETPLACE"),
         public_url: text("WEIR_PUBLIC_URL"),
     }

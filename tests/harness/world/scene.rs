@@ -192,6 +192,7 @@ pub fn settings() -> control::Settings {
         seal_key: Some(seal_key()),
         allow_private_upstreams: false,
         dev: true,
+        issuer: None,
         strict_marketplace: false,
         public_url: None,
     }

@@ -11,9 +11,12 @@ use core::cell::RefCell;
 use core::time::Duration;
 use futures_util::future::{Either, join_all, select};
 use std::rc::Rc;
+use wasm_bindgen::prelude::wasm_bindgen;
+use weir_core::control::access::oidc::{Outcome, Work};
 use weir_core::control::probe::{PROBE_MILLIS, Probe, ProbeOutcome};
 use weir_core::control::{self, Context, Handled, Settings, TABLES};
 use weir_core::id::AccountId;
+use worker::wasm_bindgen_futures::JsFuture;
 use worker::{
     AbortController, Delay, DurableObject, Env, Fetch, Headers, Method, Request, RequestInit,
     RequestRedirect, Response, Result, State, durable_object,
@@ -22,6 +25,11 @@ use worker::{
 /// The answer to a command waits so long for its probes: upstreams that answer at once are ready when the caller
 /// reads it.
 const PROBES_AWAITED: Duration = Duration::from_secs(2);
+
+/// How long an issuer's answer is awaited.
+const FETCH_AWAITED: Duration = Duration::from_secs(5);
+/// Largest answer of an issuer, in bytes.
+const FETCHED_MAX: usize = 1 << 20;
 
 /// The Durable Object.
 #[durable_object]
@@ -47,7 +55,12 @@ impl DurableObject for Registry {
         let account = AccountId::parse(request.path().trim_start_matches('/'))
             .map_err(|problem| format!("the object's name {problem}"))?;
         let message = request.bytes().await?;
-        let handled = self.shared.handle(&account, &message)?;
+        let mut handled = self.shared.handle(&account, &message)?;
+        while let Some((work, mut ask)) = handled.work.take() {
+            ask.outcome = Some(perform(&work).await);
+            let message = serde_json::json!({ "verify": ask }).to_string();
+            handled = self.shared.handle(&account, message.as_bytes())?;
+        }
         if !handled.probes.is_empty() {
             let (shared, account_probed) = (Rc::clone(&self.shared), account.clone());
             let (done, waiting) = futures_channel::oneshot::channel();
@@ -100,6 +113,50 @@ impl Shared {
         let message = serde_json::json!({ "probed": report }).to_string();
         if let Err(problem) = self.handle(account, message.as_bytes()) {
             worker::console_error!("the outcome of a probe could not be stored: {problem}");
+        }
+    }
+}
+
+#[wasm_bindgen(module = "/src/verify.js")]
+extern "C" {
+    fn verify(key: &str, algorithm: &str, signature: &[u8], signed: &[u8]) -> js_sys::Promise;
+}
+
+/// Does what the check of a token needs.
+async fn perform(work: &Work) -> Outcome {
+    match work {
+        Work::Discover(url) => Outcome::Discovery(fetched(url).await),
+        Work::FetchKeys(url) => Outcome::Keys(fetched(url).await),
+        Work::Signature { key, algorithm, signed, signature } => {
+            let checked = JsFuture::from(verify(key, algorithm, signature, signed.as_bytes())).await;
+            Outcome::Signature(checked.is_ok_and(|good| good.is_truthy()))
+        }
+    }
+}
+
+/// The body of a 200 at this address, if it comes in time and is not too large.
+async fn fetched(url: &str) -> Option<String> {
+    let mut init = RequestInit::new();
+    init.with_redirect(RequestRedirect::Manual);
+    let request = Request::new_with_init(url, &init).ok()?;
+    let abort = AbortController::default();
+    let signal = abort.signal();
+    let call = Fetch::Request(request);
+    let answer = Box::pin(async {
+        let mut response = call.send_with_signal(&signal).await.ok()?;
+        let declared = response.headers().get("content-length").ok().flatten();
+        let large =
+            declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > FETCHED_MAX);
+        if response.status_code() != 200 || large {
+            return None;
+        }
+        response.text().await.ok().filter(|body| body.len() <= FETCHED_MAX)
+    });
+    match select(answer, Delay::from(FETCH_AWAITED)).await {
+        Either::Left((body, _)) => body,
+        Either::Right(_) => {
+            abort.abort();
+            None
         }
     }
 }

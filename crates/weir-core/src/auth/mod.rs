@@ -4,11 +4,14 @@
 //! the deployments it is bound to (`route`, `control`). Sources: `azure.md` A4 and B9 (both headers may come at
 //! once, a key may travel as Bearer), `databricks.md` 10.1, `design.md` 8.
 
+pub mod jwt;
+
 use crate::snapshot::access::Right;
 use crate::snapshot::index::{Holder, ReadyDeployment, ReadyKey, SnapshotIndex};
 use crate::surface::{Header, HeaderValues};
 use crate::time::UnixMillis;
 use crate::wire::bounds::CREDENTIAL_BYTES_MAX;
+use alloc::string::String;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -47,6 +50,8 @@ enum May<'i> {
     Key(&'i ReadyKey),
     /// What its roles allow.
     Roles(Option<&'i Holder>),
+    /// What the roles of the principal of an issuer's token allow, and those of the groups that the token names.
+    Token(&'i SnapshotIndex, &'i [String]),
 }
 
 /// Why a known caller may not query a deployment.
@@ -73,6 +78,9 @@ pub enum AuthError {
     /// The credential is no longer in force.
     #[error("the key has expired")]
     Expired,
+    /// A token of an issuer that is not what it must be: wrong signature, audience, time.
+    #[error("the token is not valid here")]
+    BadToken,
 }
 
 impl AuthError {
@@ -83,6 +91,7 @@ impl AuthError {
             Self::Malformed => "auth_malformed",
             Self::UnknownKey => "auth_unknown_key",
             Self::Expired => "auth_expired",
+            Self::BadToken => "auth_bad_token",
         }
     }
 }
@@ -108,6 +117,11 @@ impl<'a> Presented<'a> {
         let (scheme, token) = self.authorization?.split_once(' ')?;
         let token = token.trim_ascii();
         (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    }
+
+    /// The credential that has the form of an issuer's token, if one has.
+    pub fn token(&self) -> Option<&'a str> {
+        self.credentials().find(|text| text.len() <= CREDENTIAL_BYTES_MAX && jwt::is_token(text))
     }
 
     /// Every credential that was presented, without repetition.
@@ -196,6 +210,11 @@ impl<'i> Caller<'i> {
         Self { principal, key: id, admin, may }
     }
 
+    /// The principal of an issuer's token that was found true, by the directory's roles.
+    pub fn of_token(directory: &'i SnapshotIndex, principal: &'i str, groups: &'i [String]) -> Self {
+        Self { principal, key: "oidc", admin: false, may: May::Token(directory, groups) }
+    }
+
     /// Whether the caller may query a deployment of `index` in this way. Constant in the number of roles.
     ///
     /// # Errors
@@ -210,6 +229,12 @@ impl<'i> Caller<'i> {
             May::All => Ok(()),
             May::Key(key) if key.may_query(&ready.folded) => Ok(()),
             May::Key(_) => Err(Refusal::Unbound),
+            May::Token(directory, groups) => {
+                let ids = core::iter::once(self.principal).chain(groups.iter().map(String::as_str));
+                let mut holders = ids.filter_map(|id| directory.holder(id));
+                let held = holders.any(|holder| holder.holds(right.bit(), index.scopes(ready)));
+                if held { Ok(()) } else { Err(Refusal::Lacks(right)) }
+            }
             May::Roles(Some(holder)) if holder.holds(right.bit(), index.scopes(ready)) => Ok(()),
             May::Roles(_) => Err(Refusal::Lacks(right)),
         }

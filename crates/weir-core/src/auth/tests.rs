@@ -75,7 +75,7 @@ fn index() -> SnapshotIndex {
         deployments: ["demo", "other"].map(deployment).to_vec(),
         network: None,
         content: ContentRules::default(),
-        access: Access { scope: ACCOUNT.into(), tokens, principals },
+        access: Access { scope: ACCOUNT.into(), tokens, principals, issuer: None },
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }

@@ -182,6 +182,8 @@ pub enum Denied {
     Wrong,
     /// The token is not in force any more.
     Expired,
+    /// The token's issuer cannot be asked now.
+    Unavailable,
     /// The installation has no administrator token, so nobody may.
     NotConfigured,
 }
@@ -193,6 +195,9 @@ impl Denied {
             Self::Missing => "Authentication is required: send 'Authorization: Bearer <token>'.",
             Self::Wrong => "Invalid access token.",
             Self::Expired => "The access token has expired.",
+            Self::Unavailable => {
+                "The token cannot be checked now: its issuer does not answer. Try again in a moment."
+            }
             Self::NotConfigured => {
                 "No administrator token is configured on this installation: set the secret WEIR_ADMIN_TOKEN."
             }

@@ -7,9 +7,11 @@
 use super::Settings;
 use super::access::caller::{Caller, IdentifyAsk, Identity, bearer, first_ask};
 use super::access::needed;
+use super::access::oidc::VerifyAsk;
 use super::answer::{Answer, Denied, Location, ManagementRequest, admit};
 use super::state::AccountState;
 use super::{arm, databricks, weir};
+use crate::auth::jwt::is_token;
 use crate::id::{AccountId, RequestId};
 use crate::ledger::question::{Extension, extension};
 use alloc::format;
@@ -176,6 +178,15 @@ fn known(request: &ManagementRequest, settings: &Settings) -> Result<Known, Deni
         Ok(Known::Ask(FrontPlan::Identify(account, message)))
     };
     match &request.identity {
+        None if settings.issuer.is_some() && is_token(bearer(authorization)?) => {
+            let ask = VerifyAsk {
+                token: String::from(bearer(authorization)?),
+                management: true,
+                ..VerifyAsk::default()
+            };
+            let message = json!({"verify": ask}).to_string().into_bytes();
+            Ok(Known::Ask(FrontPlan::Identify(AccountId::default_account(), message)))
+        }
         None => {
             let (account, question) = first_ask(bearer(authorization)?);
             ask(account, question)
@@ -184,6 +195,7 @@ fn known(request: &ManagementRequest, settings: &Settings) -> Result<Known, Deni
         Some(Identity::Caller(caller)) => Ok(Known::Caller(caller.clone())),
         Some(Identity::Unknown) => Err(denied),
         Some(Identity::Expired) => Err(Denied::Expired),
+        Some(Identity::Unavailable) => Err(Denied::Unavailable),
     }
 }
 

@@ -8,7 +8,7 @@
 //! - `{"snapshot":{"known":N|null}}` → the [`Snapshot`](crate::snapshot::Snapshot), or `{"unchanged":N}`;
 //! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
 //! - `{"directory":{"key","owner","value"}}` → `{"granted"}` (`errand`);
-//! - `{"identify":…}` → whose a credential is (`access::caller`);
+//! - `{"identify":…}`, `{"verify":…}` → whose a credential is (`access::caller`, `access::oidc`);
 //! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`.
 //!
 //! **Invariant.** A command that is refused leaves rows and memory as they were; one that is not is stored as one
@@ -40,8 +40,10 @@ use crate::id::{AccountId, RequestId};
 use crate::object::{Row, Write};
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
+use crate::snapshot::access::Issuer;
 use crate::time::UnixMillis;
 use access::caller::{Caller, IdentifyAsk, Identity};
+use access::oidc::{Keys, VerifyAsk, Work};
 use access::{AccessRow, Home, needed};
 use alloc::format;
 use alloc::string::String;
@@ -69,6 +71,8 @@ pub struct Settings {
     pub allow_private_upstreams: bool,
     /// A development installation: key texts may be chosen.
     pub dev: bool,
+    /// `WEIR_OIDC_ISSUER` and `WEIR_OIDC_AUDIENCES`: whose tokens are taken.
+    pub issuer: Option<Issuer>,
     /// `WEIR_STRICT_MARKETPLACE`: Azure AI Developer does not suffice for subscribing to offers.
     pub strict_marketplace: bool,
     /// `WEIR_PUBLIC_URL`, for absolute links; else the request's own scheme and host.
@@ -105,6 +109,8 @@ pub struct Handled {
     /// With probes: the message whose answer is better than `reply` once the outcomes are in, because it tells the
     /// state that they led to. `reply` is right if nobody wants to wait.
     pub reread: Option<Vec<u8>>,
+    /// To perform before there is a reply: its outcome goes into the ask, which is sent again as `{"verify":…}`.
+    pub work: Option<(Work, VerifyAsk)>,
 }
 
 /// A message to a Registry.
@@ -115,6 +121,7 @@ enum Message {
     Http(ManagementRequest),
     Directory(errand::Entry),
     Identify(IdentifyAsk),
+    Verify(VerifyAsk),
     Probed(Probed),
 }
 
@@ -128,6 +135,8 @@ struct SnapshotQuery {
 #[derive(Clone, Debug)]
 pub struct Registry {
     state: AccountState,
+    /// Keys of the configured issuer; not stored.
+    keys: Keys,
 }
 
 impl Registry {
@@ -139,7 +148,7 @@ impl Registry {
         account: AccountId,
         tables: impl IntoIterator<Item = (&'a str, Vec<Row>)>,
     ) -> Result<Self, LoadError> {
-        AccountState::load(account, tables).map(|state| Self { state })
+        AccountState::load(account, tables).map(|state| Self { state, keys: Keys::default() })
     }
 
     /// Its state.
@@ -159,10 +168,11 @@ impl Registry {
         let parsed = if message.len() > bound { None } else { serde_json::from_slice(message).ok() };
         let lapsed = self.lapse(context.now);
         let mut handled = match parsed {
-            Some(Message::Snapshot(query)) => self.answer_snapshot(&query),
+            Some(Message::Snapshot(query)) => self.answer_snapshot(context, &query),
             Some(Message::Http(request)) => self.answer_http(context, &request),
             Some(Message::Directory(entry)) => self.direct(context.now, &entry),
             Some(Message::Identify(ask)) => self.answer_identify(context.now, &ask),
+            Some(Message::Verify(ask)) => self.answer_verify(context, ask),
             Some(Message::Probed(probed)) => self.settle(context.now, &probed),
             None => failure("the message cannot be read"),
         };
@@ -170,11 +180,13 @@ impl Registry {
         handled
     }
 
-    fn answer_snapshot(&self, query: &SnapshotQuery) -> Handled {
+    fn answer_snapshot(&self, context: &Context<'_>, query: &SnapshotQuery) -> Handled {
         if query.known == Some(self.state.version) {
             return reply(format!("{}", json!({"unchanged": self.state.version})).into_bytes());
         }
-        match serde_json::to_vec(&self.snapshot()) {
+        let mut snapshot = self.snapshot();
+        snapshot.access.issuer.clone_from(&context.settings.issuer);
+        match serde_json::to_vec(&snapshot) {
             Ok(bytes) => reply(bytes),
             Err(_) => failure("the snapshot cannot be written"),
         }
@@ -184,6 +196,19 @@ impl Registry {
         match serde_json::to_vec(&access::caller::identify(&self.state, now, ask)) {
             Ok(bytes) => reply(bytes),
             Err(_) => failure("the answer cannot be written"),
+        }
+    }
+
+    fn answer_verify(&mut self, context: &Context<'_>, ask: VerifyAsk) -> Handled {
+        match access::oidc::check(&mut self.keys, context.settings, &ask, context.now) {
+            Ok(identity) => match serde_json::to_vec(&identity) {
+                Ok(bytes) => reply(bytes),
+                Err(_) => failure("the answer cannot be written"),
+            },
+            Err(work) => {
+                let ask = VerifyAsk { steps: ask.steps.saturating_add(1), outcome: None, ..ask };
+                Handled { work: Some((work, ask)), ..Handled::default() }
+            }
         }
     }
 
@@ -213,7 +238,7 @@ impl Registry {
         };
         let reread = (!probes.is_empty() && answer.status < 300).then(|| reread(&target, request)).flatten();
         match serde_json::to_vec(&surface.stamped(answer, id)) {
-            Ok(reply) => Handled { reply, writes, probes, reread },
+            Ok(reply) => Handled { reply, writes, probes, reread, work: None },
             Err(_) => failure("the answer cannot be written"),
         }
     }
@@ -304,6 +329,7 @@ fn caller(settings: &Settings, request: &ManagementRequest) -> Result<Caller, De
     match &request.identity {
         Some(Identity::Caller(caller)) => Ok(caller.clone()),
         Some(Identity::Expired) => Err(Denied::Expired),
+        Some(Identity::Unavailable) => Err(Denied::Unavailable),
         Some(Identity::Principal(_) | Identity::Unknown) | None => Err(denied),
     }
 }

@@ -14,7 +14,7 @@ use alloc::vec;
 use proptest::prelude::*;
 use serde_json::Value;
 
-const STORIES: [(&str, &str); 9] = [
+const STORIES: [(&str, &str); 10] = [
     ("catalog", include_str!("../../../../tests/vectors/control/catalog.json")),
     ("keys", include_str!("../../../../tests/vectors/control/keys.json")),
     ("access", include_str!("../../../../tests/vectors/control/access.json")),
@@ -178,6 +178,7 @@ fn settings(story: &Value) -> Settings {
         seal_key: flag("sealed", true).then(|| SealKey::parse("a passphrase for tests").unwrap()),
         allow_private_upstreams: flag("private", false),
         dev: flag("dev", false),
+        issuer: None,
         strict_marketplace: flag("strict", false),
         public_url: None,
     }

@@ -205,11 +205,20 @@ impl Isolate {
         let admin = self.settings.admin_token_hash;
         let found = auth::authenticate(&index, admin.as_ref(), &presented, now);
         let directory = self.directory(now, &account, found.as_ref().err())?;
-        let caller = match (found, &directory) {
+        let found = match (found, &directory) {
             (Err(AuthError::UnknownKey), Some(directory)) => {
                 auth::authenticate_token(directory, &presented, now)
             }
             (found, _) => found,
+        };
+        let roles = directory.as_ref().unwrap_or(&index);
+        let bearer = match found {
+            Err(AuthError::UnknownKey) => self.bearer_of_token(now, roles, &presented, admission)?,
+            Ok(_) | Err(_) => None,
+        };
+        let caller = match &bearer {
+            Some(who) => Ok(Caller::of_token(roles, &who.id, &who.groups)),
+            None => found,
         };
         let caller = match caller {
             Err(AuthError::UnknownKey) => {

@@ -8,8 +8,10 @@ use super::accounts::{Accounts, LOOK_AGAIN, Readiness};
 use super::action::{Action, Event, Pause, Request};
 use super::admit::{Admission, Held};
 use super::finish::Running;
+use super::verdicts::Verdicts;
 use crate::account::batch::UsageBatches;
 use crate::attempt::budget::RetryBudget;
+use crate::control::access::oidc::VerifyAsk;
 use crate::error::WeirError;
 use crate::id::{AccountId, IsolateId, RequestId};
 use crate::limit::LeaseBook;
@@ -27,6 +29,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use serde_json::json;
 
 /// What the operator set, as far as the data path needs it.
 #[derive(Clone, Default)]
@@ -54,6 +57,7 @@ enum CallFor {
     Snapshot { account: AccountId },
     Limiter { token: u64 },
     Ledger { token: u64 },
+    Verdict { token: [u8; 32] },
 }
 
 /// One exchange between two events.
@@ -76,6 +80,7 @@ pub struct Isolate {
     pub(super) leases: LeaseBook,
     pub(super) batches: UsageBatches,
     pub(super) retries: BTreeMap<String, RetryBudget>,
+    pub(super) verdicts: Verdicts,
     exchanges: BTreeMap<u32, Exchange>,
     next_handle: u32,
     outbox: VecDeque<ObjectCall>,
@@ -96,6 +101,7 @@ impl Isolate {
             leases: LeaseBook::new(id),
             batches: UsageBatches::new(id),
             retries: BTreeMap::new(),
+            verdicts: Verdicts::default(),
             exchanges: BTreeMap::new(),
             next_handle: u32::try_from(id.0 & 0x7fff_ffff).unwrap_or(0),
             outbox: VecDeque::new(),
@@ -165,6 +171,7 @@ impl Isolate {
         match self.calls.remove(&call) {
             None => {}
             Some((sent, CallFor::Snapshot { account })) => self.snapshot_came(now, sent, &account, outcome),
+            Some((_, CallFor::Verdict { token })) => self.verdicts.answered(now, token, outcome),
             Some((_, CallFor::Limiter { token })) => self.leases.answered(now, token, outcome),
             Some((_, CallFor::Ledger { token })) => self.batches.answered(now, token, outcome),
         }
@@ -230,6 +237,14 @@ impl Isolate {
         let body = format!("{{\"snapshot\":{{\"known\":{known}}}}}").into_bytes();
         let call_for = CallFor::Snapshot { account: account.clone() };
         let call = self.call(now, ObjectKind::Registry, account.to_string(), body, call_for);
+        self.outbox.push_back(call);
+    }
+
+    /// Asks the directory whether a token is true.
+    pub(super) fn ask_verdict(&mut self, now: UnixMillis, token: [u8; 32], ask: &VerifyAsk) {
+        let body = json!({ "verify": ask }).to_string().into_bytes();
+        let directory = AccountId::default_account().to_string();
+        let call = self.call(now, ObjectKind::Registry, directory, body, CallFor::Verdict { token });
         self.outbox.push_back(call);
     }
 

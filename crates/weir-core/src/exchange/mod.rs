@@ -27,6 +27,7 @@ mod isolate;
 mod prepare;
 mod relay;
 mod unknown;
+mod verdicts;
 
 pub use action::{Action, Event, Failure, Head, Pause, Request, Send, StreamEnd, UpstreamHeaders};
 pub use isolate::{Isolate, Settings};

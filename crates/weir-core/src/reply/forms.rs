@@ -119,13 +119,15 @@ impl Shown<'_> {
     fn model_inference(&self) -> String {
         let serverless = self.surface == Surface::Serverless;
         match self.error {
-            WeirError::Auth(AuthError::Missing | AuthError::Malformed) if serverless => self.status_text(),
-            WeirError::Auth(AuthError::Missing | AuthError::Malformed) => self.status_code(),
-            WeirError::Route(RouteError::UnknownDeployment { .. })
+            WeirError::Auth(AuthError::Missing | AuthError::Malformed | AuthError::BadToken)
+            | WeirError::Route(RouteError::UnknownDeployment { .. })
             | WeirError::Wire(WireError::IllegalName)
                 if serverless =>
             {
                 self.status_text()
+            }
+            WeirError::Auth(AuthError::Missing | AuthError::Malformed | AuthError::BadToken) => {
+                self.status_code()
             }
             WeirError::Route(RouteError::NoModel) => wrapped(self.azure().text("details", self.message)),
             WeirError::Route(RouteError::TaskMismatch { .. }) => Object::new()
@@ -190,7 +192,7 @@ impl Shown<'_> {
 
     /// B7: code and message, and for faults of the body what `OpenAI` would add.
     fn azure_openai(&self) -> String {
-        if let WeirError::Auth(AuthError::Missing | AuthError::Malformed) = self.error {
+        if let WeirError::Auth(AuthError::Missing | AuthError::Malformed | AuthError::BadToken) = self.error {
             return self.status_code();
         }
         let mut error = self.azure();

@@ -86,7 +86,9 @@ pub(super) fn kind(error: &WeirError) -> Kind {
     match error {
         WeirError::Wire(error) => wire(error),
         WeirError::Auth(AuthError::Missing | AuthError::Malformed) => Kind::NoCredential,
-        WeirError::Auth(AuthError::UnknownKey | AuthError::Expired) => Kind::BadCredential,
+        WeirError::Auth(AuthError::UnknownKey | AuthError::Expired | AuthError::BadToken) => {
+            Kind::BadCredential
+        }
         WeirError::Route(RouteError::NoModel) => Kind::NoModel,
         WeirError::Route(RouteError::UnknownDeployment { .. }) => Kind::UnknownDeployment,
         WeirError::Route(RouteError::NotAllowed { .. } | RouteError::Lacks(_)) => Kind::Forbidden,

@@ -111,6 +111,10 @@ fn auth(error: AuthError, surface: Surface) -> String {
         (AuthError::Missing | AuthError::Malformed, Surface::Serverless) => {
             "Auth token must be passed as a header called Authorization, in the form Bearer <key>.".to_owned()
         }
+        (AuthError::BadToken, _) => {
+            "Unauthorized. The access token is not valid here: its signature, issuer, audience or time is wrong."
+                .to_owned()
+        }
         (AuthError::Missing | AuthError::Malformed, _) if azure(surface) => {
             "Unauthorized. Present a key as api-key, or a key or token as Authorization: Bearer.".to_owned()
         }

@@ -21,6 +21,19 @@ pub struct Access {
     /// Every principal that was given something, by itself or through groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub principals: Vec<PrincipalEntry>,
+    /// Whose tokens are taken beside the installation's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<Issuer>,
+}
+
+/// An `OpenID` Connect issuer whose tokens are taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issuer {
+    /// Its name: `iss` of its tokens, and the address below which its metadata is.
+    pub issuer: String,
+    /// Audiences that are accepted beside Azure's.
+    #[serde(default)]
+    pub audiences: Vec<String>,
 }
 
 /// A token of a principal.

@@ -11,7 +11,7 @@ mod holders;
 
 pub use holders::{Holder, ScopeMark};
 
-use super::access::{Access, TokenEntry};
+use super::access::{Access, Issuer, TokenEntry};
 use super::content::{ContentPolicy, ContentRules};
 use super::network::ReadyNetwork;
 use super::{
@@ -74,6 +74,7 @@ pub struct SnapshotIndex {
     /// The account and all above it.
     ladder: Vec<ScopeMark>,
     holders: Holders,
+    issuer: Option<Issuer>,
 }
 
 /// A credential, without its hash's text.
@@ -149,7 +150,7 @@ impl SnapshotIndex {
     /// [`IndexError`] if it contradicts itself. A credential that does not open only disables its entity.
     pub fn build(snapshot: Snapshot, seal_key: Option<&SealKey>) -> Result<Self, IndexError> {
         let Snapshot { account, version, keys, deployments, network, content, access } = snapshot;
-        let Access { scope, tokens, principals } = access;
+        let Access { scope, tokens, principals, issuer } = access;
         let tokens = tokens.into_iter().map(ReadyKey::of_token);
         let keys = keys.into_iter().map(ReadyKey::new).chain(tokens).collect::<Result<Vec<_>, _>>()?;
         let mut policies = Policies { rules: content, ready: Vec::new() };
@@ -177,7 +178,7 @@ impl SnapshotIndex {
         }
         let network = network.as_ref().map(ReadyNetwork::new);
         let (ladder, holders) = (ScopeMark::ladder(&scope), Holders::new(principals));
-        Ok(Self { account, version, keys, by_hash, deployments, by_name, network, ladder, holders })
+        Ok(Self { account, version, keys, by_hash, deployments, by_name, network, ladder, holders, issuer })
     }
 
     /// Whose configuration.
@@ -204,6 +205,11 @@ impl SnapshotIndex {
     /// All deployments, as they are configured.
     pub fn deployments(&self) -> &[ReadyDeployment] {
         &self.deployments
+    }
+
+    /// Whose tokens are taken; only the directory knows.
+    pub fn issuer(&self) -> Option<&Issuer> {
+        self.issuer.as_ref()
     }
 
     /// What the principal of this id was given, if anything. Only the directory knows.

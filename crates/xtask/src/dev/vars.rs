@@ -14,6 +14,9 @@ use anyhow::{Context as _, Result};
 /// The administrator's token unless the environment names one.
 const ADMIN_TOKEN: &str = "weir-dev-admin-token";
 
+/// Settings that the environment may give as well.
+const FROM_ENVIRONMENT: [&str; 2] = ["WEIR_OIDC_ISSUER", "WEIR_OIDC_AUDIENCES"];
+
 /// What `.dev.vars` says, in its order.
 pub(crate) struct Vars {
     pairs: Vec<(String, String)>,
@@ -28,6 +31,11 @@ impl Vars {
         let before = fs::read_to_string(file).unwrap_or_default();
         let mut vars = Self::parse(&before);
         vars.complete(std::env::var("WEIR_ADMIN_TOKEN").ok(), || random_base64(32))?;
+        for name in FROM_ENVIRONMENT {
+            if let Some(value) = std::env::var(name).ok().filter(|value| !value.is_empty()) {
+                vars.set(name, value);
+            }
+        }
         let after = vars.text();
         if after != before {
             fs::write(file, after).with_context(|| format!("cannot write {}", file.display()))?;

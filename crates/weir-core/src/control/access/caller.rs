@@ -73,6 +73,8 @@ pub enum Identity {
     Unknown,
     /// It is not in force any more.
     Expired,
+    /// It cannot be checked now.
+    Unavailable,
 }
 
 /// A principal that the directory is asked about.
@@ -86,6 +88,9 @@ pub struct Who {
     /// Groups that its token says it is in.
     #[serde(default)]
     pub groups: Vec<String>,
+    /// Until when its token is in force.
+    #[serde(default)]
+    pub until: UnixMillis,
 }
 
 /// What a Registry is asked.
@@ -149,7 +154,8 @@ fn of_hash(state: &AccountState, now: UnixMillis, hash: &str) -> Identity {
         Some(id) => directory(state, &Who { id: id.as_str().to_owned(), ..Who::default() }),
         // A key's own principal can be given roles where the directory sees that the key is there.
         None if home => {
-            let who = Who { id: row.id.as_str().to_owned(), name: row.name.clone(), groups: Vec::new() };
+            let (id, name) = (row.id.as_str().to_owned(), row.name.clone());
+            let who = Who { id, name, ..Who::default() };
             directory(state, &who)
         }
         None => nobody(state, row.id.as_str()),

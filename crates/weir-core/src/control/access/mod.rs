@@ -8,6 +8,7 @@
 pub mod built_in;
 pub mod caller;
 pub mod needed;
+pub mod oidc;
 pub mod permission;
 pub mod rights;
 pub mod tokens;

@@ -57,7 +57,7 @@ pub fn compile(state: &AccountState) -> Access {
         let given: Vec<Given> = given.collect();
         (!given.is_empty()).then(|| PrincipalEntry { id: id.into(), given })
     });
-    Access { scope, tokens: tokens.collect(), principals: principals.collect() }
+    Access { scope, tokens: tokens.collect(), principals: principals.collect(), issuer: None }
 }
 
 /// By principal, the scopes and rights that were given to it itself.

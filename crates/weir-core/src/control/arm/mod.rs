@@ -234,10 +234,13 @@ pub fn invalid_account(problem: InvalidName) -> Answer {
 
 /// The answer to a caller who may not command.
 pub fn denied(denied: Denied) -> Answer {
+    if denied == Denied::Unavailable {
+        return error(503, "ServiceUnavailable", denied.message()).with("retry-after", "5");
+    }
     let (code, challenge) = match denied {
         Denied::Missing => ("AuthenticationFailed", "Bearer realm=\"weir\""),
         Denied::Expired => ("ExpiredAuthenticationToken", "Bearer realm=\"weir\", error=\"invalid_token\""),
-        Denied::Wrong | Denied::NotConfigured => {
+        Denied::Wrong | Denied::NotConfigured | Denied::Unavailable => {
             ("InvalidAuthenticationToken", "Bearer realm=\"weir\", error=\"invalid_token\"")
         }
     };

@@ -94,6 +94,7 @@ pub fn denied(denied: Denied) -> Answer {
         Denied::Missing | Denied::NotConfigured => {
             error(401, "UNAUTHENTICATED", denied.message()).with("www-authenticate", "Bearer")
         }
+        Denied::Unavailable => error(503, "TEMPORARILY_UNAVAILABLE", denied.message()),
         Denied::Wrong | Denied::Expired => error(403, "PERMISSION_DENIED", denied.message()),
     }
 }

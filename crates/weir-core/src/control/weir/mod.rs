@@ -74,6 +74,9 @@ pub fn error(status: u16, code: &str, message: &str, faults: &Faults) -> Answer 
 
 /// The answer to a caller who may not command.
 pub fn denied(denied: Denied) -> Answer {
+    if denied == Denied::Unavailable {
+        return error(503, "Unavailable", denied.message(), &Faults::default());
+    }
     error(401, "Unauthorized", denied.message(), &Faults::default()).with("www-authenticate", "Bearer")
 }
 
