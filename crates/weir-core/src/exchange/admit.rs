@@ -217,7 +217,7 @@ impl Isolate {
             Ok(_) | Err(_) => None,
         };
         let caller = match &bearer {
-            Some(who) => Ok(Caller::of_token(roles, &who.id, &who.groups)),
+            Some(who) => Ok(auth::Caller::of_token(roles, &who.id, &who.groups)),
             None => found,
         };
         let caller = match caller {
