@@ -32,6 +32,7 @@ class House:
         self.manage("PUT", weir.arm(f"/deployments/{self.name}"), {
             "sku": {"name": "Standard", "capacity": 1000},
             "properties": {"model": {"format": "Weir", "name": "simulator-chat"}}})
+        self.give("anybody", SERVICES_USER)
 
     def manage(self, method: str, target: str, body=None, token: str = ADMIN) -> wire.Answer:
         return wire.send(self.urls[0], method, target, weir.bearer(token), body)
@@ -78,7 +79,6 @@ def test_groups_of_the_token_count(house):
 
 @pytest.mark.parametrize("audience", ["https://ai.azure.com", "https://ml.azure.com/", "api://weir", ["x", AUDIENCE]])
 def test_audiences(house, audience):
-    house.give("anybody", SERVICES_USER)
     house.may_soon(house.issuer.token(oid="anybody", aud=audience))
 
 
@@ -94,7 +94,6 @@ def forged(house: House, change) -> str:
 @pytest.mark.parametrize("name", ["audience", "issuer", "expired", "early", "no end", "another's key", "changed",
                                   "none", "hmac with the public key", "cut signature"])
 def test_what_is_not_the_issuers_is_refused(house, name):
-    house.give("anybody", SERVICES_USER)
     house.may_soon(house.issuer.token(oid="anybody"))
     now = int(time.time())
     tokens = {
@@ -111,9 +110,7 @@ def test_what_is_not_the_issuers_is_refused(house, name):
         "cut signature": lambda: house.issuer.token(oid="anybody")[:-8],
     }
     answer = house.chat(tokens[name]())
-    assert answer.status == 401, answer
-    if name != "expired":
-        assert answer.json()["statusCode"] == 401, answer
+    assert answer.status == 401 and answer.json()["statusCode"] == 401, answer
 
 
 def test_an_issuers_token_manages_by_its_roles(house):
@@ -129,7 +126,6 @@ def test_an_issuers_token_manages_by_its_roles(house):
 
 
 def test_a_new_key_works_and_an_issuer_that_is_down_keeps_nobody_out(house):
-    house.give("anybody", SERVICES_USER)
     token = house.issuer.token(oid="anybody", jti="before")
     house.may_soon(token)
     house.issuer.up = False
@@ -141,7 +137,6 @@ def test_a_new_key_works_and_an_issuer_that_is_down_keeps_nobody_out(house):
 
 
 def test_a_verdict_is_asked_for_once(house):
-    house.give("anybody", SERVICES_USER)
     token = house.issuer.token(oid="anybody", jti="once")
     house.may_soon(token)
     asked = len(house.issuer.asked)
