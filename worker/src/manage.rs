@@ -12,7 +12,7 @@ use weir_core::id::{AccountId, RequestId};
 use weir_core::ledger::question::Question;
 use weir_core::object::CallOutcome;
 use weir_core::surface::{Disposition, Infra, classify};
-use worker::{Env, Headers, Method, Request, RequestInit, Response, Result, Url};
+use worker::{Env, Headers, Method, Request, RequestInit, Response, Result};
 
 /// Answers what is not the data path's.
 pub(crate) async fn answer(mut request: Request, env: &Env) -> Result<Response> {
@@ -102,9 +102,9 @@ async fn usage(
     env: &Env,
     id: RequestId,
 ) -> Result<Response> {
-    let url = Url::parse(&request.url)?;
-    let query = url.query().unwrap_or_default();
-    let question = Question::parse(account, url.path(), query, &request.body, host::now());
+    let after_origin = request.url.splitn(4, '/').nth(3).unwrap_or_default();
+    let (path, query) = after_origin.split_once('?').unwrap_or((after_origin, ""));
+    let question = Question::parse(account, &format!("/{path}"), query, &request.body, host::now());
     let answer = match question {
         None => return Err("a route of the ledger that the ledger does not know".into()),
         Some(Err(answer)) => answer,

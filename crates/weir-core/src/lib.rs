@@ -31,6 +31,7 @@ extern crate alloc;
 
 // Base: words that every stage speaks.
 pub mod id;
+pub mod json;
 pub mod object;
 pub mod snapshot;
 pub mod time;

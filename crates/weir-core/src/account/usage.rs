@@ -33,7 +33,7 @@ pub fn read(body: &[u8]) -> Option<Answer<'_>> {
     let top = top(body)?;
     Some(Answer {
         usage: top.usage.and_then(from_member),
-        model: top.model.and_then(|raw| serde_json::from_str::<Text<'_>>(raw.get()).ok()).map(|text| text.0),
+        model: top.model.and_then(|raw| crate::json::read::<Text<'_>>(raw.get()).ok()).map(|text| text.0),
     })
 }
 
@@ -163,7 +163,7 @@ fn details(raw: Option<&RawValue>) -> Details<'_> {
 }
 
 fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    raw.get().starts_with('{').then(|| serde_json::from_str(raw.get()).ok())?
+    raw.get().starts_with('{').then(|| crate::json::read(raw.get()).ok())?
 }
 
 /// A count from a JSON number's text: `12`, `12.0`, `1.2e1`; a fraction is cut off. `None` if it is not a

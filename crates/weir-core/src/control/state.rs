@@ -473,7 +473,7 @@ impl AccountState {
 }
 
 fn read<T: DeserializeOwned>(table: &str, row: &Row) -> Result<T, LoadError> {
-    serde_json::from_str(&row.value).map_err(|error| damaged(table, row, &format!("{error}")))
+    crate::json::read(&row.value).map_err(|error| damaged(table, row, &format!("{error}")))
 }
 
 fn damaged(table: &str, row: &Row, problem: &str) -> LoadError {

@@ -69,7 +69,7 @@ impl CostQuery {
         now: UnixMillis,
     ) -> Result<Self, Answer> {
         let body: Value =
-            serde_json::from_str(body).map_err(|_| refusal("The body must be a JSON object."))?;
+            crate::json::read(body).map_err(|_| refusal("The body must be a JSON object."))?;
         let kind = text(&body, "/type");
         if !["usage", "actualcost", "amortizedcost"].contains(&kind.to_ascii_lowercase().as_str()) {
             return Err(refusal("'type' must be Usage, ActualCost or AmortizedCost."));
@@ -148,7 +148,7 @@ impl CostQuery {
         columns.push(column("Currency", "String"));
         let rows = shares.iter().map(|((day, values, currency), share)| {
             // A decimal text is a JSON number; nothing is rounded here.
-            let cost: Value = serde_json::from_str(&share.cost.to_string()).unwrap_or_default();
+            let cost: Value = crate::json::read(&share.cost.to_string()).unwrap_or_default();
             let mut row = Vec::from([cost, share.quantity.into()]);
             if self.daily {
                 let date: String = calendar::format_rfc3339(UnixMillis(*day)).chars().take(10).collect();

@@ -37,7 +37,7 @@ pub(super) fn usage(ask: &UsageAsk, rows: &[Vec<Row>]) -> Handled {
     let mut groups: BTreeMap<(_, Vec<String>), Rollup> = BTreeMap::new();
     for row in rows.iter().take(max) {
         let Some((start, mut by)) = sums::parse_key(&row.key) else { continue };
-        let Ok(sums) = serde_json::from_str::<Rollup>(&row.value) else { continue };
+        let Ok(sums) = crate::json::read::<Rollup>(&row.value) else { continue };
         let by = ask.group_by.iter().filter_map(|dimension| by.remove(dimension)).collect();
         groups.entry((ask.interval.floor(start), by)).or_default().add(&sums);
     }
@@ -71,7 +71,7 @@ pub(super) fn requests(ask: &RequestsAsk, rows: &[Vec<Row>]) -> Handled {
             part.next = part.rows.last().map(|last: &PartRecord| last.key.clone());
             return Handled { reply: json(&part), writes: Vec::new() };
         }
-        let wanted = serde_json::from_str::<UsageRecord>(&row.value).is_ok_and(|record| wants(ask, &record));
+        let wanted = crate::json::read::<UsageRecord>(&row.value).is_ok_and(|record| wants(ask, &record));
         if let Some(record) = wanted.then(|| RawValue::from_string(row.value.clone()).ok()).flatten() {
             part.rows.push(PartRecord { key: row.key.clone(), record });
         }

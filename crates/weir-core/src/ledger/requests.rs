@@ -112,7 +112,7 @@ impl RequestsQuery {
             None => Progress::Exhausted,
         };
         for PartRecord { key, record } in part.rows {
-            if let Ok(record) = serde_json::from_str(record.get()) {
+            if let Ok(record) = crate::json::read(record.get()) {
                 self.found.insert(key, record);
             }
         }

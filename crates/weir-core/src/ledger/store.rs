@@ -76,7 +76,7 @@ impl Intake {
             hours: BTreeMap::new(),
         };
         for raw in &batch.records {
-            let Ok(record) = serde_json::from_str::<UsageRecord>(raw.get()) else {
+            let Ok(record) = crate::json::read::<UsageRecord>(raw.get()) else {
                 intake.unreadable = intake.unreadable.saturating_add(1);
                 continue;
             };
@@ -188,7 +188,7 @@ fn one(table: &'static str, key: &str) -> Read {
 }
 
 fn read_row<T: for<'a> Deserialize<'a>>(row: &Row) -> Option<T> {
-    serde_json::from_str(&row.value).ok()
+    crate::json::read(&row.value).ok()
 }
 
 fn put<T: Serialize>(table: &'static str, key: &str, value: &T) -> Write {

@@ -78,6 +78,6 @@ pub(super) fn key(interval: Interval, record: &UsageRecord) -> String {
 /// The interval's start and the dimensions that a key stands for; `None` if it is no such key.
 pub(super) fn parse_key(key: &str) -> Option<(UnixMillis, BTreeMap<Dimension, String>)> {
     let (start, by) = key.split_at_checked(16)?;
-    let by: [String; 4] = serde_json::from_str(by).ok()?;
+    let by: [String; 4] = crate::json::read(by).ok()?;
     Some((UnixMillis(start.parse().ok()?), Dimension::ALL.into_iter().zip(by).collect()))
 }

@@ -67,7 +67,7 @@ impl Limiter {
                 .into_iter()
                 .find(|meter| label(*meter) == row.key)
                 .ok_or_else(invalid)?;
-            gauges.insert(meter, serde_json::from_str(&row.value).map_err(|_| invalid())?);
+            gauges.insert(meter, crate::json::read(&row.value).map_err(|_| invalid())?);
         }
         Ok(Self { gauges })
     }

@@ -170,7 +170,7 @@ impl Shown<'_> {
         // What is there as it is; as text if it was cut to its bound.
         let got = match got {
             None => "null".to_owned(),
-            Some(json) if serde_json::from_str::<Value>(json).is_ok() => json.to_owned(),
+            Some(json) if crate::json::read::<Value>(json).is_ok() => json.to_owned(),
             Some(cut) => crate::wire::quote::json(cut),
         };
         let detail = Object::new().raw("loc", &path).raw("input", &got).raw("value", &got).end();

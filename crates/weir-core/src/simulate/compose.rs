@@ -138,7 +138,7 @@ pub(super) fn reply(config: &SimulatorConfig, topic: &Topic<'_>, index: u32) -> 
 fn object(config: &SimulatorConfig, topic: &Topic<'_>, index: u32) -> String {
     let plain = SimulatorConfig { reply: config.reply.clone(), ..SimulatorConfig::default() };
     let text = reply(&plain, topic, index);
-    match serde_json::from_str::<Map<String, Value>>(&text) {
+    match crate::json::read::<Map<String, Value>>(&text) {
         Ok(_) => text,
         Err(_) => Value::Object(Map::from_iter([("reply".to_owned(), Value::String(text))])).to_string(),
     }

@@ -100,7 +100,7 @@ impl<'a> Field<'a> {
 pub(super) fn unquote(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') {
-        serde_json::from_str(raw).ok().map(Cow::Owned)
+        crate::json::read(raw).ok().map(Cow::Owned)
     } else {
         Some(Cow::Borrowed(inner))
     }

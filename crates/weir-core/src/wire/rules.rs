@@ -108,9 +108,9 @@ impl Rule {
             Self::Text => raw.starts_with('"'),
             Self::Word(words) => unquote(raw).is_some_and(|text| words.contains(&text.as_ref())),
             Self::Name => unquote(raw).is_some_and(|text| is_name(&text)),
-            Self::Integer => serde_json::from_str::<i64>(raw).is_ok(),
-            Self::Count => serde_json::from_str::<u64>(raw).is_ok_and(|count| count > 0),
-            Self::Number(min, max) => serde_json::from_str::<f64>(raw)
+            Self::Integer => crate::json::read::<i64>(raw).is_ok(),
+            Self::Count => crate::json::read::<u64>(raw).is_ok_and(|count| count > 0),
+            Self::Number(min, max) => crate::json::read::<f64>(raw)
                 .is_ok_and(|number| (f64::from(*min)..=f64::from(*max)).contains(&number)),
             Self::Boolean => matches!(raw, "true" | "false"),
             Self::Map => raw.starts_with('{'),

@@ -159,7 +159,7 @@ fn who(claims: Claims) -> Who {
 
 /// `jwks_uri` of the issuer's metadata, which must be the issuer's own.
 fn keys_address(body: &str, issuer: &Issuer) -> Option<String> {
-    let metadata: Value = serde_json::from_str(body).ok()?;
+    let metadata: Value = crate::json::read(body).ok()?;
     let own = metadata.get("issuer")?.as_str()? == issuer.issuer;
     let address = metadata.get("jwks_uri")?.as_str()?;
     let scheme = issuer.issuer.split_once("://")?.0;
@@ -169,7 +169,7 @@ fn keys_address(body: &str, issuer: &Issuer) -> Option<String> {
 }
 
 fn read_keys(body: &str) -> Option<Vec<Value>> {
-    let document: Value = serde_json::from_str(body).ok()?;
+    let document: Value = crate::json::read(body).ok()?;
     let keys = document.get("keys")?.as_array()?;
     Some(keys.iter().take(KEYS_MAX).cloned().collect())
 }
