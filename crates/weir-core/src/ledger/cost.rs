@@ -68,8 +68,7 @@ impl CostQuery {
         body: &str,
         now: UnixMillis,
     ) -> Result<Self, Answer> {
-        let body: Value =
-            crate::json::read(body).map_err(|_| refusal("The body must be a JSON object."))?;
+        let body: Value = crate::json::read(body).map_err(|_| refusal("The body must be a JSON object."))?;
         let kind = text(&body, "/type");
         if !["usage", "actualcost", "amortizedcost"].contains(&kind.to_ascii_lowercase().as_str()) {
             return Err(refusal("'type' must be Usage, ActualCost or AmortizedCost."));
