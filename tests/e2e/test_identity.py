@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import openai
+from azure.ai.inference import ChatCompletionsClient
+from azure.core.credentials import AccessToken
+from azure.core.exceptions import ClientAuthenticationError, HttpResponseError
+from azure.mgmt.cognitiveservices import CognitiveServicesManagementClient
 import pytest
 from databricks.sdk import WorkspaceClient
 
+import front
 import weir
 import wire
 
@@ -24,11 +30,15 @@ SERVICES_USER = "a97b65f3-24c7-4388-baec-2e87135dc908"
 class Person:
     """A principal with one token."""
 
-    def __init__(self, kind: str = "user") -> None:
+    def __init__(self, kind: str = "user", account: str = "default") -> None:
         self.name = weir.fresh("person")
-        made = weir.done(weir.manage("POST", PRINCIPALS, {"name": self.name, "kind": kind}))
+        made = weir.done(weir.manage("POST", f"{PRINCIPALS}?account={account}", {"name": self.name, "kind": kind}))
         self.id = made["id"]
         self.token = weir.done(weir.manage("POST", f"{PRINCIPALS}/{self.id}/tokens", {"comment": "test"}))["token"]
+
+    def get_token(self, *_: str, **__: object) -> AccessToken:
+        """What Azure's clients want of a credential."""
+        return AccessToken(self.token, 2**31)
 
     def give(self, role: str, scope: str = GROUP) -> None:
         weir.done(assign(self.id, role, scope))
@@ -173,3 +183,45 @@ def test_metrics_and_cost_come_from_what_was_used(person, upstream):
     assert rows["paygo-inference-output-tokens"][0] == pytest.approx(used["completion_tokens"] * 15e-6)
     weir.manage("DELETE", weir.arm(f"/deployments/{name}"))
     weir.manage("DELETE", f"{weir.CATALOG}/{name}")
+
+
+@pytest.fixture(scope="module")
+def tls():
+    with front.serve(weir.URL) as running:
+        yield running
+
+
+def test_the_inference_client_works_with_a_token_credential(person, deployed, tls):
+    with ChatCompletionsClient(f"{tls.url}/models", person, credential_scopes=["https://cognitiveservices.azure.com/.default"],
+                               connection_verify=tls.certificate, retry_total=0) as client:
+        with pytest.raises(ClientAuthenticationError, match="lacks the required data action"):
+            client.complete(model=deployed.name, messages=[{"role": "user", "content": "hi"}])
+        person.give(SERVICES_USER)
+        models = f"/models/chat/completions?api-version={weir.INFERENCE_VERSION}"
+        weir.until(lambda: person.chat(models, weir.ask(model=deployed.name)), lambda a: a.status == 200, 5, "the role holds")
+        answer = client.complete(model=deployed.name, messages=[{"role": "user", "content": "hi"}])
+        assert answer.choices[0].message.content
+
+
+def test_a_principal_deploys_in_another_account_with_the_management_client(tls):
+    account = weir.fresh("acct")
+    someone = Person(account=account)
+    client = CognitiveServicesManagementClient(
+        someone, "00000000-0000-0000-0000-000000000000", base_url=tls.url, connection_verify=tls.certificate,
+        retry_total=0, credential_scopes=["https://management.azure.com/.default"])
+    body = {"sku": {"name": "Standard", "capacity": 10},
+            "properties": {"model": {"format": "Weir", "name": "simulator-chat", "version": "1"}}}
+    with pytest.raises(HttpResponseError) as denied:
+        client.deployments.begin_create_or_update("weir", account, "d", json.loads(json.dumps(body)))
+    assert denied.value.status_code == 403 and denied.value.error.code == "AuthorizationFailed"
+    someone.give(CONTRIBUTOR)
+    made = client.deployments.begin_create_or_update("weir", account, "d", body).result()
+    assert made.name == "d" and made.system_data.created_by == someone.name
+    assert client.accounts.list_keys("weir", account).key1
+    # The token names its account, the directory its principal.
+    target = f"/openai/deployments/d/chat/completions?api-version={weir.AZURE_VERSION}"
+    refused = someone.chat(target, weir.ask())
+    assert refused.status == 401 and refused.json()["error"]["code"] == "PermissionDenied", refused
+    someone.give(SERVICES_USER)
+    weir.until(lambda: someone.chat(target, weir.ask()), lambda answer: answer.status == 200, 5, "the role holds")
+    client.deployments.begin_delete("weir", account, "d").result()

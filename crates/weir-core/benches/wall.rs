@@ -8,7 +8,7 @@ use weir_core::exchange::{Action, Event, Isolate, Request, Settings, UpstreamHea
 use weir_core::id::{AccountId, DeploymentName, IsolateId, PrincipalId};
 use weir_core::object::CallOutcome;
 use weir_core::seal::key_hash;
-use weir_core::snapshot::access::Access;
+use weir_core::snapshot::access::{Access, Given, PrincipalEntry, Right, TokenEntry};
 use weir_core::snapshot::content::ContentRules;
 use weir_core::snapshot::{
     Deadlines, Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream,
@@ -62,6 +62,34 @@ fn key(at: u32) -> Option<KeyEntry> {
     Some(KeyEntry { hash, principal: id.clone(), id, deployments: None, expires_at: None })
 }
 
+/// As many tokens and principals as keys, each with a hundred roles elsewhere and one at the account's group.
+fn access(principals: u32) -> Access {
+    let group = "/subscriptions/s/resourcegroups/g";
+    let id = |at: u32| format!("principal{at}");
+    let token = |at: u32| {
+        let hash = key_hash(&format!("token-{at}"));
+        let (token, principal) =
+            (PrincipalId::parse(&format!("t{at}")).ok()?, PrincipalId::parse(&id(at)).ok()?);
+        Some(TokenEntry { hash, id: token, principal, expires_at: None })
+    };
+    let rights = Right::Chat.bit();
+    let entry = |at: u32| {
+        let elsewhere = if at == 7 { 100 } else { 0 };
+        let given =
+            (0..elsewhere).map(|other| Given { scope: format!("/subscriptions/other{other}"), rights });
+        PrincipalEntry {
+            id: id(at),
+            given: given.chain([Given { scope: group.to_owned(), rights }]).collect(),
+        }
+    };
+    Access {
+        scope: format!("{group}/providers/microsoft.cognitiveservices/accounts/default"),
+        tokens: (0..principals).filter_map(token).collect(),
+        principals: (0..principals).map(entry).collect(),
+        issuer: None,
+    }
+}
+
 /// An isolate with a snapshot of this size at hand.
 fn isolate(deployments: u32, keys: u32) -> Isolate {
     let mut isolate = Isolate::new(IsolateId(7), Settings::default());
@@ -72,7 +100,7 @@ fn isolate(deployments: u32, keys: u32) -> Isolate {
         deployments: (0..deployments).filter_map(deployment).collect(),
         network: None,
         content: ContentRules::default(),
-        access: Access::default(),
+        access: access(keys),
     };
     let (handle, _) = isolate.begin(NOW, 1, &request(BODY));
     while let Some(call) = isolate.poll_call(NOW) {
@@ -108,6 +136,28 @@ fn decide(bencher: divan::Bencher<'_, '_>, (deployments, keys): (u32, u32)) {
     bencher.bench_local(|| {
         random += 1;
         let (handle, action) = isolate.begin(NOW, random, divan::black_box(&request(BODY)));
+        let length = plan.write(handle, &action, None).len();
+        let failed = Event::Failed(weir_core::exchange::Failure::TimedOut);
+        divan::black_box(isolate.handle(NOW, 1, handle, failed));
+        length
+    });
+}
+
+/// As `decide`, for a token whose principal was given a hundred roles elsewhere and one here.
+#[divan::bench(args = SIZES)]
+fn decide_by_roles(bencher: divan::Bencher<'_, '_>, (deployments, keys): (u32, u32)) {
+    let (mut isolate, mut plan) = (isolate(deployments, keys), FlatPlan::default());
+    let mut asked = request(BODY);
+    let mut headers = [None; HEADER_COUNT];
+    if let Some(first) = headers.first_mut() {
+        *first = Some("Bearer token-7");
+    }
+    asked.headers = HeaderValues::new(headers);
+    let mut random = 1u128;
+    bencher.bench_local(|| {
+        random += 1;
+        let (handle, action) = isolate.begin(NOW, random, divan::black_box(&asked));
+        assert!(matches!(action, Action::Send(_)), "{action:?}");
         let length = plan.write(handle, &action, None).len();
         let failed = Event::Failed(weir_core::exchange::Failure::TimedOut);
         divan::black_box(isolate.handle(NOW, 1, handle, failed));

@@ -191,6 +191,10 @@ fn known(request: &ManagementRequest, settings: &Settings) -> Result<Known, Deni
             let (account, question) = first_ask(bearer(authorization)?);
             ask(account, question)
         }
+        Some(Identity::Elsewhere) => {
+            let (_, question) = first_ask(bearer(authorization)?);
+            ask(AccountId::default_account(), question)
+        }
         Some(Identity::Principal(who)) => ask(AccountId::default_account(), IdentifyAsk::Who(who.clone())),
         Some(Identity::Caller(caller)) => Ok(Known::Caller(caller.clone())),
         Some(Identity::Unknown) => Err(denied),

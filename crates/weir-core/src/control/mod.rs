@@ -330,7 +330,7 @@ fn caller(settings: &Settings, request: &ManagementRequest) -> Result<Caller, De
         Some(Identity::Caller(caller)) => Ok(caller.clone()),
         Some(Identity::Expired) => Err(Denied::Expired),
         Some(Identity::Unavailable) => Err(Denied::Unavailable),
-        Some(Identity::Principal(_) | Identity::Unknown) | None => Err(denied),
+        Some(Identity::Principal(_) | Identity::Elsewhere | Identity::Unknown) | None => Err(denied),
     }
 }
 

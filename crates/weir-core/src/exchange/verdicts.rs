@@ -73,7 +73,9 @@ impl Verdicts {
         };
         let verdict = match identity {
             Some(Identity::Principal(who)) => Verdict::True(Rc::new(who)),
-            Some(Identity::Unknown | Identity::Expired | Identity::Caller(_)) => Verdict::False(now),
+            Some(Identity::Unknown | Identity::Elsewhere | Identity::Expired | Identity::Caller(_)) => {
+                Verdict::False(now)
+            }
             Some(Identity::Unavailable) | None => Verdict::Unchecked(now),
         };
         self.verdicts.insert(token, verdict);

@@ -69,6 +69,8 @@ pub enum Identity {
     Caller(Caller),
     /// Whose it is, but not yet what that one may do: the directory knows.
     Principal(Who),
+    /// Not known in the account that it names: a token whose principal works there is the directory's.
+    Elsewhere,
     /// Nobody's.
     Unknown,
     /// It is not in force any more.
@@ -143,7 +145,9 @@ fn of_hash(state: &AccountState, now: UnixMillis, hash: &str) -> Identity {
     }
     let Some(row) = state.keys.values().find(|row| row.hash == hash) else {
         let account_key = state.account_keys.iter().find(|(_, row)| row.hash == hash);
-        return account_key.map_or(Identity::Unknown, |(name, _)| nobody(state, name));
+        let home = state.account == AccountId::default_account();
+        let unknown = if home { Identity::Unknown } else { Identity::Elsewhere };
+        return account_key.map_or(unknown, |(name, _)| nobody(state, name));
     };
     if lapsed(row.expires_at) {
         return Identity::Expired;

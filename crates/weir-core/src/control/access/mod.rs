@@ -13,6 +13,9 @@ pub mod permission;
 pub mod rights;
 pub mod tokens;
 
+#[cfg(test)]
+mod tests;
+
 use crate::id::{AccountId, PrincipalId};
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;

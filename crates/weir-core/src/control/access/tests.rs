@@ -1,0 +1,205 @@
+//! Several accounts and their directory: who may manage what, as the front and the Registries find it out together.
+
+use crate::control::answer::ManagementRequest;
+use crate::control::front::{FrontPlan, plan};
+use crate::control::{Context, Registry, Settings};
+use crate::id::{AccountId, RequestId};
+use crate::seal::digest;
+use crate::time::UnixMillis;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use serde_json::{Value, json};
+
+const READER: &str = "acdd72a7-3385-48ef-bd42-f606fba81ae7";
+const CONTRIBUTOR: &str = "b24988ac-6180-42a0-ab88-20f7382dd24c";
+const OWNER: &str = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
+
+/// An installation: its Registries by account.
+struct Installation {
+    settings: Settings,
+    registries: BTreeMap<String, Registry>,
+    messages: u8,
+    hops: usize,
+}
+
+impl Installation {
+    fn new() -> Self {
+        let settings =
+            Settings { admin_token_hash: Some(digest(b"admin")), dev: true, ..Settings::default() };
+        Self { settings, registries: BTreeMap::new(), messages: 0, hops: 0 }
+    }
+
+    fn send(&mut self, account: &AccountId, message: &[u8]) -> Value {
+        self.messages = self.messages.wrapping_add(1);
+        self.hops += 1;
+        let random = digest(&[self.messages]);
+        let context = Context { now: UnixMillis(1_700_000_000_000), random, settings: &self.settings };
+        let new = || Registry::load(account.clone(), []).unwrap();
+        let registry = self.registries.entry(account.to_string()).or_insert_with(new);
+        serde_json::from_slice(&registry.handle(&context, message).reply).unwrap()
+    }
+
+    /// Status and body; 200 with the account for a question to its ledger.
+    fn ask(&mut self, token: &str, method: &str, path: &str, body: &Value) -> (u64, Value) {
+        let mut request = ManagementRequest {
+            method: method.to_owned(),
+            url: format!("https://weir.test{path}"),
+            authorization: Some(format!("Bearer {token}")),
+            body: body.to_string(),
+            ..ManagementRequest::default()
+        };
+        self.hops = 0;
+        loop {
+            match plan(&request, &self.settings, RequestId(1)) {
+                FrontPlan::Identify(account, message) => {
+                    assert!(self.hops < 4, "a caller is found in few steps");
+                    request.identity = serde_json::from_value(self.send(&account, &message)).unwrap();
+                }
+                FrontPlan::Registry(account) => {
+                    let message = json!({"http": request}).to_string();
+                    let answer = self.send(&account, message.as_bytes());
+                    let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap_or(Value::Null);
+                    return (answer["status"].as_u64().unwrap(), body);
+                }
+                FrontPlan::Usage(account) => return (200, json!(account)),
+                FrontPlan::Reply(answer) => {
+                    let body = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
+                    return (u64::from(answer.status), body);
+                }
+            }
+        }
+    }
+
+    fn admin(&mut self, method: &str, path: &str, body: &Value) -> Value {
+        let (status, answer) = self.ask("admin", method, path, body);
+        assert!((200..300).contains(&status), "{method} {path}: {answer}");
+        answer
+    }
+
+    /// A principal with a token and a role.
+    fn person(&mut self, name: &str, role: &str, scope: &str) -> (String, String) {
+        let id = self.admin("POST", "/api/weir/v1/principals", &json!({"name": name}))["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let token = self.admin("POST", &format!("/api/weir/v1/principals/{id}/tokens"), &json!({}));
+        let body = json!({"properties": {"roleDefinitionId": role, "principalId": id}});
+        let assignment =
+            format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{id}?api-version=2022-04-01");
+        self.admin("PUT", &assignment, &body);
+        (id, token["token"].as_str().unwrap().to_owned())
+    }
+}
+
+fn account(subscription: &str, group: &str, name: &str) -> String {
+    format!(
+        "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{name}"
+    )
+}
+
+fn deployment(capacity: u64) -> Value {
+    json!({"sku": {"name": "Standard", "capacity": capacity},
+        "properties": {"model": {"format": "Weir", "name": "simulator-chat"}}})
+}
+
+#[test]
+fn a_role_at_a_subscription_holds_in_every_account_below_and_in_no_other() {
+    let mut weir = Installation::new();
+    let version = "?api-version=2025-09-01";
+    let (ours, theirs) = (account("s1", "g1", "team-a"), account("s2", "g2", "team-b"));
+    for path in [&ours, &theirs] {
+        weir.admin("PUT", &format!("{path}/deployments/d{version}"), &deployment(1));
+    }
+    let (_, token) = weir.person("ana", CONTRIBUTOR, "/subscriptions/s1");
+    let rows = [
+        ("GET", format!("{ours}/deployments/d{version}"), 200),
+        ("PUT", format!("{ours}/deployments/e{version}"), 201),
+        ("GET", format!("{theirs}/deployments/d{version}"), 403),
+        ("PUT", format!("{theirs}/deployments/e{version}"), 403),
+        // Another's account does not become hers by being called a part of her subscription.
+        ("GET", format!("{}/deployments/d{version}", account("s1", "mine", "team-b")), 403),
+        ("PUT", format!("{}/deployments/e{version}", account("s1", "mine", "team-b")), 403),
+        ("PUT", format!("{}/deployments/e{version}", account("s1", "mine", "default")), 403),
+        // What nobody has written under yet is where she says.
+        ("PUT", format!("{}/deployments/e{version}", account("s1", "mine", "team-c")), 201),
+        ("GET", "/api/weir/v1/usage?account=team-a".to_owned(), 200),
+        ("GET", "/api/weir/v1/usage?account=team-b".to_owned(), 403),
+        ("GET", "/api/weir/v1/usage".to_owned(), 403),
+        ("GET", format!("{ours}/deployments/d/providers/Microsoft.Insights/metrics{version}"), 200),
+        ("GET", format!("{theirs}/deployments/d/providers/Microsoft.Insights/metrics{version}"), 403),
+        (
+            "GET",
+            format!("{}/providers/Microsoft.Insights/metrics{version}", account("s1", "mine", "team-b")),
+            403,
+        ),
+        ("POST", format!("/subscriptions/s1/providers/Microsoft.CostManagement/query{version}"), 403),
+    ];
+    for (method, path, expected) in rows {
+        let (status, body) = weir.ask(&token, method, &path, &deployment(1));
+        assert_eq!(status, expected, "{method} {path}: {body}");
+    }
+}
+
+#[test]
+fn a_key_of_another_account_has_the_roles_of_its_principal() {
+    let mut weir = Installation::new();
+    let (id, _) = weir.person("ana", READER, "/subscriptions/s1");
+    weir.admin(
+        "PUT",
+        &format!("{}/deployments/d?api-version=2025-09-01", account("s1", "g1", "team-a")),
+        &deployment(1),
+    );
+    let own = weir.admin("POST", "/api/weir/v1/keys?account=team-a", &json!({"name": "own"}));
+    let hers =
+        weir.admin("POST", "/api/weir/v1/keys?account=team-a", &json!({"name": "hers", "principal_id": id}));
+    let path = format!("{}/deployments/d?api-version=2025-09-01", account("s1", "g1", "team-a"));
+    assert_eq!(weir.ask(own["key"].as_str().unwrap(), "GET", &path, &Value::Null).0, 403);
+    assert_eq!(weir.ask(hers["key"].as_str().unwrap(), "GET", &path, &Value::Null).0, 200);
+    assert_eq!(weir.hops, 3, "the key's account, the directory, the account asked about");
+    assert_eq!(weir.ask("wk_team-a_nothing", "GET", &path, &Value::Null).0, 401);
+    // A principal that works in another account has tokens that name it; the directory knows them.
+    let made = weir.admin("POST", "/api/weir/v1/principals?account=team-a", &json!({"name": "tom"}));
+    let tom = made["id"].as_str().unwrap().to_owned();
+    let token = weir.admin("POST", &format!("/api/weir/v1/principals/{tom}/tokens"), &json!({}));
+    let token = token["token"].as_str().unwrap();
+    assert!(token.starts_with("wk_team-a_"), "{made}");
+    assert_eq!(weir.ask(token, "GET", &path, &Value::Null).0, 403);
+    // Who owns the account may make keys in it, but not in another's name.
+    let (_, owner) = weir.person("olga", OWNER, "/subscriptions/s1");
+    let keys = "/api/weir/v1/keys?account=team-a";
+    assert_eq!(weir.ask(&owner, "POST", keys, &json!({"name": "x"})).0, 201);
+    assert_eq!(weir.ask(&owner, "POST", "/api/weir/v1/keys", &json!({"name": "x"})).0, 403);
+}
+
+#[test]
+fn the_rights_of_roles_reach_isolates_as_bits_at_scopes() {
+    let mut weir = Installation::new();
+    let user = "a97b65f3-24c7-4388-baec-2e87135dc908";
+    let (id, _) = weir.person("ana", user, "/subscriptions/S1/");
+    let (other, _) = weir.person("bob", OWNER, "/subscriptions/s1");
+    let group = weir.admin(
+        "POST",
+        "/api/weir/v1/principals",
+        &json!({"name": "g", "kind": "group", "members": [other]}),
+    );
+    let body = json!({"properties": {"roleDefinitionId": user, "principalId": group["id"]}});
+    let assignment =
+        "/providers/Microsoft.Authorization/roleAssignments/aaaaaaaa-0000-0000-0000-000000000001";
+    weir.admin("PUT", &format!("{assignment}?api-version=2022-04-01"), &body);
+    let access = weir.registries["default"].snapshot().access;
+    let given = |id: &str| {
+        let entry = access.principals.iter().find(|entry| entry.id == id).unwrap();
+        entry
+            .given
+            .iter()
+            .map(|given| (given.scope.as_str(), given.rights.count_ones()))
+            .collect::<alloc::vec::Vec<_>>()
+    };
+    assert_eq!(given(&id), [("/subscriptions/s1", 11)]);
+    assert_eq!(given(&other), [("", 11)], "an owner has no data action of its own, but its group has");
+    assert_eq!(access.tokens.len(), 2);
+    let shown = serde_json::to_string(&access).unwrap();
+    assert!(!shown.contains("wk_"), "{shown}");
+}
