@@ -99,7 +99,11 @@ pub extern "C" fn weir_classify(text_length: u32) -> i32 {
         match disposition {
             Disposition::Management(_) | Disposition::Infra(_) => -1,
             Disposition::Data(_) | Disposition::Refused { .. } => {
-                i32::try_from(surface::wanted(&disposition)).unwrap_or(0)
+                let wanted = SHELL.with_borrow(|shell| match shell {
+                    Some(shell) => shell.isolate.wanted(&disposition),
+                    None => surface::wanted(&disposition),
+                });
+                i32::try_from(wanted).unwrap_or(0)
             }
         }
     })

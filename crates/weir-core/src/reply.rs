@@ -10,6 +10,7 @@ mod table;
 mod text;
 
 use crate::attempt::AttemptError;
+use crate::auth::AuthError;
 use crate::error::WeirError;
 use crate::id::RequestId;
 use crate::limit::LimitError;
@@ -86,6 +87,9 @@ pub fn render(error: &WeirError, surface: Surface, operation: &str, request_id: 
     }
     if let (405, WeirError::Wire(WireError::WrongMethod { allowed, .. })) = (row.status, error) {
         headers.push(("allow", (*allowed).to_owned()));
+    }
+    if let WeirError::Auth(AuthError::Barred(_)) = error {
+        headers.push(("policy-id", "network-rules".to_owned()));
     }
     if row.status == 401 && surface == Surface::Arm {
         headers.push(("www-authenticate", "Bearer".to_owned()));

@@ -8,6 +8,7 @@ pub mod jwt;
 
 use crate::snapshot::access::Right;
 use crate::snapshot::index::{Holder, ReadyDeployment, ReadyKey, SnapshotIndex};
+use crate::snapshot::network::Barred;
 use crate::surface::{Header, HeaderValues};
 use crate::time::UnixMillis;
 use crate::wire::bounds::CREDENTIAL_BYTES_MAX;
@@ -17,6 +18,9 @@ use subtle::ConstantTimeEq;
 
 /// The principal that the administrator's token stands for.
 pub const ADMIN: &str = "admin";
+
+/// The ids of an account's own keys.
+const ACCOUNT_KEYS: [&str; 2] = ["key1", "key2"];
 
 /// What a request shows of itself.
 #[derive(Clone, Copy, Default)]
@@ -81,6 +85,12 @@ pub enum AuthError {
     /// A token of an issuer that is not what it must be: wrong signature, audience, time.
     #[error("the token is not valid here")]
     BadToken,
+    /// The account's own keys are off (`azure.md`, B7).
+    #[error("key authentication is disabled")]
+    KeysDisabled,
+    /// The caller's address may not call (`azure.md`, C7). Decided before any credential is looked at.
+    #[error("the caller's address is barred: {0:?}")]
+    Barred(Barred),
 }
 
 impl AuthError {
@@ -92,6 +102,8 @@ impl AuthError {
             Self::UnknownKey => "auth_unknown_key",
             Self::Expired => "auth_expired",
             Self::BadToken => "auth_bad_token",
+            Self::KeysDisabled => "auth_keys_disabled",
+            Self::Barred(_) => "auth_barred",
         }
     }
 }
@@ -143,6 +155,19 @@ pub fn account_hint<'a>(presented: &Presented<'a>) -> Option<&'a str> {
     })
 }
 
+/// Whether the caller's address may call serverless endpoints, or else the rest of the account (`azure.md`, C7).
+///
+/// # Errors
+/// [`AuthError::Barred`].
+pub fn admit_address(
+    index: &SnapshotIndex,
+    serverless: bool,
+    headers: &HeaderValues<'_>,
+) -> Result<(), AuthError> {
+    let Some(network) = index.network() else { return Ok(()) };
+    network.admit(serverless, headers.get(Header::ClientAddress)).map_err(AuthError::Barred)
+}
+
 /// Finds who calls. One known credential is enough; others beside it are ignored. `admin` is the SHA-256 of the
 /// administrator's token.
 ///
@@ -156,6 +181,7 @@ pub fn authenticate<'i>(
 ) -> Result<Caller<'i>, AuthError> {
     let none = if presented.authorization.is_some() { AuthError::Malformed } else { AuthError::Missing };
     let mut worst = none;
+    let keys_disabled = index.network().is_some_and(|network| network.keys_disabled);
     for credential in presented.credentials() {
         if worst == none {
             worst = AuthError::UnknownKey;
@@ -168,6 +194,9 @@ pub fn authenticate<'i>(
             return Ok(Caller { principal: ADMIN, key: ADMIN, admin: true, may: May::All });
         }
         match index.key(&digest) {
+            Some(key) if keys_disabled && ACCOUNT_KEYS.contains(&key.id.as_str()) => {
+                worst = AuthError::KeysDisabled;
+            }
             Some(key) if key.expires_at.is_some_and(|end| end <= now) => worst = AuthError::Expired,
             Some(key) => return Ok(Caller::of(index, key)),
             None => {}

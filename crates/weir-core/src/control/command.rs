@@ -52,6 +52,8 @@ pub enum Change {
     DropDeployment(String),
     /// Drop a data key by id.
     DropKey(String),
+    /// Drop an account key by its name.
+    DropAccountKey(String),
     /// Drop a scope.
     DropScope(String),
     /// Drop a secret by `scope/key`.
@@ -80,6 +82,7 @@ impl Change {
             | Self::Secret(key, _)
             | Self::DropDeployment(key)
             | Self::DropKey(key)
+            | Self::DropAccountKey(key)
             | Self::DropScope(key)
             | Self::DropSecret(key)
             | Self::Document(key, _)
@@ -105,6 +108,7 @@ impl Change {
             Self::Access(row) => put(ACCESS, key, row)?,
             Self::DropDeployment(_) => Write::Delete { table: DEPLOYMENTS, key },
             Self::DropKey(_) => Write::Delete { table: KEYS, key },
+            Self::DropAccountKey(_) => Write::Delete { table: ACCOUNT_KEYS, key },
             Self::DropScope(_) => Write::Delete { table: SCOPES, key },
             Self::DropSecret(_) => Write::Delete { table: SECRETS, key },
             Self::DropCatalog(_) => Write::Delete { table: CATALOG, key },

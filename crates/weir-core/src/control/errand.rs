@@ -48,33 +48,34 @@ pub struct Entry {
 }
 
 impl Errand {
-    /// Writes `value` under `key` for `owner`, or drops the entry.
-    pub fn directory(key: String, owner: &AccountId, value: Option<Value>, resume: bool) -> Self {
-        let entry = Entry { key, owner: owner.clone(), value };
-        Self { to: AccountId::default_account(), message: json!({ "directory": entry }), resume }
+    /// Writes or drops entries of the directory, all or none.
+    pub fn directory(entries: &[Entry], resume: bool) -> Self {
+        Self { to: AccountId::default_account(), message: json!({ "directory": entries }), resume }
     }
 }
 
-/// What the directory of `state` does with an entry: whether it is granted, and what changes.
-pub fn settle(state: &AccountState, entry: &Entry) -> (Granted, Vec<Change>) {
-    let key = format!("directory/{}", entry.key);
-    let known = state.documents.get(&key);
-    if known.is_some_and(|row| row["owner"].as_str() != Some(entry.owner.as_str())) {
-        return (Granted { granted: false }, Vec::new());
+/// What the directory of `state` does with entries: whether all are granted, and what changes.
+pub fn settle(state: &AccountState, entries: &[Entry]) -> (Granted, Vec<Change>) {
+    let mut changes = Vec::new();
+    for entry in entries {
+        let key = format!("directory/{}", entry.key);
+        let known = state.documents.get(&key);
+        if known.is_some_and(|row| row["owner"].as_str() != Some(entry.owner.as_str())) {
+            return (Granted { granted: false }, Vec::new());
+        }
+        match entry.value.as_ref().map(|value| json!({"owner": entry.owner, "value": value})) {
+            Some(row) if known == Some(&row) => {}
+            Some(row) => changes.push(Change::Document(key, row)),
+            None if known.is_some() => changes.push(Change::DropDocument(key)),
+            None => {}
+        }
     }
-    let row = entry.value.as_ref().map(|value| json!({"owner": entry.owner, "value": value}));
-    let changes = match row {
-        Some(row) if known == Some(&row) => Vec::new(),
-        Some(row) => Vec::from([Change::Document(key, row)]),
-        None if known.is_some() => Vec::from([Change::DropDocument(key)]),
-        None => Vec::new(),
-    };
     (Granted { granted: true }, changes)
 }
 
-/// The values under all keys of the directory that begin with `prefix`, in key order.
-pub fn listed<'a>(state: &'a AccountState, prefix: &str) -> impl Iterator<Item = &'a Value> {
-    let from = format!("directory/{prefix}");
+/// The values of all entries of a kind, in key order.
+pub fn listed<'a>(state: &'a AccountState, kind: &str) -> impl Iterator<Item = &'a Value> {
+    let from = format!("directory/{kind}/");
     let range = state.documents.range(from.clone()..);
     range.take_while(move |(key, _)| key.starts_with(&from)).filter_map(|(_, row)| row.get("value"))
 }

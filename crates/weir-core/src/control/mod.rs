@@ -7,7 +7,7 @@
 //! Messages are JSON, one of
 //! - `{"snapshot":{"known":N|null}}` → the [`Snapshot`](crate::snapshot::Snapshot), or `{"unchanged":N}`;
 //! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
-//! - `{"directory":{"key","owner","value"}}` → `{"granted"}` (`errand`);
+//! - `{"directory":[{"key","owner","value"}]}` → `{"granted"}` (`errand`);
 //! - `{"identify":…}`, `{"verify":…}` → whose a credential is (`access::caller`, `access::oidc`);
 //! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`.
 //!
@@ -45,6 +45,7 @@ use crate::time::UnixMillis;
 use access::caller::{Caller, IdentifyAsk, Identity};
 use access::oidc::{Keys, VerifyAsk, Work};
 use access::{AccessRow, Home, needed};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -118,8 +119,8 @@ pub struct Handled {
 #[serde(rename_all = "snake_case")]
 enum Message {
     Snapshot(SnapshotQuery),
-    Http(ManagementRequest),
-    Directory(errand::Entry),
+    Http(Box<ManagementRequest>),
+    Directory(Vec<errand::Entry>),
     Identify(IdentifyAsk),
     Verify(VerifyAsk),
     Probed(Probed),
@@ -170,7 +171,7 @@ impl Registry {
         let mut handled = match parsed {
             Some(Message::Snapshot(query)) => self.answer_snapshot(context, &query),
             Some(Message::Http(request)) => self.answer_http(context, &request),
-            Some(Message::Directory(entry)) => self.direct(context.now, &entry),
+            Some(Message::Directory(entries)) => self.direct(context.now, &entries),
             Some(Message::Identify(ask)) => self.answer_identify(context.now, &ask),
             Some(Message::Verify(ask)) => self.answer_verify(context, ask),
             Some(Message::Probed(probed)) => self.settle(context.now, &probed),
@@ -284,10 +285,11 @@ impl Registry {
         Some(Change::Access(AccessRow::Home(home)))
     }
 
-    /// Puts or drops an entry of the directory.
-    fn direct(&mut self, now: UnixMillis, entry: &errand::Entry) -> Handled {
-        let (granted, changes) = errand::settle(&self.state, entry);
-        match commit(&mut self.state, now, "weir", "directory.put", &entry.key, changes) {
+    /// Puts or drops entries of the directory.
+    fn direct(&mut self, now: UnixMillis, entries: &[errand::Entry]) -> Handled {
+        let (granted, changes) = errand::settle(&self.state, entries);
+        let target = entries.first().map_or("", |entry| entry.key.as_str());
+        match commit(&mut self.state, now, "weir", "directory.put", target, changes) {
             Ok(writes) => Handled { writes, ..reply(format!("{}", json!(granted)).into_bytes()) },
             Err(_) => failure("a row cannot be written"),
         }

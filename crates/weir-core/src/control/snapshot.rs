@@ -3,9 +3,10 @@
 //! Decides which deployments can be called, which limits hold for them and which keys open the account; not how
 //! they are found (`snapshot::index`). Limits: `azure.md` B4 and `design.md` section 8, "Limits".
 
-use super::arm::subscriptions;
+use super::arm::deployments::version_in_force;
+use super::arm::{capacity, resource, subscriptions};
 use super::state::{
-    AccountSpec, AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec, EndpointSpec, RateLimit,
+    AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec, EndpointSpec, RateLimit,
 };
 use super::{catalog, content, defaults};
 use crate::id::PrincipalId;
@@ -20,10 +21,6 @@ use alloc::vec::Vec;
 
 /// Period of every limit of the two clouds.
 const MINUTE: Millis = Millis::from_secs(60);
-/// Tokens a minute of one unit of capacity (`azure.md`, B4).
-pub const TOKENS_PER_CAPACITY: u64 = 1000;
-/// Requests a minute of one unit of capacity (`azure.md`, B4: classic chat models).
-pub const REQUESTS_PER_CAPACITY: u64 = 6;
 
 /// The snapshot of `state` at its version.
 pub fn of(state: &AccountState) -> Snapshot {
@@ -32,7 +29,7 @@ pub fn of(state: &AccountState) -> Snapshot {
         version: state.version,
         keys: keys(state),
         deployments: state.deployments.values().filter_map(|row| deployment(state, row)).collect(),
-        network: None,
+        network: resource::network(state),
         content: content::rules(state),
         access: super::access::rights::compile(state),
     }
@@ -74,14 +71,16 @@ fn endpoint_keys(row: &DeploymentRow) -> impl Iterator<Item = KeyEntry> {
 
 /// The deployment as it can be called; `None` while it is not ready.
 fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
-    let (mut publisher, mut version, mut serverless) = (String::new(), String::new(), None);
+    let (mut publisher, mut version) = (String::new(), String::new());
+    let (mut serverless, mut spillover) = (None, None);
     let publisher_of = |entry: &CatalogRow| catalog::text(entry, "publisher").unwrap_or_default().to_owned();
     let (task, model, entities, limits) = match &row.spec {
         DeploymentSpec::Account(spec) => {
             let entry = catalog::find(state, &spec.model)?;
             let entities = entities(&entry.backends, entry.price.as_ref());
-            (publisher, version) = (publisher_of(&entry), spec.model_version.clone());
-            (entry.task, entry.name.clone(), entities, account_limits(spec))
+            (publisher, version) = (publisher_of(&entry), version_in_force(spec, &entry).to_owned());
+            spillover = spec.spillover.as_ref().map(|name| name.to_ascii_lowercase());
+            (entry.task, entry.name.clone(), entities, capacity::limits(&spec.sku, spec.capacity))
         }
         DeploymentSpec::Serverless(spec) => {
             let entry = catalog::find(state, &spec.model)?;
@@ -116,7 +115,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         publisher,
         version,
         serverless,
-        spillover: None,
+        spillover,
         content_policy: content::policy_of(row),
     })
 }
@@ -139,18 +138,6 @@ fn endpoint_entities(state: &AccountState, spec: &EndpointSpec) -> Option<Vec<Se
         entity
     };
     Some(active.entities.iter().map(|row| priced(&row.backend)).collect())
-}
-
-/// Limits of an account deployment: tokens by the minute, requests in windows of ten seconds.
-pub fn account_limits(spec: &AccountSpec) -> Vec<Limit> {
-    let tokens = spec.capacity.saturating_mul(TOKENS_PER_CAPACITY);
-    let requests = spec.capacity.saturating_mul(REQUESTS_PER_CAPACITY);
-    let limit =
-        |meter, amount, burst| Limit { meter, scope: LimitScope::Deployment, amount, per: MINUTE, burst };
-    Vec::from([
-        limit(Meter::Requests, requests, (requests / 6).max(1)),
-        limit(Meter::Tokens, tokens, tokens.max(1)),
-    ])
 }
 
 /// Limits of a serverless endpoint (`azure.md`, A6): the whole minute's amount at once.

@@ -180,6 +180,15 @@ pub struct AccountSpec {
     pub tags: BTreeMap<String, String>,
     /// Version of the account's configuration at the last change.
     pub etag: u64,
+    /// `properties.spilloverDeploymentName`: takes what this one's limits refuse.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spillover: Option<String>,
+    /// The model's default version at the last change; a newer one is an upgrade.
+    #[serde(default)]
+    pub default_version: String,
+    /// Who last changed it; its creator, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified_by: Option<String>,
 }
 
 /// A serverless endpoint: the newest version of a model of the catalog, with keys of its own.
@@ -462,6 +471,7 @@ impl AccountState {
             Change::Access(row) => self.access.put(row),
             Change::DropDeployment(_) => _ = self.deployments.remove(&key),
             Change::DropKey(_) => _ = self.keys.remove(&key),
+            Change::DropAccountKey(_) => _ = self.account_keys.remove(&key),
             Change::DropScope(_) => _ = self.scopes.remove(&key),
             Change::DropSecret(_) => _ = self.secrets.remove(&key),
             Change::DropCatalog(_) => _ = self.catalog.remove(&key),

@@ -113,6 +113,13 @@ impl Accounts {
         Doubt::Ask
     }
 
+    /// Whether a request's address may matter: some account has rules about it, or there may be one that has, because
+    /// not just one account is known here and that one at hand.
+    pub(super) fn has_rules(&self) -> bool {
+        let known = |view: &View| view.index.as_ref().map(|index| index.network().is_some());
+        self.views.len() != 1 || self.views.values().any(|view| known(view).unwrap_or(true))
+    }
+
     /// A refresh was asked for. Answers the version at hand.
     pub(super) fn asked(&mut self, now: UnixMillis, account: &AccountId) -> u64 {
         let view = self.view(now, account);

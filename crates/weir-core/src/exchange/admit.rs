@@ -15,9 +15,12 @@ use crate::attempt::AttemptError;
 use crate::auth::{self, AuthError, Presented};
 use crate::error::WeirError;
 use crate::id::{AccountId, RequestId};
-use crate::limit::{Ask, Reservation, Reserved, WaitId};
+use crate::limit::{Ask, LimitError, Reservation, Reserved, WaitId};
 use crate::reply;
 use crate::route;
+use crate::snapshot::DeploymentKind;
+use crate::snapshot::index::SnapshotIndex;
+use crate::snapshot::network::Barred;
 use crate::surface::{self, Asks, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::bounds::BODY_BYTES_MAX;
@@ -41,6 +44,8 @@ pub(super) struct Admission {
     pub(super) asked_directory: bool,
     /// The wait for leases, if it came that far.
     pub(super) wait: Option<WaitId>,
+    /// Whether the limits of the deployment that was asked for refused it, and another one takes it.
+    pub(super) spilled: bool,
     /// Runs that ended in looking again later.
     pub(super) looks: u32,
 }
@@ -202,6 +207,8 @@ impl Isolate {
             Err(Some(pause)) => return Err(Stop::Pause(pause)),
             Err(None) => return Err(WeirError::ConfigurationUnavailable.into()),
         };
+        let serverless = route.surface == Surface::Serverless;
+        admit_address(&index, serverless, request)?;
         let admin = self.settings.admin_token_hash;
         let found = auth::authenticate(&index, admin.as_ref(), &presented, now);
         let directory = self.directory(now, &account, found.as_ref().err())?;
@@ -236,19 +243,15 @@ impl Isolate {
             Ok(ready) => ready,
             Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
         };
+        // Every surface leads to every deployment, so its own rule holds beside the surface's.
+        admit_address(&index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
         if ready.entities.iter().all(|entity| entity.fault.is_some()) {
             return Err(AttemptError::BadCredential.into());
         }
         let task = route.task.unwrap_or(ready.deployment.task);
-        let dropped = match route.asks {
-            Asks::Schema(schema) => {
-                let extra = Extra::parse(request.headers.get(Header::ExtraParameters))?;
-                schema.check(&envelope, extra)?
-            }
-            Asks::Answer | Asks::Models { .. } | Asks::Info | Asks::Document => Vec::new(),
-        };
+        let dropped = dropped(request, route, &envelope)?;
         envelope.forget(&dropped);
-        let facts = Facts {
+        let mut facts = Facts {
             now,
             request,
             route,
@@ -259,8 +262,31 @@ impl Isolate {
             dropped: &dropped,
             ready,
         };
-        let reservation = self.reserve(&facts, &account, admission)?;
+        let reservation = self.reserve_or_spill(&index, &mut facts, &account, admission)?;
         Ok(facts.running(account, reservation))
+    }
+
+    /// As [`Isolate::reserve`]. What the limits of a deployment refuse that spills over, the other deployment takes
+    /// under its own limits (`azure.md`, C3).
+    fn reserve_or_spill<'f>(
+        &mut self,
+        index: &'f SnapshotIndex,
+        facts: &mut Facts<'f>,
+        account: &AccountId,
+        admission: &mut Admission,
+    ) -> Result<Reservation, Stop> {
+        let target = facts.ready.deployment.spillover.as_deref().and_then(|name| index.find(name));
+        let Some(target) = target else { return self.reserve(facts, account, admission) };
+        if !admission.spilled {
+            match self.reserve(facts, account, admission) {
+                Err(Stop::Refuse(WeirError::Limit(
+                    LimitError::Exceeded { .. } | LimitError::NeverFits { .. },
+                ))) => admission.spilled = true,
+                reserved => return reserved,
+            }
+        }
+        facts.ready = target;
+        self.reserve(facts, account, admission)
     }
 
     /// Sets aside cells of every applicable limit, all or nothing.
@@ -286,6 +312,29 @@ impl Isolate {
                 Err(Stop::Pause(self.lease_pause(now)))
             }
         }
+    }
+}
+
+/// Network rules, before any credential is looked at. An address that was not read, because no rule was known yet
+/// ([`Isolate::wanted`]), is read for the caller's next try.
+fn admit_address(index: &SnapshotIndex, serverless: bool, request: &Request<'_>) -> Result<(), WeirError> {
+    match auth::admit_address(index, serverless, &request.headers) {
+        Err(AuthError::Barred(Barred::Unseen)) => Err(WeirError::ConfigurationUnavailable),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// The members that are not passed on: what the schema of the route does not know, if the caller said so.
+fn dropped(
+    request: &Request<'_>,
+    route: &DataRoute<'_>,
+    envelope: &Envelope<'_>,
+) -> Result<Vec<String>, WireError> {
+    match route.asks {
+        Asks::Schema(schema) => {
+            schema.check(envelope, Extra::parse(request.headers.get(Header::ExtraParameters))?)
+        }
+        Asks::Answer | Asks::Models { .. } | Asks::Info | Asks::Document => Ok(Vec::new()),
     }
 }
 

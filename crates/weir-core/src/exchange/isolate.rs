@@ -20,7 +20,7 @@ use crate::reply;
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
 use crate::snapshot::index::SnapshotIndex;
-use crate::surface;
+use crate::surface::{self, Disposition, Header};
 use crate::time::{Millis, UnixMillis};
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -112,6 +112,13 @@ impl Isolate {
         }
     }
 
+    /// The headers to read of a request, as [`surface::wanted`] has them; the caller's address only where a network
+    /// rule may be about it, because each header costs.
+    pub fn wanted(&self, disposition: &Disposition<'_>) -> u32 {
+        let wanted = surface::wanted(disposition);
+        if self.accounts.has_rules() { wanted } else { wanted & !Header::ClientAddress.bit() }
+    }
+
     /// Begins an exchange. `random` names it and spreads its choices. Answers its handle, for later events, and
     /// what to do first.
     pub fn begin(&mut self, now: UnixMillis, random: u128, request: &Request<'_>) -> (u32, Action) {
@@ -131,6 +138,7 @@ impl Isolate {
             refreshed: false,
             asked_directory: false,
             wait: None,
+            spilled: false,
             looks: 0,
         };
         (handle, self.admit(now, handle, request, admission))

@@ -31,6 +31,10 @@ pub(super) enum Kind {
     BadCredential,
     /// The caller is known and may not.
     Forbidden,
+    /// The caller may not from where it is, or the deployment is closed to everyone.
+    Barred,
+    /// The account takes no keys.
+    KeysDisabled,
     /// No such path.
     UnknownRoute,
     /// Not with this method.
@@ -88,6 +92,10 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         WeirError::Auth(AuthError::Missing | AuthError::Malformed) => Kind::NoCredential,
         WeirError::Auth(AuthError::UnknownKey | AuthError::Expired | AuthError::BadToken) => {
             Kind::BadCredential
+        }
+        WeirError::Auth(AuthError::KeysDisabled) => Kind::KeysDisabled,
+        WeirError::Auth(AuthError::Barred(_)) | WeirError::Route(RouteError::Suspended { .. }) => {
+            Kind::Barred
         }
         WeirError::Route(RouteError::NoModel) => Kind::NoModel,
         WeirError::Route(RouteError::UnknownDeployment { .. }) => Kind::UnknownDeployment,
@@ -205,6 +213,8 @@ fn common(kind: Kind) -> Row {
         Kind::NoCredential => (401, "401", "authentication_error", Some("invalid_api_key"), "UNAUTHENTICATED", "authentication_error", "AuthenticationFailed", "unauthenticated"),
         Kind::BadCredential => (401, "401", "authentication_error", Some("invalid_api_key"), "UNAUTHENTICATED", "authentication_error", "InvalidAuthenticationToken", "unauthenticated"),
         Kind::Forbidden => (403, "PermissionDenied", "permission_error", Some("permission_denied"), "PERMISSION_DENIED", "permission_error", "AuthorizationFailed", "forbidden"),
+        Kind::Barred => (403, "403", "permission_error", Some("access_denied"), "PERMISSION_DENIED", "permission_error", "Forbidden", "forbidden"),
+        Kind::KeysDisabled => (403, "AuthenticationTypeDisabled", "permission_error", Some("authentication_type_disabled"), "PERMISSION_DENIED", "permission_error", "AuthenticationTypeDisabled", "forbidden"),
         Kind::UnknownRoute => (404, "404", INVALID, Some("unknown_url"), "ENDPOINT_NOT_FOUND", "not_found_error", "NotFound", "not_found"),
         Kind::WrongMethod => (405, "405", INVALID, Some("method_not_supported"), "ENDPOINT_NOT_FOUND", INVALID, "MethodNotAllowed", "method_not_allowed"),
         Kind::UnknownDeployment => (404, "DeploymentNotFound", INVALID, Some("model_not_found"), "RESOURCE_DOES_NOT_EXIST", "not_found_error", "ResourceNotFound", "not_found"),

@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::AuthError;
 use crate::route::RouteError;
+use crate::snapshot::network::Barred;
 use crate::snapshot::{Meter, Task};
 use crate::surface::{CHAT, EMBEDDINGS, INVOCATIONS, OTHER};
 use crate::wire::bounds::BODY_BYTES_MAX;
@@ -96,6 +97,10 @@ fn all() -> Vec<WeirError> {
         AuthError::Malformed.into(),
         AuthError::UnknownKey.into(),
         AuthError::Expired.into(),
+        AuthError::KeysDisabled.into(),
+        AuthError::Barred(Barred::Address).into(),
+        AuthError::Barred(Barred::Closed).into(),
+        RouteError::Suspended { name: "demo".into() }.into(),
         RouteError::NoModel.into(),
         unknown("no\r\nX-Evil: \"1\"\u{0}\u{85}"),
         RouteError::NotAllowed { name: "demo".into() }.into(),

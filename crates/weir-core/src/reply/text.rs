@@ -8,6 +8,7 @@ use crate::auth::AuthError;
 use crate::error::WeirError;
 use crate::limit::LimitError;
 use crate::route::RouteError;
+use crate::snapshot::network::Barred;
 use crate::snapshot::{Meter, Task};
 use crate::surface::Surface;
 use crate::time::Millis;
@@ -125,6 +126,17 @@ fn auth(error: AuthError, surface: Surface) -> String {
         (AuthError::UnknownKey, _) => {
             "The key is not valid here. Present a key of this account or endpoint.".to_owned()
         }
+        (AuthError::KeysDisabled, _) => {
+            "Key based authentication is disabled for this resource. Present a token.".to_owned()
+        }
+        (AuthError::Barred(Barred::Address | Barred::Unseen), _) => {
+            "Access denied due to Virtual Network/Firewall rules: this address is in none of the resource's IP rules."
+                .to_owned()
+        }
+        (AuthError::Barred(Barred::Closed), _) => {
+            "Public access is disabled for this resource. Set its publicNetworkAccess to Enabled to reach it."
+                .to_owned()
+        }
         (AuthError::Expired, _) => "The key has expired. Present a newer one.".to_owned(),
     }
 }
@@ -160,6 +172,10 @@ fn route(error: &RouteError, surface: Surface) -> String {
             right.action()
         ),
         RouteError::NotAllowed { name } => format!("The key may not query the deployment '{name}'."),
+        RouteError::Suspended { name } => format!(
+            "The endpoint '{name}' is unhealthy: the marketplace subscription of its model was deleted. Create the \
+             subscription again to use it."
+        ),
         RouteError::TaskMismatch { name, asked, has } => {
             format!("The deployment '{name}' does {}, not {}.", task(*has), task(*asked))
         }

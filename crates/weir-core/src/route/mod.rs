@@ -36,6 +36,12 @@ pub enum RouteError {
     /// No role of the caller's gives the right to query in this way: it may be newer than the snapshot.
     #[error("no role gives {0:?}")]
     Lacks(Right),
+    /// The marketplace subscription of its model is gone (`azure.md`, C2).
+    #[error("{name:?} is suspended")]
+    Suspended {
+        /// As it is configured.
+        name: String,
+    },
     /// The deployment does something else.
     #[error("{name:?} does not do {asked:?} but {has:?}")]
     TaskMismatch {
@@ -56,6 +62,7 @@ impl RouteError {
             Self::UnknownDeployment { .. } => "unknown_deployment",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Lacks(_) => "lacks_role",
+            Self::Suspended { .. } => "suspended",
             Self::TaskMismatch { .. } => "task_mismatch",
         }
     }
@@ -102,11 +109,12 @@ pub fn locate<'i>(
     let Some(ready) = index.find(&name) else {
         return Err(RouteError::UnknownDeployment { name: echo(&name) });
     };
+    let configured = || String::from(ready.deployment.name.as_str());
+    let suspended = ready.deployment.serverless.as_ref().is_some_and(|own| own.suspended);
     match caller.may_query(index, ready, right(route, ready.deployment.task)) {
+        Ok(()) if suspended => Err(RouteError::Suspended { name: configured() }),
         Ok(()) => Ok(ready),
-        Err(Refusal::Unbound) => {
-            Err(RouteError::NotAllowed { name: String::from(ready.deployment.name.as_str()) })
-        }
+        Err(Refusal::Unbound) => Err(RouteError::NotAllowed { name: configured() }),
         Err(Refusal::Lacks(right)) => Err(RouteError::Lacks(right)),
     }
 }

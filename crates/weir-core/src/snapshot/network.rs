@@ -21,6 +21,9 @@ pub struct Network {
     /// For serverless endpoints.
     #[serde(default)]
     pub workspace: Access,
+    /// The account's own keys open nothing: its `disableLocalAuth` is true.
+    #[serde(default)]
+    pub keys_disabled: bool,
 }
 
 /// Who may call a resource.
@@ -84,6 +87,8 @@ fn number(address: IpAddr) -> u128 {
 pub struct ReadyNetwork {
     account: ReadyAccess,
     workspace: ReadyAccess,
+    /// The account's own keys open nothing.
+    pub keys_disabled: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -98,6 +103,8 @@ enum ReadyAccess {
 pub enum Barred {
     /// It is in none of the address rules.
     Address,
+    /// It is not known, and there are rules.
+    Unseen,
     /// Public access is off.
     Closed,
 }
@@ -105,11 +112,15 @@ pub enum Barred {
 impl ReadyNetwork {
     /// Reads the rules. A rule that cannot be read admits nobody.
     pub fn new(network: &Network) -> Self {
-        Self { account: ReadyAccess::new(&network.account), workspace: ReadyAccess::new(&network.workspace) }
+        let Network { account, workspace, keys_disabled } = network;
+        Self {
+            account: ReadyAccess::new(account),
+            workspace: ReadyAccess::new(workspace),
+            keys_disabled: *keys_disabled,
+        }
     }
 
-    /// Whether `address` may call serverless endpoints, or else the rest of the account. A caller whose address is
-    /// not known is in no rule.
+    /// Whether `address` may call serverless endpoints, or else the rest of the account.
     ///
     /// # Errors
     /// [`Barred`].
@@ -118,7 +129,7 @@ impl ReadyNetwork {
             ReadyAccess::Open => Ok(()),
             ReadyAccess::Closed => Err(Barred::Closed),
             ReadyAccess::Only(rules) => {
-                let address = address.and_then(|text| text.parse().ok()).map(number);
+                let address = address.ok_or(Barred::Unseen)?.parse().ok().map(number);
                 let admitted = address.is_some_and(|address| rules.iter().any(|rule| rule.contains(address)));
                 if admitted { Ok(()) } else { Err(Barred::Address) }
             }
@@ -162,11 +173,15 @@ mod tests {
             ("10.0.0.0/31", "10.0.0.1", true),
         ];
         for (rule, address, expected) in rows {
-            let network = Network { account: Access::Only(vec![rule.to_owned()]), workspace: Access::Closed };
+            let network = Network {
+                account: Access::Only(vec![rule.to_owned()]),
+                workspace: Access::Closed,
+                keys_disabled: false,
+            };
             let ready = ReadyNetwork::new(&network);
             assert_eq!(ready.admit(false, Some(address)).is_ok(), expected, "{rule} {address}");
             assert_eq!(ready.admit(true, Some(address)), Err(Barred::Closed));
-            assert_eq!(ready.admit(false, None), Err(Barred::Address));
+            assert_eq!(ready.admit(false, None), Err(Barred::Unseen));
             assert_eq!(ready.admit(false, Some("not an address")), Err(Barred::Address));
         }
     }

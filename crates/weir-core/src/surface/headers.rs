@@ -22,10 +22,12 @@ pub enum Header {
     AzuremlModelDeployment,
     /// `extra-parameters`: what to do with members that the model inference API does not know.
     ExtraParameters,
+    /// `cf-connecting-ip`: the caller's address as Cloudflare saw it; network rules are about it.
+    ClientAddress,
 }
 
 /// How many headers there are.
-pub const HEADER_COUNT: usize = 7;
+pub const HEADER_COUNT: usize = 8;
 
 /// All request headers that core ever reads, lower case, in the order of [`Header`].
 pub const HEADERS: [&str; HEADER_COUNT] = [
@@ -36,6 +38,7 @@ pub const HEADERS: [&str; HEADER_COUNT] = [
     "x-ms-model-mesh-model-name",
     "azureml-model-deployment",
     "extra-parameters",
+    "cf-connecting-ip",
 ];
 
 impl Header {
@@ -48,6 +51,7 @@ impl Header {
         Self::ModelMeshModelName,
         Self::AzuremlModelDeployment,
         Self::ExtraParameters,
+        Self::ClientAddress,
     ];
 
     /// The header's bit in [`wanted`].
@@ -60,6 +64,7 @@ impl Header {
             Self::ModelMeshModelName => 1 << 4,
             Self::AzuremlModelDeployment => 1 << 5,
             Self::ExtraParameters => 1 << 6,
+            Self::ClientAddress => 1 << 7,
         }
     }
 }
@@ -86,6 +91,12 @@ impl<'a> HeaderValues<'a> {
 
 /// Which headers are to be read for this request: bit *i* stands for `HEADERS[i]`.
 pub fn wanted(disposition: &Disposition<'_>) -> u32 {
+    let address = matches!(disposition, Disposition::Data(_)).then_some(Header::ClientAddress.bit());
+    address.unwrap_or(0) | named(disposition)
+}
+
+/// Those that the route itself needs.
+fn named(disposition: &Disposition<'_>) -> u32 {
     const KEYS: u32 = Header::Authorization.bit() | Header::ApiKey.bit();
     const AZURE: u32 = KEYS | Header::ClientRequestId.bit();
     match disposition {

@@ -1,13 +1,14 @@
-//! The account resource and its two keys (`azure.md`, C3).
+//! The two keys of an account (`azure.md`, C3).
 //!
-//! Decides what `GET` of an account shows and when `key1` and `key2` are drawn: both at the first `listKeys` or
+//! Decides when `key1` and `key2` are drawn: both at the first `listKeys` or
 //! `regenerateKey`. Their texts are kept sealed, because Azure's clients list them.
 
 use super::super::answer::Answer;
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::super::state::AccountKeyRow;
-use super::{AccountPath, error};
+use super::convention::not_found;
+use super::{AccountPath, error, resource};
 use crate::seal::key_hash;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -18,46 +19,40 @@ use serde_json::{Map, Value, json};
 
 const KEY_NAMES: [&str; 2] = ["key1", "key2"];
 
-/// `GET A`.
-pub fn get(desk: &Desk<'_>, path: &AccountPath) -> Outcome {
-    let base = format!("{}/", desk.origin);
-    let name = path.id.rsplit('/').next().unwrap_or_default();
-    let account = json!({
-        "id": path.id, "name": name, "type": "Microsoft.CognitiveServices/accounts",
-        "kind": "AIServices", "sku": {"name": "S0"}, "location": "global", "tags": {},
-        "etag": format!("\"{}\"", desk.state.version),
-        "properties": {
-            "customSubDomainName": name, "endpoint": base,
-            "endpoints": {"AI Model Inference API": base, "OpenAI Language Model Instance API": base},
-            "publicNetworkAccess": "Enabled", "disableLocalAuth": false, "provisioningState": "Succeeded",
-        },
-    });
-    Outcome::reading(Answer::json(200, &account))
-}
-
 /// `POST A/listKeys`.
 ///
 /// # Errors
 /// 409 when the installation has no seal key, or another than the keys were sealed under.
-pub fn list_keys(desk: &mut Desk<'_>) -> Result<Outcome, Answer> {
-    keys(desk, None)
+pub fn list_keys(desk: &mut Desk<'_>, path: &AccountPath) -> Result<Outcome, Answer> {
+    keys(desk, path, None)
 }
 
 /// `POST A/regenerateKey` with `{"keyName":"Key1"|"Key2"}`.
 ///
 /// # Errors
 /// 400 for another name, 409 as [`list_keys`].
-pub fn regenerate_key(desk: &mut Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, Answer> {
+pub fn regenerate_key(
+    desk: &mut Desk<'_>,
+    path: &AccountPath,
+    body: &Map<String, Value>,
+) -> Result<Outcome, Answer> {
     let mut faults = Faults::default();
     let name = Members::root(body).required_text("keyName", &mut faults).map(str::to_ascii_lowercase);
     match name.filter(|name| KEY_NAMES.contains(&name.as_str())) {
-        Some(name) => keys(desk, Some(&name)),
+        Some(name) => keys(desk, path, Some(&name)),
         None => Err(error(400, "InvalidRequestContent", "'keyName' must be Key1 or Key2.")),
     }
 }
 
 /// Lists both keys, after drawing those that are missing and the one to be replaced.
-fn keys(desk: &mut Desk<'_>, replace: Option<&str>) -> Result<Outcome, Answer> {
+fn keys(desk: &mut Desk<'_>, path: &AccountPath, replace: Option<&str>) -> Result<Outcome, Answer> {
+    if !resource::exists(desk.state, path.provider) {
+        return Err(not_found(&path.id));
+    }
+    if resource::network(desk.state).is_some_and(|network| network.keys_disabled) {
+        let text = "Keys are off for this account: its disableLocalAuth is true.";
+        return Err(error(400, "BadRequest", text));
+    }
     let mut texts: BTreeMap<&str, String> = BTreeMap::new();
     let mut changes = Vec::new();
     for name in KEY_NAMES {

@@ -3,35 +3,41 @@
 //! Decides what a deployment's body must hold and what is shown of it. Creation is complete at once, so
 //! `provisioningState` is always `Succeeded`.
 
-use super::super::answer::Answer;
+use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::catalog;
 use super::super::command::{Change, Desk, Outcome};
 use super::super::content;
 use super::super::document::{Faults, Members};
-use super::super::snapshot::{REQUESTS_PER_CAPACITY, TOKENS_PER_CAPACITY};
-use super::super::state::{AccountSpec, DeploymentRow, DeploymentSpec};
-use super::convention::{error, read_tags, refuse, system_data};
-use super::{AccountPath, Provider};
+use super::super::state::{AccountSpec, CatalogRow, DeploymentRow, DeploymentSpec};
+use super::capacity::{check_quota, provisioned, rate_limits, read_sku};
+use super::convention::{body, error, listed, not_found, precondition, read_tags, refuse, system_data};
+use super::{AccountPath, Provider, offers};
 use crate::id::DeploymentName;
-use crate::snapshot::Task;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
-/// SKUs whose capacity is thousands of tokens per minute.
-const SKUS: [&str; 4] = ["Standard", "GlobalStandard", "DataZoneStandard", "DeveloperTier"];
-/// Largest capacity: a thousand million tokens a minute.
-const CAPACITY_MAX: u64 = 1_000_000;
 const UPGRADE_OPTIONS: [&str; 3] =
     ["OnceNewDefaultVersionAvailable", "OnceCurrentVersionExpired", "NoAutoUpgrade"];
 
 /// `GET A/deployments`.
-pub fn list(desk: &Desk<'_>, _path: &AccountPath) -> Outcome {
+///
+/// # Errors
+/// 400 when `$skip` is no number.
+pub fn list(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
     let rows = desk.state.deployments.values();
-    let value: Vec<Value> = rows.filter_map(|row| Some(shown(desk, row, row.account()?))).collect();
-    Outcome::reading(Answer::json(200, &json!({"value": value})))
+    listed(desk, location, rows.filter_map(|row| Some(shown(desk, row, row.account()?))).collect())
+}
+
+/// `GET A/deployments/{d}/skus`.
+///
+/// # Errors
+/// 404.
+pub fn skus(desk: &Desk<'_>, location: &Location, path: &AccountPath, name: &str) -> Result<Outcome, Answer> {
+    find(desk, name).ok_or_else(|| missing(path, name))?;
+    offers::deployment_skus(desk, location)
 }
 
 /// `GET A/deployments/{d}`.
@@ -39,29 +45,32 @@ pub fn list(desk: &Desk<'_>, _path: &AccountPath) -> Outcome {
 /// # Errors
 /// 404.
 pub fn get(desk: &Desk<'_>, path: &AccountPath, name: &str) -> Result<Outcome, Answer> {
-    let (row, spec) =
-        find(desk, name).ok_or_else(|| not_found(&format!("{}/deployments/{name}", path.id)))?;
+    let (row, spec) = find(desk, name).ok_or_else(|| missing(path, name))?;
     Ok(Outcome::reading(Answer::json(200, &shown(desk, row, spec))))
 }
 
 /// `PUT A/deployments/{d}`: 201 when it is new, else 200.
 ///
 /// # Errors
-/// 400 naming every fault or the model that is not in the catalog; 409 when the name is another kind's.
+/// 400 naming every fault or the model that is not in the catalog, or for want of quota; 409 when the name is another
+/// kind's; 412 when it was changed since.
 pub fn put(
     desk: &mut Desk<'_>,
+    request: &ManagementRequest,
     path: &AccountPath,
     name: &str,
-    body: &Map<String, Value>,
 ) -> Result<Outcome, Answer> {
     let parsed = DeploymentName::parse(name)
         .map_err(|problem| error(400, "InvalidResourceName", &format!("The deployment's name {problem}.")))?;
+    let body = &body(request)?;
     let known = desk.state.deployments.get(&parsed.folded());
     if known.is_some_and(|row| row.account().is_none()) {
         let text = format!("The name '{name}' belongs to a deployment of another kind in this account.");
         return Err(error(409, "Conflict", &text));
     }
-    let spec = read(desk, &format!("{}/deployments/{name}", path.id), body)?;
+    precondition(request, known.and_then(DeploymentRow::account).map(|spec| spec.etag))?;
+    let spec = read(desk, &format!("{}/deployments/{name}", path.id), name, body)?;
+    check_quota(desk, name, &spec)?;
     let status = if known.is_some() { 200 } else { 201 };
     let row = match known {
         Some(row) => {
@@ -84,28 +93,56 @@ pub fn put(
 /// `PATCH A/deployments/{d}` with `sku` and `tags`.
 ///
 /// # Errors
-/// 404; 400 naming every fault.
-pub fn patch(desk: &Desk<'_>, name: &str, body: &Map<String, Value>) -> Result<Outcome, Answer> {
-    let (row, spec) = find(desk, name).ok_or_else(|| not_found(name))?;
+/// 404; 400 naming every fault, or for want of quota; 412 when it was changed since.
+pub fn patch(
+    desk: &Desk<'_>,
+    request: &ManagementRequest,
+    path: &AccountPath,
+    name: &str,
+) -> Result<Outcome, Answer> {
+    let (row, spec) = find(desk, name).ok_or_else(|| missing(path, name))?;
+    precondition(request, Some(spec.etag))?;
+    let body = body(request)?;
     let mut faults = Faults::default();
-    let members = Members::root(body);
-    let mut spec = AccountSpec { etag: desk.next_version(), ..spec.clone() };
+    let members = Members::root(&body);
+    for member in members.names().filter(|name| !["tags", "sku"].contains(name)) {
+        faults.note(member, "cannot be changed by PATCH, only tags and sku; use PUT");
+    }
+    let mut spec =
+        AccountSpec { etag: desk.next_version(), modified_by: Some(desk.actor.to_owned()), ..spec.clone() };
     if let Some(sku) = members.members("sku", &mut faults) {
         (spec.sku, spec.capacity) = read_sku(&sku, Some((&spec.sku, spec.capacity)), &mut faults);
+        if spec.spillover.is_some() && !provisioned(&spec.sku) {
+            faults.note("sku.name", "must reserve throughput, because the deployment spills over");
+        }
     }
     if members.get("tags").is_some() {
         spec.tags = read_tags(&members, &mut faults);
     }
     refuse(Provider::CognitiveServices, &faults)?;
+    check_quota(desk, name, &spec)?;
     let row = DeploymentRow { updated_at: desk.now, spec: DeploymentSpec::Account(spec), ..row.clone() };
     Ok(stored(desk, 200, "deployment.patch", row))
 }
 
 /// `DELETE A/deployments/{d}`: 200, or 204 when there is none.
-pub fn delete(desk: &Desk<'_>, name: &str) -> Outcome {
-    let Some((row, _)) = find(desk, name) else { return Outcome::reading(Answer::empty(204)) };
+///
+/// # Errors
+/// 409 while another deployment spills over to it; 412 when it was changed since.
+pub fn delete(desk: &Desk<'_>, request: &ManagementRequest, name: &str) -> Result<Outcome, Answer> {
+    let found = find(desk, name);
+    precondition(request, found.map(|(_, spec)| spec.etag))?;
+    let Some((row, _)) = found else { return Ok(Outcome::reading(Answer::empty(204))) };
+    let spills = |other: &&DeploymentRow| {
+        let target = other.account().and_then(|spec| spec.spillover.as_deref());
+        target.is_some_and(|target| target.eq_ignore_ascii_case(name))
+    };
+    if let Some(other) = desk.state.deployments.values().find(spills) {
+        let text = format!("Deployment '{}' spills over to '{name}'; change it first.", other.name);
+        return Err(error(409, "Conflict", &text));
+    }
     let changes = Vec::from([Change::DropDeployment(row.name.folded())]);
-    Outcome::writing(Answer::empty(200), "deployment.delete", row.name.as_str(), changes)
+    Ok(Outcome::writing(Answer::empty(200), "deployment.delete", row.name.as_str(), changes))
 }
 
 fn stored(desk: &Desk<'_>, status: u16, action: &'static str, row: DeploymentRow) -> Outcome {
@@ -119,11 +156,16 @@ fn find<'a>(desk: &Desk<'a>, name: &str) -> Option<(&'a DeploymentRow, &'a Accou
     Some((row, row.account()?))
 }
 
-fn not_found(resource: &str) -> Answer {
-    error(404, "ResourceNotFound", &format!("The deployment '{resource}' was not found."))
+fn missing(path: &AccountPath, name: &str) -> Answer {
+    not_found(&format!("{}/deployments/{name}", path.id))
 }
 
-fn read(desk: &Desk<'_>, resource_id: &str, body: &Map<String, Value>) -> Result<AccountSpec, Answer> {
+fn read(
+    desk: &Desk<'_>,
+    resource_id: &str,
+    own: &str,
+    body: &Map<String, Value>,
+) -> Result<AccountSpec, Answer> {
     let mut faults = Faults::default();
     let members = Members::root(body);
     let sku = members.required_members("sku", &mut faults);
@@ -140,6 +182,8 @@ fn read(desk: &Desk<'_>, resource_id: &str, body: &Map<String, Value>) -> Result
         .as_ref()
         .map_or_else(Default::default, |properties| read_options(desk, properties, &mut faults));
     let tags = read_tags(&members, &mut faults);
+    let target = properties.as_ref().and_then(|map| map.text("spilloverDeploymentName", &mut faults));
+    let spillover = target.map(|target| check_spillover(desk, own, &sku, target, &mut faults));
     refuse(Provider::CognitiveServices, &faults)?;
     let unsupported = || {
         let version = version.map(|version| format!(", Version:{version}")).unwrap_or_default();
@@ -154,6 +198,14 @@ fn read(desk: &Desk<'_>, resource_id: &str, body: &Map<String, Value>) -> Result
     if !entry.versions.is_empty() && !entry.versions.contains(&version) {
         return Err(unsupported());
     }
+    if entry.backends.is_empty() {
+        let text = format!(
+            "The model '{0}' has no upstream in this installation yet: an administrator must name its backends first \
+             (PUT /api/weir/v1/catalog/models/{0}).",
+            entry.name
+        );
+        return Err(error(400, "DeploymentModelNotSupported", &text));
+    }
     Ok(AccountSpec {
         resource_id: resource_id.to_owned(),
         sku,
@@ -165,25 +217,38 @@ fn read(desk: &Desk<'_>, resource_id: &str, body: &Map<String, Value>) -> Result
         rai_policy,
         tags,
         etag: desk.next_version(),
+        spillover,
+        default_version: entry.default_version.clone(),
+        modified_by: Some(desk.actor.to_owned()),
     })
 }
 
-fn read_sku(sku: &Members<'_>, known: Option<(&String, u64)>, faults: &mut Faults) -> (String, u64) {
-    let name = match known {
-        Some((name, _)) if sku.get("name").is_none() => Some(name.as_str()),
-        Some(_) | None => sku.required_text("name", faults),
+/// The version that a deployment serves now, by its upgrade option: a newer default, or the default once its own
+/// version is no longer offered.
+pub fn version_in_force<'a>(spec: &'a AccountSpec, entry: &'a CatalogRow) -> &'a str {
+    let newer_default = !spec.default_version.is_empty() && spec.default_version != entry.default_version;
+    let expired = !entry.versions.is_empty() && !entry.versions.contains(&spec.model_version);
+    let upgrade = match spec.version_upgrade.as_str() {
+        "OnceNewDefaultVersionAvailable" => newer_default || expired,
+        "OnceCurrentVersionExpired" => expired,
+        _ => false,
     };
-    let canonical = name.and_then(|name| SKUS.iter().find(|sku| sku.eq_ignore_ascii_case(name)));
-    if let (Some(name), None) = (name, canonical) {
-        let text = format!("is '{name}', which is not supported yet; use one of {}", SKUS.join(", "));
-        faults.note(&sku.path("name"), text);
+    if upgrade { &entry.default_version } else { &spec.model_version }
+}
+
+/// Only reserved throughput spills over, to a deployment of this account that is charged by use (C3).
+fn check_spillover(desk: &Desk<'_>, own: &str, sku: &str, target: &str, faults: &mut Faults) -> String {
+    let path = "properties.spilloverDeploymentName";
+    let known = find(desk, target);
+    if !provisioned(sku) {
+        faults.note(path, "is for deployments that reserve throughput; use a provisioned SKU");
     }
-    let capacity =
-        sku.integer("capacity", faults).unwrap_or_else(|| known.map_or(1, |(_, capacity)| capacity));
-    if !(1..=CAPACITY_MAX).contains(&capacity) {
-        faults.note(&sku.path("capacity"), format!("must be 1 to {CAPACITY_MAX}"));
+    if target.eq_ignore_ascii_case(own) || known.is_none() {
+        faults.note(path, "must name another deployment of this account");
+    } else if known.is_some_and(|(_, spec)| provisioned(&spec.sku)) {
+        faults.note(path, "must name a deployment that does not reserve throughput itself");
     }
-    (canonical.map_or_else(String::new, |name| (*name).to_owned()), capacity)
+    target.to_owned()
 }
 
 fn read_options(desk: &Desk<'_>, properties: &Members<'_>, faults: &mut Faults) -> (String, Option<String>) {
@@ -198,35 +263,26 @@ fn read_options(desk: &Desk<'_>, properties: &Members<'_>, faults: &mut Faults) 
         let text = "names a content filter policy that does not exist";
         faults.note(&properties.path("raiPolicyName"), text);
     }
-    for member in ["spilloverDeploymentName", "parentDeploymentName"] {
-        if properties.get(member).is_some() {
-            faults.note(&properties.path(member), "is not supported yet");
-        }
+    if properties.get("parentDeploymentName").is_some() {
+        let text = "is not supported: a deployment serves a model of the catalog, not another deployment's";
+        faults.note(&properties.path("parentDeploymentName"), text);
     }
     (upgrade.to_owned(), policy)
 }
 
 fn shown(desk: &Desk<'_>, row: &DeploymentRow, spec: &AccountSpec) -> Value {
-    let task = catalog::find(desk.state, &spec.model).map(|entry| entry.task);
-    let capability = match task {
-        Some(Task::Chat) => json!({"chatCompletion": "true"}),
-        Some(Task::Completions) => json!({"completion": "true"}),
-        Some(Task::Embeddings) => json!({"embeddings": "true"}),
-        None => json!({}),
-    };
-    let (requests, tokens) = (
-        spec.capacity.saturating_mul(REQUESTS_PER_CAPACITY) / 6,
-        spec.capacity.saturating_mul(TOKENS_PER_CAPACITY),
-    );
+    let entry = catalog::find(desk.state, &spec.model);
+    let capabilities = entry.as_ref().map_or_else(|| json!({}), |entry| offers::capabilities(entry.task));
+    let version = entry.as_ref().map_or(spec.model_version.as_str(), |entry| version_in_force(spec, entry));
     let mut properties = json!({
-        "model": {"format": spec.format, "name": spec.model, "version": spec.model_version},
+        "model": {"format": spec.format, "name": spec.model, "version": version},
         "versionUpgradeOption": spec.version_upgrade, "provisioningState": "Succeeded",
-        "currentCapacity": spec.capacity, "capabilities": capability,
-        "rateLimits": [
-            {"key": "request", "renewalPeriod": 10, "count": requests},
-            {"key": "token", "renewalPeriod": 60, "count": tokens},
-        ],
+        "currentCapacity": spec.capacity, "capabilities": capabilities, "dynamicThrottlingEnabled": false,
+        "rateLimits": rate_limits(&spec.sku, spec.capacity),
     });
+    if let (Some(members), Some(target)) = (properties.as_object_mut(), &spec.spillover) {
+        members.insert("spilloverDeploymentName".to_owned(), target.as_str().into());
+    }
     if let (Some(members), Some(policy)) = (properties.as_object_mut(), &spec.rai_policy) {
         members.insert("raiPolicyName".to_owned(), policy.as_str().into());
     }
@@ -234,6 +290,11 @@ fn shown(desk: &Desk<'_>, row: &DeploymentRow, spec: &AccountSpec) -> Value {
         "id": spec.resource_id, "name": row.name, "type": "Microsoft.CognitiveServices/accounts/deployments",
         "etag": format!("\"{}\"", spec.etag), "sku": {"name": spec.sku, "capacity": spec.capacity},
         "tags": spec.tags, "properties": properties,
-        "systemData": system_data(&row.creator, row.created_at, &row.creator, row.updated_at),
+        "systemData": system_data(
+            &row.creator,
+            row.created_at,
+            spec.modified_by.as_ref().unwrap_or(&row.creator),
+            row.updated_at,
+        ),
     })
 }

@@ -8,10 +8,14 @@
 pub mod account;
 mod assignments;
 pub mod authorization;
+pub mod capacity;
+pub mod connections;
 pub mod convention;
 pub mod deployments;
+pub mod offers;
 pub mod rai_blocklists;
 pub mod rai_policies;
+pub mod resource;
 mod roles;
 pub mod serverless;
 pub mod subscriptions;
@@ -159,12 +163,19 @@ pub fn handle(
     let path = account_path(location).ok_or_else(|| no_such_route(&request.method, &location.path))?;
     let path = path.map_err(invalid_account)?;
     convention::check_version(location, path.provider.versions())?;
-    match (path.place, path.provider) {
+    let announced = resource::announced(desk, &path);
+    let mut outcome = match (path.place, path.provider) {
+        (Place::Resource, _) if path.rest.is_empty() => resource::handle(desk, request, &path),
         (Place::Resource, Provider::CognitiveServices) => below_account(desk, request, location, &path),
         (Place::Resource, Provider::MachineLearning) => below_workspace(desk, request, location, &path),
-        (Place::Collection, _) => Err(not_supported(&request.method, &location.path)),
+        (Place::Collection, _) if request.method == "GET" => resource::list(desk, location, &path),
+        (Place::Collection, _) => Err(wrong_method("GET")),
         (Place::Region, _) => in_region(desk, request, location, &path),
+    }?;
+    if !outcome.changes.is_empty() && outcome.answer.errand.is_none() {
+        outcome.answer.errand = announced;
     }
+    Ok(outcome)
 }
 
 fn below_account(
@@ -173,20 +184,26 @@ fn below_account(
     location: &Location,
     path: &AccountPath,
 ) -> Result<Outcome, Answer> {
+    resource::parent(desk, path)?;
     let words: Vec<&str> = path.rest.iter().map(String::as_str).collect();
     match (request.method.as_str(), words.as_slice()) {
-        ("GET", []) => Ok(account::get(desk, path)),
-        ("POST", ["listkeys"]) => account::list_keys(desk),
-        ("POST", ["regeneratekey"]) => account::regenerate_key(desk, &body(request)?),
-        ("GET", ["deployments"]) => Ok(deployments::list(desk, path)),
+        ("POST", ["listkeys"]) => account::list_keys(desk, path),
+        ("POST", ["regeneratekey"]) => account::regenerate_key(desk, path, &body(request)?),
+        ("GET", ["models"]) => offers::models(desk, location, None),
+        ("GET", ["skus"]) => offers::account_skus(desk, location),
+        ("GET", ["usages"]) => offers::usages(desk, location),
+        ("GET", ["deployments"]) => deployments::list(desk, location),
         ("GET", ["deployments", name]) => deployments::get(desk, path, name),
-        ("PUT", ["deployments", name]) => deployments::put(desk, path, name, &body(request)?),
-        ("PATCH", ["deployments", name]) => deployments::patch(desk, name, &body(request)?),
-        ("DELETE", ["deployments", name]) => Ok(deployments::delete(desk, name)),
+        ("GET", ["deployments", name, "skus"]) => deployments::skus(desk, location, path, name),
+        ("PUT", ["deployments", name]) => deployments::put(desk, request, path, name),
+        ("PATCH", ["deployments", name]) => deployments::patch(desk, request, path, name),
+        ("DELETE", ["deployments", name]) => deployments::delete(desk, request, name),
         (_, ["raipolicies", rest @ ..]) => rai_policies::handle(desk, request, location, path, rest),
         (_, ["raiblocklists", rest @ ..]) => rai_blocklists::handle(desk, request, location, path, rest),
         (_, ["listkeys" | "regeneratekey"]) => Err(wrong_method("POST")),
-        (_, ["deployments"]) => Err(wrong_method("GET")),
+        (_, ["deployments" | "models" | "skus" | "usages"] | ["deployments", _, "skus"]) => {
+            Err(wrong_method("GET"))
+        }
         (_, ["deployments", _]) => Err(wrong_method("GET, PUT, PATCH, DELETE")),
         (method, _) => Err(not_supported(method, &location.path)),
     }
@@ -198,8 +215,10 @@ fn below_workspace(
     location: &Location,
     path: &AccountPath,
 ) -> Result<Outcome, Answer> {
+    resource::parent(desk, path)?;
     let words: Vec<&str> = path.rest.iter().map(String::as_str).collect();
     match words.as_slice() {
+        ["connections", rest @ ..] => connections::handle(desk, request, location, path, rest),
         ["serverlessendpoints", rest @ ..] => serverless::handle(desk, request, location, path, rest),
         ["marketplacesubscriptions", rest @ ..] => subscriptions::handle(desk, request, location, path, rest),
         _ => Err(not_supported(&request.method, &location.path)),
@@ -223,6 +242,17 @@ fn in_region(
             convention::operation(desk, &location.path, id, false)
         }
         ("GET", "raicontentfilters", rest) => rai_policies::filters(desk, location, rest),
+        ("GET", "models", []) if path.provider == Provider::CognitiveServices => {
+            let region = location.segments.get(5).map(|text| convention::region(text));
+            offers::models(desk, location, Some(region.as_deref().unwrap_or(convention::REGION)))
+        }
+        ("GET", "usages", []) if path.provider == Provider::CognitiveServices => {
+            offers::usages(desk, location)
+        }
+        // Deleting is for good: nothing waits to be purged or restored.
+        ("DELETE", "resourcegroups", [_, deleted, _]) if deleted.eq_ignore_ascii_case("deletedaccounts") => {
+            Ok(Outcome::reading(Answer::empty(204)))
+        }
         (method, _, _) => Err(not_supported(method, &location.path)),
     }
 }

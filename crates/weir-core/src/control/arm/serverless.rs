@@ -10,7 +10,7 @@ mod show;
 use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
-use super::super::errand::Errand;
+use super::super::errand::{Entry, Errand};
 use super::super::state::{CatalogRow, DeploymentRow, DeploymentSpec, ServerlessSpec};
 use super::super::{catalog, defaults};
 use super::convention::{
@@ -83,11 +83,11 @@ fn put(
     if desk.state.deployments.contains_key(&row_name.folded()) {
         return Err(taken(name, &wish.location));
     }
-    let claim = directory_key(&wish.location, name);
+    let entry_wanted = claim(desk, &wish.location, name, Some(json!({})));
     match request.granted {
         // The name is asked for only once everything else is in order.
         None => {
-            let errand = Errand::directory(claim, &desk.state.account, Some(json!({})), true);
+            let errand = Errand::directory(&[entry_wanted], true);
             return Ok(Outcome::reading(Answer::empty(503).after(errand)));
         }
         Some(false) => return Err(taken(name, &wish.location)),
@@ -172,9 +172,9 @@ fn patch(
 fn delete(desk: &Desk<'_>, location: &Location, path: &AccountPath, name: &str) -> Result<Outcome, Answer> {
     old_name(name)?;
     let Some((row, spec)) = find(desk, name) else { return Ok(Outcome::reading(Answer::empty(204))) };
-    let key = directory_key(&spec.location, name);
+    let entry = claim(desk, &spec.location, name, None);
     let answer = began(Answer::empty(202), desk, path, location, &spec.location, false);
-    let answer = answer.after(Errand::directory(key, &desk.state.account, None, false));
+    let answer = answer.after(Errand::directory(&[entry], false));
     let changes = Vec::from([Change::DropDeployment(row.name.folded())]);
     Ok(Outcome::writing(answer, "serverless_endpoint.delete", row.name.as_str(), changes))
 }
@@ -303,8 +303,10 @@ fn taken(name: &str, region: &str) -> Answer {
     user_error(409, "EndpointNameNotAvailable", &text, &Faults::default())
 }
 
-fn directory_key(region: &str, name: &str) -> String {
-    format!("serverless/{region}/{}", name.to_ascii_lowercase())
+/// The endpoint's entry in the directory: names are unique in a region, across workspaces.
+pub fn claim(desk: &Desk<'_>, region: &str, name: &str, value: Option<Value>) -> Entry {
+    let key = format!("serverless/{region}/{}", name.to_ascii_lowercase());
+    Entry { key, owner: desk.state.account.clone(), value }
 }
 
 /// C1.4, the name on PUT: `^[a-zA-Z][a-zA-Z0-9-]{0,51}$`.

@@ -1,0 +1,118 @@
+//! What an account offers: models, SKUs, and what is used of quotas (`azure.md`, C3).
+//!
+//! Decides what `A/models`, `A/skus`, `A/usages`, their forms by region and `A/deployments/{d}/skus` list. A model is
+//! listed when it can be deployed: when its catalog entry has backends.
+
+use super::super::catalog;
+use super::super::command::Desk;
+use super::super::external_model::task_text;
+use super::super::state::CatalogRow;
+use super::super::{answer::Answer, answer::Location, command::Outcome, defaults};
+use super::capacity::{CAPACITY_MAX, PROVISIONED, STANDARD, used};
+use super::convention::{REGION, listed};
+use crate::snapshot::Task;
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde_json::{Value, json};
+
+/// `A/models`, and `…/locations/{region}/models`, where each stands beside its kind and SKU.
+///
+/// # Errors
+/// 400 when `$skip` is no number.
+pub fn models(desk: &Desk<'_>, location: &Location, region: Option<&str>) -> Result<Outcome, Answer> {
+    let mut items = Vec::new();
+    for row in catalog::all(desk.state).iter().filter(|row| !row.backends.is_empty()) {
+        if !catalog::in_region(row, region.unwrap_or(REGION)) {
+            continue;
+        }
+        let versions =
+            if row.versions.is_empty() { core::slice::from_ref(&row.default_version) } else { &row.versions };
+        for version in versions {
+            let model = model(row, version);
+            items.push(match region {
+                Some(_) => json!({"kind": "AIServices", "skuName": "S0", "model": model}),
+                None => model,
+            });
+        }
+    }
+    listed(desk, location, items)
+}
+
+fn model(row: &CatalogRow, version: &str) -> Value {
+    let format = catalog::text(row, "format").unwrap_or_default();
+    let skus: Vec<Value> = STANDARD
+        .iter()
+        .chain(&PROVISIONED)
+        .map(|sku| json!({"name": sku, "usageName": usage_name(format, sku, &row.name), "capacity": capacity()}))
+        .collect();
+    json!({
+        "format": format, "name": row.name, "version": version, "publisher": catalog::text(row, "publisher"),
+        "isDefaultVersion": version == row.default_version, "skus": skus, "maxCapacity": CAPACITY_MAX,
+        "capabilities": capabilities(row.task), "lifecycleStatus": "GenerallyAvailable",
+        "registryId": catalog::text(row, "registry_id"), "task": task_text(row.task),
+    })
+}
+
+/// `properties.capabilities` of a deployment, and of its model.
+pub fn capabilities(task: Task) -> Value {
+    match task {
+        Task::Chat => json!({"chatCompletion": "true"}),
+        Task::Completions => json!({"completion": "true"}),
+        Task::Embeddings => json!({"embeddings": "true"}),
+    }
+}
+
+fn capacity() -> Value {
+    json!({"minimum": 1, "maximum": CAPACITY_MAX, "step": 1, "default": 1})
+}
+
+fn usage_name(format: &str, sku: &str, model: &str) -> String {
+    format!("{format}.{sku}.{model}")
+}
+
+/// `A/usages`: for each model that is deployed or has a quota, what is used of it.
+///
+/// # Errors
+/// 400 when `$skip` is no number.
+pub fn usages(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
+    let mut rows: BTreeSet<(String, Option<String>)> = BTreeSet::new();
+    let deployed = desk.state.deployments.values().filter_map(|row| row.account());
+    rows.extend(deployed.map(|spec| (spec.model.clone(), Some(spec.sku.clone()))));
+    let quotas = defaults::quotas(desk.state);
+    rows.extend(quotas.iter().map(|(model, sku, _)| (model.clone(), sku.clone())));
+    let item = |(model, sku): (String, Option<String>)| {
+        let entry = catalog::find(desk.state, &model);
+        let format = entry.as_ref().and_then(|row| catalog::text(row, "format")).unwrap_or("Any");
+        let name = usage_name(format, sku.as_deref().unwrap_or("All"), &model);
+        let quota = quotas.iter().find(|(known, of, _)| known.eq_ignore_ascii_case(&model) && *of == sku);
+        json!({
+            "name": {"value": name, "localizedValue": name}, "unit": "Count",
+            "currentValue": used(desk, &model, sku.as_deref(), ""),
+            "limit": quota.map_or(CAPACITY_MAX, |(_, _, capacity)| *capacity), "status": "Included",
+        })
+    };
+    listed(desk, location, rows.into_iter().map(item).collect())
+}
+
+/// `A/skus`.
+///
+/// # Errors
+/// 400 when `$skip` is no number.
+pub fn account_skus(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
+    let item = json!({"resourceType": "accounts", "sku": {"name": "S0", "tier": "Standard"}});
+    listed(desk, location, Vec::from([item]))
+}
+
+/// `A/deployments/{d}/skus`: what the deployment's SKU can be changed to.
+///
+/// # Errors
+/// 400 when `$skip` is no number.
+pub fn deployment_skus(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
+    let item = |sku: &&str| {
+        json!({"resourceType": "Microsoft.CognitiveServices/accounts/deployments", "sku": {"name": sku},
+            "capacity": capacity()})
+    };
+    listed(desk, location, STANDARD.iter().chain(&PROVISIONED).map(item).collect())
+}
