@@ -26,14 +26,15 @@ fn entry(text: &str, id: &str, expires_at: Option<u64>) -> KeyEntry {
 }
 
 fn deployment(name: &str) -> Deployment {
-    let shown = json!({"name": name, "kind": "account", "task": "llm/v1/chat", "model": "m", "entities": []});
+    let kind = if name == "endpoint" { "serverless" } else { "account" };
+    let shown = json!({"name": name, "kind": kind, "task": "llm/v1/chat", "model": "m", "entities": []});
     serde_json::from_value(shown).unwrap()
 }
 
 const ACCOUNT: &str = "/subscriptions/s/resourcegroups/g/providers/microsoft.cognitiveservices/accounts/a";
 
 /// Principals by what they were given: chat at a scope.
-const GIVEN: [(&str, &str); 6] = [
+const GIVEN: [(&str, &str); 7] = [
     ("everywhere", ""),
     ("subscription", "/subscriptions/s"),
     ("group", "/subscriptions/s/resourcegroups/g"),
@@ -41,6 +42,10 @@ const GIVEN: [(&str, &str); 6] = [
     (
         "demo-only",
         "/subscriptions/s/resourcegroups/g/providers/microsoft.cognitiveservices/accounts/a/deployments/demo",
+    ),
+    (
+        "workspace",
+        "/subscriptions/s/resourcegroups/g/providers/microsoft.machinelearningservices/workspaces/a",
     ),
     ("elsewhere", "/subscriptions/s/resourcegroups/g/providers/microsoft.cognitiveservices/accounts/aa"),
 ];
@@ -72,7 +77,7 @@ fn index() -> SnapshotIndex {
         account: AccountId::default_account(),
         version: 1,
         keys,
-        deployments: ["demo", "other"].map(deployment).to_vec(),
+        deployments: ["demo", "other", "endpoint"].map(deployment).to_vec(),
         network: None,
         content: ContentRules::default(),
         access: Access { scope: ACCOUNT.into(), tokens, principals, issuer: None },
@@ -140,6 +145,7 @@ fn a_token_queries_what_its_principals_roles_allow_at_or_above_the_deployment() 
         ("subscription", Ok(()), Ok(())),
         ("group", Ok(()), Ok(())),
         ("account", Ok(()), Ok(())),
+        ("workspace", lacks(Right::Chat), lacks(Right::Chat)),
         ("demo-only", Ok(()), lacks(Right::Chat)),
         ("elsewhere", lacks(Right::Chat), lacks(Right::Chat)),
         ("nobody", lacks(Right::Chat), lacks(Right::Chat)),
@@ -157,6 +163,13 @@ fn a_token_queries_what_its_principals_roles_allow_at_or_above_the_deployment() 
         assert_eq!(may("demo", Right::Embeddings), embeddings, "{principal} embeddings");
         let elsewhere = authenticate_token(&index, &presented, NOW).unwrap();
         assert_eq!(elsewhere.key, format!("token-{principal}"), "a token is known in other accounts too");
+    }
+    for (principal, expected) in [("group", Ok(())), ("workspace", Ok(())), ("account", lacks(Right::Chat))] {
+        let text = format!("Bearer token of {principal}");
+        let presented = Presented { authorization: Some(&text), ..Presented::default() };
+        let caller = authenticate(&index, None, &presented, NOW).unwrap();
+        let got = caller.may_query(&index, index.find("endpoint").unwrap(), Right::Chat);
+        assert_eq!(got, expected, "{principal}: a serverless endpoint is in its workspace");
     }
     let key = Presented { api_key: Some("K"), ..Presented::default() };
     let got = authenticate_token(&index, &key, NOW).err();

@@ -35,7 +35,8 @@ pub fn of(state: &AccountState) -> Snapshot {
     }
 }
 
-fn keys(state: &AccountState) -> Vec<KeyEntry> {
+/// Every key that opens the data plane.
+pub(super) fn keys(state: &AccountState) -> Vec<KeyEntry> {
     let data = state.keys.values().map(|row| KeyEntry {
         hash: row.hash.clone(),
         id: row.id.clone(),

@@ -15,7 +15,8 @@ use super::access::{Access, Issuer, TokenEntry};
 use super::content::{ContentPolicy, ContentRules};
 use super::network::ReadyNetwork;
 use super::{
-    Deployment, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream, UpstreamAuth, UpstreamPaths,
+    Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream, UpstreamAuth,
+    UpstreamPaths,
 };
 use crate::id::{AccountId, PrincipalId};
 use crate::policy::ReadyPolicy;
@@ -71,7 +72,7 @@ pub struct SnapshotIndex {
     deployments: Vec<ReadyDeployment>,
     by_name: HashTable<u32>,
     network: Option<ReadyNetwork>,
-    /// The account and all above it.
+    /// All above the account.
     ladder: Vec<ScopeMark>,
     holders: Holders,
     issuer: Option<Issuer>,
@@ -100,8 +101,8 @@ pub struct ReadyDeployment {
     pub deployment: Deployment,
     /// Its name in lower case.
     pub folded: String,
-    /// Its scope.
-    pub scope: ScopeMark,
+    /// The resource that it is, and the account or workspace that it is in.
+    pub scopes: [ScopeMark; 2],
     /// Its entities, in the order of `deployment.entities`.
     pub entities: Vec<ReadyEntity>,
     /// What looks at its prompts and answers.
@@ -177,7 +178,8 @@ impl SnapshotIndex {
             });
         }
         let network = network.as_ref().map(ReadyNetwork::new);
-        let (ladder, holders) = (ScopeMark::ladder(&scope), Holders::new(principals));
+        let above = scope.split_once("/providers/").map_or(scope.as_str(), |(above, _)| above);
+        let (ladder, holders) = (ScopeMark::ladder(above), Holders::new(principals));
         Ok(Self { account, version, keys, by_hash, deployments, by_name, network, ladder, holders, issuer })
     }
 
@@ -219,12 +221,7 @@ impl SnapshotIndex {
 
     /// The scopes at which a right must be held for a deployment of this account: its own and all above it.
     pub fn scopes(&self, deployment: &ReadyDeployment) -> impl Iterator<Item = ScopeMark> {
-        self.ladder.iter().copied().chain([deployment.scope])
-    }
-
-    /// The scopes at which a right must be held for the account as a whole.
-    pub fn account_scopes(&self) -> impl Iterator<Item = ScopeMark> {
-        self.ladder.iter().copied()
+        self.ladder.iter().copied().chain(deployment.scopes)
     }
 
     /// The credential whose text has this SHA-256, expired or not.
@@ -307,6 +304,18 @@ fn digest_of(hex: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
+/// What a deployment is as a resource, and what it is in: a serverless endpoint is its workspace's, all else the
+/// account's.
+fn scopes(deployment: &Deployment, account: &str, folded: &str) -> [ScopeMark; 2] {
+    if deployment.kind != DeploymentKind::Serverless {
+        return [ScopeMark::of(account), ScopeMark::of(&format!("{account}/deployments/{folded}"))];
+    }
+    let (group, _) = account.split_once("/providers/").unwrap_or_default();
+    let name = account.rsplit('/').next().unwrap_or_default();
+    let workspace = format!("{group}/providers/microsoft.machinelearningservices/workspaces/{name}");
+    [ScopeMark::of(&workspace), ScopeMark::of(&format!("{workspace}/serverlessendpoints/{folded}"))]
+}
+
 impl ReadyDeployment {
     fn new(
         deployment: Deployment,
@@ -315,9 +324,9 @@ impl ReadyDeployment {
         seal_key: Option<&SealKey>,
     ) -> Self {
         let folded = deployment.name.folded();
-        let scope = ScopeMark::of(&format!("{account}/deployments/{folded}"));
+        let scopes = scopes(&deployment, account, &folded);
         let entities = deployment.entities.iter().map(|entity| ReadyEntity::new(entity, seal_key)).collect();
-        Self { deployment, folded, scope, entities, policy }
+        Self { deployment, folded, scopes, entities, policy }
     }
 
     /// Whether the deployment can do `asked`. A text completion may be asked of a chat deployment and the other

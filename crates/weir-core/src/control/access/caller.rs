@@ -8,6 +8,7 @@
 use super::Home;
 use super::permission::Grant;
 use crate::control::answer::{ADMINISTRATOR, Denied};
+use crate::control::snapshot;
 use crate::control::state::AccountState;
 use crate::id::AccountId;
 use crate::seal::key_hash;
@@ -144,10 +145,11 @@ fn of_hash(state: &AccountState, now: UnixMillis, hash: &str) -> Identity {
         return if lapsed(row.expires_at) { Identity::Expired } else { directory(state, &who) };
     }
     let Some(row) = state.keys.values().find(|row| row.hash == hash) else {
-        let account_key = state.account_keys.iter().find(|(_, row)| row.hash == hash);
+        // Account keys and keys of endpoints are known, too, and were given nothing.
+        let known = snapshot::keys(state).into_iter().find(|entry| entry.hash == hash);
         let home = state.account == AccountId::default_account();
         let unknown = if home { Identity::Unknown } else { Identity::Elsewhere };
-        return account_key.map_or(unknown, |(name, _)| nobody(state, name));
+        return known.map_or(unknown, |entry| nobody(state, entry.id.as_str()));
     };
     if lapsed(row.expires_at) {
         return Identity::Expired;
