@@ -5,6 +5,7 @@
 use crate::attempt::AttemptError;
 use crate::auth::AuthError;
 use crate::limit::LimitError;
+use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::wire::WireError;
 
@@ -23,6 +24,9 @@ pub enum WeirError {
     /// A limit stands against it.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// The content policy stands against it.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// No model gave a usable answer.
     #[error(transparent)]
     Attempt(#[from] AttemptError),
@@ -61,6 +65,7 @@ impl WeirError {
             Self::Limit(LimitError::Exceeded { .. }) => "limit_exceeded",
             Self::Limit(LimitError::NeverFits { .. }) => "limit_never_fits",
             Self::Limit(LimitError::Unavailable) => "limiter_unavailable",
+            Self::Policy(PolicyError::PromptFiltered { .. }) => "prompt_filtered",
             Self::Attempt(AttemptError::UpstreamStatus { .. }) => "upstream_status",
             Self::Attempt(AttemptError::Unreachable) => "upstream_unreachable",
             Self::Attempt(AttemptError::Timeout) => "upstream_timeout",
@@ -80,6 +85,7 @@ impl WeirError {
             Self::Wire(_)
             | Self::Auth(_)
             | Self::Route(_)
+            | Self::Policy(_)
             | Self::Limit(LimitError::Exceeded { .. } | LimitError::NeverFits { .. }) => Blame::Client,
             Self::Attempt(AttemptError::UpstreamStatus { status: 400 | 404 | 409 | 413 | 422, .. }) => {
                 Blame::Client

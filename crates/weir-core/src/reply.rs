@@ -136,6 +136,7 @@ fn again(error: &WeirError, surface: Surface) -> Again {
         WeirError::Wire(_)
         | WeirError::Auth(_)
         | WeirError::Route(_)
+        | WeirError::Policy(_)
         | WeirError::Attempt(_)
         | WeirError::Bug { .. } => Again::Unsaid,
     }

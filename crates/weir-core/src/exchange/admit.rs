@@ -7,6 +7,7 @@
 use super::accounts::LOOK_AGAIN;
 use super::action::{Action, Pause, Request};
 use super::describe;
+use super::filtering::Filtering;
 use super::finish::Running;
 use super::head;
 use super::isolate::Isolate;
@@ -16,6 +17,7 @@ use crate::auth::{self, AuthError, Presented};
 use crate::error::WeirError;
 use crate::id::{AccountId, RequestId};
 use crate::limit::{Ask, LimitError, Reservation, Reserved, WaitId};
+use crate::policy::{Lexicon, PolicyError};
 use crate::reply;
 use crate::route;
 use crate::snapshot::DeploymentKind;
@@ -28,6 +30,7 @@ use crate::wire::envelope::Envelope;
 use crate::wire::error::WireError;
 use crate::wire::inference::Extra;
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -263,7 +266,26 @@ impl Isolate {
             ready,
         };
         let reservation = self.reserve_or_spill(&index, &mut facts, &account, admission)?;
-        Ok(facts.running(account, reservation))
+        let (reservation, filtering) = self.judge(&facts, reservation)?;
+        Ok(facts.running(account, reservation, filtering))
+    }
+
+    /// Judges the prompt, if the deployment has a content policy. A request whose prompt is filtered counts; its
+    /// tokens do not.
+    fn judge(
+        &mut self,
+        facts: &Facts<'_>,
+        reservation: Reservation,
+    ) -> Result<(Reservation, Option<Box<Filtering>>), PolicyError> {
+        let Some(policy) = &facts.ready.policy else { return Ok((reservation, None)) };
+        let lexicon = self.lexicon.get_or_insert_with(|| Rc::new(Lexicon::built_in()));
+        match Filtering::begin(policy, lexicon, facts.route.surface, facts.task, facts.envelope) {
+            Ok(filtering) => Ok((reservation, Some(Box::new(filtering)))),
+            Err(error) => {
+                self.leases.settle(facts.now, reservation, 0);
+                Err(error)
+            }
+        }
     }
 
     /// As [`Isolate::reserve`]. What the limits of a deployment refuse that spills over, the other deployment takes

@@ -6,9 +6,11 @@
 
 use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
 use super::admit::Admission;
+use super::filtering::Filtering;
 use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
 use super::relay::{Relayed, StreamRelay};
+use super::vetting::Vetted;
 use crate::account::price;
 use crate::account::record::{Usage, UsageRecord};
 use crate::account::usage;
@@ -17,10 +19,11 @@ use crate::attempt::{AttemptError, AttemptMachine, Outcome, Step};
 use crate::error::WeirError;
 use crate::id::AccountId;
 use crate::limit::Reservation;
-use crate::reply;
+use crate::reply::{self, Reply};
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -54,6 +57,8 @@ pub(super) struct Running {
     pub(super) client_request_id: Option<String>,
     /// Given once the stream's head was delivered.
     pub(super) relay: Option<StreamRelay>,
+    /// The deployment's content policy, if it has one.
+    pub(super) filtering: Option<Box<Filtering>>,
     pub(super) head_at: Option<UnixMillis>,
 }
 
@@ -62,6 +67,18 @@ pub(super) struct PreparedEntity {
     pub(super) name: String,
     pub(super) price: Option<Price>,
     pub(super) send: Send,
+}
+
+impl Running {
+    /// Whether the answer's text must be read: then its stream cannot be handed through unread.
+    pub(super) fn needs_text(&self) -> bool {
+        self.filtering.as_ref().is_some_and(|filtering| filtering.needs_text())
+    }
+
+    /// The policy at work, if it reads the answer.
+    fn vetted(&mut self) -> Option<&mut Filtering> {
+        if self.needs_text() { self.filtering.as_deref_mut() } else { None }
+    }
 }
 
 impl Isolate {
@@ -204,8 +221,12 @@ impl Isolate {
         let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "application/json");
+        let filtered = running.filtering.as_ref().and_then(|filtering| filtering.whole(body));
         self.settle(now, running, status, used, true);
-        Action::Deliver(head)
+        match filtered {
+            Some(body) => Action::Reply(Reply { status: head.status, headers: head.headers, body }),
+            None => Action::Deliver(head),
+        }
     }
 
     fn stream_begins(
@@ -235,17 +256,35 @@ impl Isolate {
         let Some(relay) = running.relay.as_mut().filter(|_| !late) else {
             return self.ended(now, running, StreamEnd::TimedOut);
         };
-        match relay.push(piece) {
-            Relayed::Same => {
-                self.keep(now, handle, running);
-                Action::PassPiece
+        let relayed = relay.push(piece);
+        let vetted = match (&relayed, running.vetted()) {
+            (Relayed::Broken, _) => return self.ended(now, running, StreamEnd::Broken),
+            (_, None) => None,
+            (Relayed::Same, Some(filtering)) => Some(filtering.push(piece)),
+            (Relayed::Instead(bytes), Some(filtering)) => Some(filtering.push(bytes)),
+        };
+        match (vetted, relayed) {
+            (Some(Vetted::Filtered(bytes)), _) => {
+                self.filtered(now, running);
+                Action::Close(bytes)
             }
-            Relayed::Instead(bytes) => {
+            (Some(Vetted::Pass(bytes)), _) | (None, Relayed::Instead(bytes)) => {
                 self.keep(now, handle, running);
                 Action::PassInstead(bytes)
             }
-            Relayed::Broken => self.ended(now, running, StreamEnd::Broken),
+            (None, Relayed::Same | Relayed::Broken) => {
+                self.keep(now, handle, running);
+                Action::PassPiece
+            }
         }
+    }
+
+    /// A stream that its content policy ended: what came of it counts, and for the caller it is whole.
+    fn filtered(&mut self, now: UnixMillis, mut running: Running) {
+        let observed = running.relay.take().map(StreamRelay::observed);
+        let (usage, chars) = observed.map_or((None, 0), |observed| (observed.usage, observed.output_chars));
+        let used = usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, chars));
+        self.settle(now, running, 200, used, true);
     }
 
     /// The stream is over: regularly only if its terminal event was seen (promise 3).
@@ -260,9 +299,10 @@ impl Isolate {
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
         let surface = running.surface;
+        let rest = if complete { running.vetted().map(Filtering::finish) } else { None };
         self.settle(now, running, 200, used, complete);
         match (complete, end) {
-            (true, _) => Action::Close(Vec::new()),
+            (true, _) => Action::Close(rest.unwrap_or_default()),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
                 Action::Abort(reply::stream_error(surface))

@@ -16,6 +16,7 @@ use crate::error::WeirError;
 use crate::id::{AccountId, IsolateId, RequestId};
 use crate::limit::LeaseBook;
 use crate::object::{CallOutcome, ObjectCall, ObjectKind};
+use crate::policy::Lexicon;
 use crate::reply;
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
@@ -81,6 +82,8 @@ pub struct Isolate {
     pub(super) batches: UsageBatches,
     pub(super) retries: BTreeMap<String, RetryBudget>,
     pub(super) verdicts: Verdicts,
+    /// Made when the first content policy needs it.
+    pub(super) lexicon: Option<Rc<Lexicon>>,
     exchanges: BTreeMap<u32, Exchange>,
     next_handle: u32,
     outbox: VecDeque<ObjectCall>,
@@ -102,6 +105,7 @@ impl Isolate {
             batches: UsageBatches::new(id),
             retries: BTreeMap::new(),
             verdicts: Verdicts::default(),
+            lexicon: None,
             exchanges: BTreeMap::new(),
             next_handle: u32::try_from(id.0 & 0x7fff_ffff).unwrap_or(0),
             outbox: VecDeque::new(),

@@ -20,6 +20,7 @@ mod accounts;
 pub mod action;
 mod admit;
 mod describe;
+mod filtering;
 mod finish;
 pub mod flat;
 mod head;
@@ -28,6 +29,7 @@ mod prepare;
 mod relay;
 mod unknown;
 mod verdicts;
+mod vetting;
 
 pub use action::{Action, Event, Failure, Head, Pause, Request, Send, StreamEnd, UpstreamHeaders};
 pub use isolate::{Isolate, Settings};

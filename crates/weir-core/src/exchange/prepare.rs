@@ -5,6 +5,7 @@
 
 use super::action::{Request, Send};
 use super::admit::Admission;
+use super::filtering::Filtering;
 use super::finish::{PreparedEntity, Running};
 use crate::attempt::AttemptMachine;
 use crate::attempt::plan::AttemptPlan;
@@ -20,6 +21,7 @@ use crate::time::{Millis, UnixMillis};
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
 use crate::wire::inference::Schema;
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -99,7 +101,12 @@ impl Facts<'_> {
         applied
     }
 
-    pub(super) fn running(&self, account: AccountId, reservation: Reservation) -> Running {
+    pub(super) fn running(
+        &self,
+        account: AccountId,
+        reservation: Reservation,
+        filtering: Option<Box<Filtering>>,
+    ) -> Running {
         let deployment = &self.ready.deployment;
         let entities = self.prepare();
         let plan = AttemptPlan {
@@ -132,6 +139,7 @@ impl Facts<'_> {
             usage_wanted: self.envelope.include_usage,
             client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
             relay: None,
+            filtering,
             head_at: None,
         }
     }

@@ -10,6 +10,7 @@
 //!      └▶ pii ─▶ numbers ────────┴▶ scan: Findings ─▶ verdict: what is filtered, what is told
 //! ```
 
+mod answer;
 mod findings;
 mod fold;
 mod lexicon;
@@ -23,10 +24,24 @@ mod terms;
 mod trie;
 mod words;
 
+pub use answer::{AnswerParts, ChoiceParts};
 pub use findings::Findings;
 pub use lexicon::{Lexicon, is_term};
 pub use reading::Reading;
 pub use ready::{ReadyPolicy, Side};
+
+use alloc::string::String;
+
+/// Why a policy stands against an exchange.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// The prompt holds what the policy filters.
+    #[error("the prompt was filtered")]
+    PromptFiltered {
+        /// `content_filter_results` of the first prompt that was filtered: a JSON object.
+        results: String,
+    },
+}
 
 #[cfg(test)]
 mod tests;

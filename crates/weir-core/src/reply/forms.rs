@@ -6,6 +6,7 @@ use super::table::Row;
 use crate::auth::AuthError;
 use crate::error::WeirError;
 use crate::id::RequestId;
+use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::surface::{INVOCATIONS, Surface};
 use crate::wire::WireError;
@@ -99,6 +100,7 @@ impl Shown<'_> {
                 WireError::DuplicateMember { member } | WireError::NotSupported { member, .. },
             ) => Some(member),
             WeirError::Route(RouteError::NoModel) => Some("model"),
+            WeirError::Policy(_) => Some("prompt"),
             WeirError::Wire(_)
             | WeirError::Auth(_)
             | WeirError::Route(_)
@@ -130,6 +132,7 @@ impl Shown<'_> {
                 self.status_code()
             }
             WeirError::Route(RouteError::NoModel) => wrapped(self.azure().text("details", self.message)),
+            WeirError::Policy(PolicyError::PromptFiltered { results }) => self.filtered(results),
             WeirError::Route(RouteError::TaskMismatch { .. }) => Object::new()
                 .number("status", self.row.status)
                 .text("error", "The modality is not offered by the model.")
@@ -182,6 +185,16 @@ impl Shown<'_> {
             .end()
     }
 
+    /// A filtered prompt (A8, B5), in the live service's spelling.
+    fn filtered(&self, results: &str) -> String {
+        let inner =
+            Object::new().text("code", "ResponsibleAIPolicyViolation").raw("content_filter_result", results);
+        let error =
+            Object::new().text("message", self.message).raw("type", "null").optional("param", self.param());
+        let error = error.text("code", self.row.azure).number("status", self.row.status);
+        wrapped(error.raw("innererror", &inner.end()))
+    }
+
     fn status_code(&self) -> String {
         Object::new().number("statusCode", self.row.status).text("message", self.message).end()
     }
@@ -194,6 +207,9 @@ impl Shown<'_> {
     fn azure_openai(&self) -> String {
         if let WeirError::Auth(AuthError::Missing | AuthError::Malformed | AuthError::BadToken) = self.error {
             return self.status_code();
+        }
+        if let WeirError::Policy(PolicyError::PromptFiltered { results }) = self.error {
+            return self.filtered(results);
         }
         let mut error = self.azure();
         if let Some(param) = self.param() {

@@ -6,6 +6,7 @@ use crate::attempt::AttemptError;
 use crate::auth::AuthError;
 use crate::error::WeirError;
 use crate::limit::LimitError;
+use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::surface::Surface;
 use crate::wire::WireError;
@@ -45,6 +46,8 @@ pub(super) enum Kind {
     TaskMismatch,
     /// Not in this version.
     Unsupported,
+    /// The content policy stands against the prompt.
+    Filtered,
     /// A limit is used up.
     RateLimited,
     /// A limit can never admit it.
@@ -101,6 +104,7 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         WeirError::Route(RouteError::UnknownDeployment { .. }) => Kind::UnknownDeployment,
         WeirError::Route(RouteError::NotAllowed { .. } | RouteError::Lacks(_)) => Kind::Forbidden,
         WeirError::Route(RouteError::TaskMismatch { .. }) => Kind::TaskMismatch,
+        WeirError::Policy(PolicyError::PromptFiltered { .. }) => Kind::Filtered,
         WeirError::Limit(LimitError::Exceeded { .. }) => Kind::RateLimited,
         WeirError::Limit(LimitError::NeverFits { .. }) => Kind::NeverFits,
         WeirError::Limit(LimitError::Unavailable)
@@ -220,6 +224,7 @@ fn common(kind: Kind) -> Row {
         Kind::UnknownDeployment => (404, "DeploymentNotFound", INVALID, Some("model_not_found"), "RESOURCE_DOES_NOT_EXIST", "not_found_error", "ResourceNotFound", "not_found"),
         Kind::TaskMismatch => (400, "OperationNotSupported", INVALID, Some("operation_not_supported"), "BAD_REQUEST", INVALID, "BadRequest", "invalid_request"),
         Kind::Unsupported => (501, "NotSupported", INVALID, Some("not_supported"), "NOT_IMPLEMENTED", "api_error", "NotImplemented", "not_supported"),
+        Kind::Filtered => (400, "content_filter", INVALID, Some("content_filter"), "BAD_REQUEST", INVALID, "BadRequest", "content_filter"),
         Kind::RateLimited => (429, "429", "rate_limit_error", Some("rate_limit_exceeded"), "REQUEST_LIMIT_EXCEEDED", "rate_limit_error", "TooManyRequests", "rate_limited"),
         Kind::NeverFits => (400, "429", INVALID, Some("limit_too_small"), "BAD_REQUEST", INVALID, "BadRequest", "limit_too_small"),
         Kind::Conflict => (409, "409", "conflict_error", None, "RESOURCE_CONFLICT", INVALID, "Conflict", "conflict"),

@@ -47,6 +47,11 @@ fn upstream(status: u16, retry_after: Option<u64>, message: Option<&str>) -> Wei
     AttemptError::UpstreamStatus { status, retry_after, message }.into()
 }
 
+fn filtered() -> WeirError {
+    let results = r#"{"hate":{"filtered":true,"severity":"high"}}"#.to_owned();
+    crate::policy::PolicyError::PromptFiltered { results }.into()
+}
+
 fn unknown(name: &str) -> WeirError {
     RouteError::UnknownDeployment { name: name.into() }.into()
 }
@@ -109,6 +114,7 @@ fn all() -> Vec<WeirError> {
         exceeded(Meter::Requests, 1),
         exceeded(Meter::Requests, 86_400_000),
         never_fits(),
+        filtered(),
         LimitError::Unavailable.into(),
         AttemptError::Unreachable.into(),
         AttemptError::Timeout.into(),
@@ -142,6 +148,9 @@ fn check(rows: Vec<Row>) {
 fn model_inference_bodies() {
     use Surface::{ModelInference as M, Serverless as S};
     check(vec![
+        ("A8 filtered", M, CHAT, filtered(), 400, r#"{"error":{"message":"The prompt was filtered by the content policy of this deployment. Change the prompt and send it again.","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":true,"severity":"high"}}}}}"#),
+        ("B8 filtered", Surface::AzureOpenAiV1, CHAT, filtered(), 400, r#"{"error":{"message":"The prompt was filtered by the content policy of this deployment. Change the prompt and send it again.","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":true,"severity":"high"}}}}}"#),
+        ("1.4 filtered", Surface::OpenAi, CHAT, filtered(), 400, r#"{"error":{"message":"The prompt was filtered by the content policy of this deployment. Change the prompt and send it again.","type":"invalid_request_error","param":"prompt","code":"content_filter"}}"#),
         ("A8 no model", M, CHAT, RouteError::NoModel.into(), 400, r#"{"error":{"code":"no_model_name","message":"No model is named. Put a deployment's name into the body as model, or into the header x-ms-model-mesh-model-name.","details":"No model is named. Put a deployment's name into the body as model, or into the header x-ms-model-mesh-model-name."}}"#),
         ("A8 wrong key", M, CHAT, AuthError::UnknownKey.into(), 401, r#"{"error":{"code":"401","message":"The key is not valid here. Present a key of this account or endpoint."}}"#),
         ("A8 no token", M, CHAT, AuthError::Missing.into(), 401, r#"{"statusCode":401,"message":"Unauthorized. Present a key as api-key, or a key or token as Authorization: Bearer."}"#),

@@ -7,6 +7,7 @@ use crate::attempt::AttemptError;
 use crate::auth::AuthError;
 use crate::error::WeirError;
 use crate::limit::LimitError;
+use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::snapshot::network::Barred;
 use crate::snapshot::{Meter, Task};
@@ -40,6 +41,10 @@ pub(super) fn message(error: &WeirError, surface: Surface, operation: &str) -> S
         WeirError::Auth(error) => auth(*error, surface),
         WeirError::Route(error) => route(error, surface),
         WeirError::Limit(error) => limit(*error, surface, operation),
+        WeirError::Policy(PolicyError::PromptFiltered { .. }) => {
+            "The prompt was filtered by the content policy of this deployment. Change the prompt and send it again."
+                .to_owned()
+        }
         WeirError::Attempt(error) => attempt(error),
         WeirError::ConfigurationUnavailable => {
             "The gateway has not received its configuration yet. Send the request again in a second."
