@@ -178,7 +178,7 @@ impl Vetting {
             index: parts.index,
             until: choice.reading.read(),
             tell_at: Some(parts.close).filter(|_| tells && parts.close > 0),
-            text: !parts.texts.is_empty(),
+            text: parts.texts.iter().any(|(_, text)| !text.is_empty()),
         })
     }
 
