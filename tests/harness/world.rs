@@ -220,6 +220,10 @@ impl World {
                 self.at(self.now + span.0 * MILLI + AT_ONCE, Happening::Resume { isolate, life, handle });
             }
             Action::Pause(Pause::Calls) => self.send_calls(isolate, Some(handle)),
+            // An answer that core rewrote, as a content policy asks for, is an answer.
+            Action::Reply(reply) if reply.status < 300 => {
+                self.end(isolate, handle, End::Answered { at: self.now })
+            }
             Action::Reply(reply) => {
                 self.end(isolate, handle, End::Refused { status: reply.status, at: self.now });
             }

@@ -28,7 +28,7 @@ pub use stream::stream_error;
 /// Python client gives up above it, the JavaScript client would sleep. Longer waits stand in the text only.
 const RETRY_AFTER_MAX: Millis = Millis::from_secs(120);
 
-/// An answer that Weir makes itself.
+/// An answer that Weir makes itself, or of whose body it changed something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
     /// HTTP status: 200, or 400..=599.

@@ -34,6 +34,8 @@ struct Node {
     exact: Marks,
     /// What the term means that ends here as the beginning of a word.
     stem: Marks,
+    /// One bit for each byte that goes on from here, by its lowest five bits: most looks end with it.
+    next: u32,
     byte: u8,
 }
 
@@ -175,7 +177,8 @@ impl Trie {
         if node == NONE {
             return self.roots.get(usize::from(byte)).copied().unwrap_or(NONE);
         }
-        let mut at = self.node(node).map_or(NONE, |node| node.child);
+        let Some(from) = self.node(node).filter(|node| node.next & bit(byte) != 0) else { return NONE };
+        let mut at = from.child;
         while let Some(node) = self.node(at) {
             if node.byte == byte {
                 return at;
@@ -193,12 +196,17 @@ impl Trie {
         }
         let made = u32::try_from(self.nodes.len()).unwrap_or(NONE);
         let sibling = self.node(from).map_or(NONE, |node| node.child);
-        self.nodes.push(Node { child: NONE, sibling, exact: 0, stem: 0, byte });
+        self.nodes.push(Node { child: NONE, sibling, exact: 0, stem: 0, next: 0, byte });
         if let Some(node) = self.node_mut(from) {
             node.child = made;
+            node.next |= bit(byte);
         } else if let Some(root) = self.roots.get_mut(usize::from(byte)) {
             *root = made;
         }
         made
     }
+}
+
+fn bit(byte: u8) -> u32 {
+    1u32.checked_shl(u32::from(byte & 31)).unwrap_or(0)
 }

@@ -50,22 +50,58 @@ pub(super) struct Start {
 impl Words {
     /// Takes the next piece.
     pub(super) fn push(&mut self, text: &str) {
-        for c in text.chars() {
-            match fold(c) {
-                Folded::Nothing => {}
-                Folded::Gap => self.end_word(),
-                Folded::One(byte) => self.letter(&[byte]),
-                Folded::Two(first, second) => self.letter(&[first, second]),
-                Folded::Other(c) => self.letter(c.encode_utf8(&mut [0; 4]).as_bytes()),
-                Folded::Whole(c) => {
-                    self.end_word();
-                    self.letter(c.encode_utf8(&mut [0; 4]).as_bytes());
-                    self.read = self.read.saturating_add(1);
-                    self.end_word();
-                    continue;
-                }
+        let mut rest = text;
+        while !rest.is_empty() {
+            // Runs of plain letters are most of most texts.
+            let letters = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
+            if letters > 0 {
+                let (run, after) = rest.split_at_checked(letters).unwrap_or((rest, ""));
+                self.letters(run.as_bytes());
+                rest = after;
+                continue;
+            }
+            let mut chars = rest.chars();
+            match chars.next() {
+                Some(' ') => self.end_word(),
+                Some(c) => self.other(c),
+                None => {}
             }
             self.read = self.read.saturating_add(1);
+            rest = chars.as_str();
+        }
+    }
+
+    /// Takes Latin letters of either case.
+    fn letters(&mut self, letters: &[u8]) {
+        let mut rest = letters;
+        while !rest.is_empty() {
+            if self.word.len() >= WORD_BYTES_MAX {
+                self.end_word();
+            }
+            if self.word.is_empty() {
+                self.word_at = self.read;
+            }
+            let room = WORD_BYTES_MAX.saturating_sub(self.word.len());
+            let (now, later) = rest.split_at_checked(room).unwrap_or((rest, &[]));
+            self.word.extend(now.iter().map(|byte| byte | 0x20));
+            self.read = self.read.saturating_add(u64::try_from(now.len()).unwrap_or(0));
+            rest = later;
+        }
+    }
+
+    /// Takes any other character.
+    fn other(&mut self, c: char) {
+        match fold(c) {
+            Folded::Nothing => {}
+            Folded::Gap => self.end_word(),
+            Folded::One(byte) => self.letter(&[byte]),
+            Folded::Two(first, second) => self.letter(&[first, second]),
+            Folded::Other(c) => self.letter(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            Folded::Whole(c) => {
+                self.end_word();
+                self.letter(c.encode_utf8(&mut [0; 4]).as_bytes());
+                self.end_word();
+            }
         }
     }
 
@@ -163,8 +199,14 @@ impl Words {
         if word.is_empty() {
             return;
         }
-        let letters = word.iter().any(|byte| byte.is_ascii_lowercase() || !byte.is_ascii());
         self.starts.push(Start { folded: self.folded.len(), text });
+        let stretched = word.windows(3).any(|three| matches!(three, [a, b, c] if a == b && b == c));
+        if !stretched && word.iter().all(u8::is_ascii_lowercase) {
+            self.folded.extend_from_slice(word);
+            self.folded.push(SPACE);
+            return;
+        }
+        let letters = word.iter().any(|byte| byte.is_ascii_lowercase() || !byte.is_ascii());
         let (mut before, mut times) = (0, 0u32);
         for byte in word {
             let byte = if letters { plain(*byte) } else { *byte };
