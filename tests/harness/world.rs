@@ -221,12 +221,10 @@ impl World {
             }
             Action::Pause(Pause::Calls) => self.send_calls(isolate, Some(handle)),
             // An answer that core rewrote, as a content policy asks for, is an answer.
-            Action::Reply(reply) if reply.status < 300 => {
-                self.end(isolate, handle, End::Answered { at: self.now })
-            }
-            Action::Reply(reply) => {
-                self.end(isolate, handle, End::Refused { status: reply.status, at: self.now });
-            }
+            Action::Reply(reply) => match reply.status {
+                200..300 => self.end(isolate, handle, End::Answered { at: self.now }),
+                status => self.end(isolate, handle, End::Refused { status, at: self.now }),
+            },
             Action::Deliver(_) => self.end(isolate, handle, End::Answered { at: self.now }),
             Action::Close(_) => {
                 if !running.whole {
