@@ -29,6 +29,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "proxy-connection"}
+# Answers must come as text to be rewritten.
+OWN = {"host", "accept-encoding"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Forwarder(http.server.BaseHTTPRequestHandler):
     def forward(self) -> None:
         target: urllib.parse.SplitResult = self.server.target  # type: ignore[attr-defined]
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
-        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP | {"host"}}
+        headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP_BY_HOP | OWN}
         headers["Host"] = target.netloc
         upstream = http.client.HTTPConnection(target.hostname or "", target.port, timeout=120)
         try:

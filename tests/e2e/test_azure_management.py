@@ -209,7 +209,7 @@ class TestAccounts:
         azure.accounts.begin_update(GROUP, name, {"tags": {"a": "b"}}).result()
         assert azure.accounts.get(GROUP, name).tags == {"a": "b"}
         first = azure.accounts.list_keys(GROUP, name)
-        second = azure.accounts.regenerate_key(GROUP, name, {"keyName": "Key2"})
+        second = azure.accounts.regenerate_key(GROUP, name, "Key2")
         assert first.key1 == second.key1 and first.key2 != second.key2
         azure.accounts.begin_delete(GROUP, name).result()
         assert name not in [a.name for a in azure.accounts.list()]
