@@ -7,6 +7,7 @@
 
 mod configure;
 mod framing;
+mod instructions;
 mod load;
 mod measure;
 mod mock;
@@ -53,7 +54,11 @@ struct Place<'a> {
 ///
 /// # Errors
 /// When a tool or a variant cannot be made ready. A variant that fails under load is a line of the result.
-pub(crate) fn run(project: &Project, args: Args) -> Result<()> {
+pub(crate) fn run(project: &Project, mut args: Args) -> Result<()> {
+    if args.flag("--instructions") {
+        args.done()?;
+        return instructions::run(project);
+    }
     let options = Options::parse(args)?;
     let scenarios = options.scenarios()?;
     let place = Place::prepare(project, &options)?;

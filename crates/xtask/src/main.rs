@@ -33,7 +33,7 @@ cargo xtask <command>
   check                                  the quick part: format, clippy, core for wasm32, tidy
   build                                  the Worker, as wrangler's [build] command calls it
   setup                                  only install what is missing
-  bench [--quick] [--peer portkey] [--only LOAD] [--without VARIANT] [--rounds N]
+  bench [--quick] [--peer portkey] [--only LOAD] [--without VARIANT] [--rounds N]; bench --instructions
                                          speed against two references in JavaScript, on workerd
   size [--update]                        compressed size of the Worker against the committed number
   tidy                                   the project's own rules about files and dependencies
