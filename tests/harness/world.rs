@@ -246,7 +246,12 @@ impl World {
                 running.streaming = true;
                 self.next_step(isolate, handle);
             }
-            Action::ReadWhole | Action::PassPiece | Action::PassInstead(_) => self.next_step(isolate, handle),
+            // No call of this world is handed through or read in parts.
+            Action::ReadWhole
+            | Action::PassPiece
+            | Action::PassInstead(_)
+            | Action::HandThrough(_)
+            | Action::ReadMore => self.next_step(isolate, handle),
         }
     }
 

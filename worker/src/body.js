@@ -95,12 +95,12 @@ export function within(ms, work) {
 
 /**
  * Makes the upstream call, or plays a simulated model's script.
- * @param {import('./memory.js').Plan} plan @param {Uint8Array} body @returns {Promise<Response>}
+ * @param {import('./memory.js').Plan} plan @param {Uint8Array} body @param {string} method @returns {Promise<Response>}
  */
-export function call(plan, body) {
+export function call(plan, body, method) {
   if (plan.flags & SCRIPT) return play(plan);
   return fetch(plan.lines[0], {
-    method: 'POST', headers: headersOf(plan), body: edited(body, plan.edits), redirect: 'manual',
+    method, headers: headersOf(plan), body: body.byteLength ? edited(body, plan.edits) : null, redirect: 'manual',
   });
 }
 

@@ -6,11 +6,12 @@
 
 import { call, failure, readAnswer, readBody, upstreamHeaders, within } from './body.js';
 import {
-  ABORT, ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HEAD, HEAD_FIRST, NOTHING, REPLY, RESUMED, SEND, WAIT,
-  headersOf, raw, read, renewed, tell, text, view, write,
+  ABORT, ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HAND_THROUGH, HEAD, HEAD_FIRST, NOTHING, READ_MORE, REPLY, REST,
+  RESUMED, SEND, STREAMS, WAIT, headersOf, raw, read, renewed, tell, text, view, write,
 } from './memory.js';
 import { calls, keepCalling } from './objects.js';
 import { relay } from './relay.js';
+import { Upload } from './upload.js';
 
 /** Names of the headers that core may ask for, in its order. @type {string[]} */
 let headerNames = [];
@@ -19,7 +20,7 @@ let headerNames = [];
 function configure(env) {
   const setting = (/** @type {string} */ name) => String(env[name] ?? '').replaceAll('\n', '');
   const seed = crypto.getRandomValues(new Uint8Array(32));
-  const lines = [setting('WEIR_ADMIN_TOKEN'), setting('WEIR_SEAL_KEY'), setting('WEIR_TEST_PANICS')];
+  const lines = [setting('WEIR_ADMIN_TOKEN'), setting('WEIR_SEAL_KEY'), setting('WEIR_TEST_PANICS'), setting('WEIR_REGION')];
   raw().weir_configure(write(lines.join('\n'), seed));
   const names = raw().weir_header_names();
   const view32 = new Uint32Array(view().buffer, names, 2);
@@ -48,23 +49,32 @@ export function drive(request, env, ctx) {
  */
 async function exchange(request, env, ctx, start, wanted) {
   const limit = raw().weir_body_bytes_max();
-  const { headers } = request;
+  const { headers, method } = request;
   const declared = headers.get('content-length');
-  const body = Number(declared) > limit ? NOTHING : await readBody(request, declared, limit);
-  const length = body === null ? limit + 1 : Math.max(body.byteLength, Number(declared) > limit ? Number(declared) : 0);
+  const upload = wanted & STREAMS ? new Upload(request, declared === null ? -1 : Number(declared)) : null;
+  const body = upload ? await upload.more() : Number(declared) > limit ? NOTHING : await readBody(request, declared, limit);
+  const length = upload?.length ??
+    (body === null ? limit + 1 : Math.max(body.byteLength, Number(declared) > limit ? Number(declared) : 0));
   let head = start;
   for (let i = 0; i < headerNames.length; i++)
     head += '\n' + (wanted & (1 << i) ? (headers.get(headerNames[i]) ?? '') : '');
-  const given = body ?? NOTHING;
+  let given = body ?? NOTHING;
   let plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, length));
   /** The answer of the call, or the promise of it. @type {any} */ let upstream;
   let answer = NOTHING, until = 0;
   for (;;) {
     if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
     switch (plan.kind) {
-      case REPLY: return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
+      case REPLY:
+        if (upload && !upload.ended && !upstream) await upload.drain(limit);
+        return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
       case DELIVER: return new Response(answer, { status: plan.status, headers: headersOf(plan) });
       case DELIVER_STREAM: return relay(plan, upstream, env, ctx);
+      case HAND_THROUGH: return new Response(upstream.body, { status: plan.status, headers: headersOf(plan) });
+      case READ_MORE:
+        given = await /** @type {Upload} */ (upload).more();
+        plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, upload?.length));
+        break;
       case CALLS:
         await calls(env);
         ctx.waitUntil(keepCalling(env, raw().weir_calls_due(Date.now())));
@@ -81,7 +91,7 @@ async function exchange(request, env, ctx, start, wanted) {
           const now = Date.now();
           if (plan.kind === SEND) {
             until = now + plan.ms;
-            const sent = call(plan, given);
+            const sent = upload && plan.flags & REST ? upload.send(plan, ctx) : call(plan, given, method);
             if (plan.flags & HEAD_FIRST) {
               upstream = await within(plan.ms, sent);
               plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream));

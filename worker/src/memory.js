@@ -9,9 +9,11 @@
 
 /** Kinds of plan, `flat.rs`. */
 export const REPLY = 0, SEND = 1, CALLS = 2, WAIT = 3, DELIVER = 4, DELIVER_STREAM = 5, READ_WHOLE = 6;
-export const PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10;
+export const PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10, HAND_THROUGH = 11, READ_MORE = 12;
 /** Flags of a plan. */
-export const HEAD_FIRST = 1, SCRIPT = 2;
+export const HEAD_FIRST = 1, SCRIPT = 2, REST = 8;
+/** A bit of what is wanted of a request, `surface/headers.rs`: its body is not read whole. */
+export const STREAMS = 1 << 30;
 /** Events, `raw.rs`. */
 export const RESUMED = 0, HEAD = 1, ANSWER = 2, FAILED = 3, PIECE = 4, ENDED = 5;
 /** Why a call gave no answer. */

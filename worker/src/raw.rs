@@ -56,16 +56,17 @@ pub extern "C" fn weir_room(length: u32) -> u32 {
 }
 
 /// Makes the isolate from the settings in the room: lines of text (administrator's token, sealing key, whether
-/// requests may ask for a panic), then 32 random bytes.
+/// requests may ask for a panic, name of the region), then 32 random bytes.
 #[unsafe(no_mangle)]
 pub extern "C" fn weir_configure(text_length: u32) {
     ROOM.with_borrow(|room| {
         let (text, seed) = split(room, text_length);
         let mut lines = text.split('\n');
         let mut next = || lines.next().unwrap_or_default();
-        let settings =
-            Settings { admin_token_hash: host::token_hash(next()), seal_key: host::seal_key(next()) };
+        let (admin_token_hash, seal_key) = (host::token_hash(next()), host::seal_key(next()));
         let test_panics = next() == "true";
+        let region = Some(next().to_owned()).filter(|name| !name.is_empty());
+        let settings = Settings { admin_token_hash, seal_key, region };
         let mut random = host::Random::from_seed(seed);
         let isolate = Isolate::new(IsolateId(random.word()), settings);
         SHELL.set(Some(Shell { isolate, random, plan: FlatPlan::default(), test_panics }));

@@ -5,6 +5,7 @@ import { context, core } from './platform.mjs';
 import { edited } from '../src/body.js';
 import { drive } from '../src/drive.js';
 
+const HAND_THROUGH = 11, READ_MORE = 12, REST = 8, STREAMS = 1 << 30;
 const REPLY = 0, SEND = 1, CALLS = 2, WAIT = 3, DELIVER = 4, DELIVER_STREAM = 5, PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10;
 const HEAD_FIRST = 1, SCRIPT = 2;
 const url = 'https://weir.example/v1/chat/completions';
@@ -153,4 +154,32 @@ test('edits replace byte ranges and nothing else', () => {
     const out = edited(bytes(body), edits.map(([start, end, text]) => ({ start, end, bytes: bytes(text) })));
     assert.equal(new TextDecoder().decode(out), want);
   }
+});
+
+test('a body that streams is read as far as core asks, edited there, and its rest follows', async (t) => {
+  const told = core([{ kind: READ_MORE }, { kind: SEND, flags: HEAD_FIRST | REST, ms: 1000, lines: ['https://up.example/'], edits: [[0, 2, 'XYZ']] }, { kind: HAND_THROUGH, status: 201, lines: ['', 'content-type', 'audio/mpeg'] }], { wanted: STREAMS });
+  const sent = [];
+  t.mock.method(globalThis, 'fetch', async (address, init) => {
+    sent.push([address, init.method, await new Response(init.body).text()]);
+    return new Response(pieces(['so', 'und']), { headers: { 'content-type': 'audio/mpeg' } });
+  });
+  const request = new Request(url, { method: 'POST', body: pieces(['ab', 'cd', 'ef', 'gh']), duplex: 'half' });
+  const answer = await drive(request, {}, context());
+  assert.equal(answer.status, 201);
+  assert.equal(answer.headers.get('content-type'), 'audio/mpeg');
+  assert.equal(await answer.text(), 'sound');
+  assert.deepEqual(sent, [['https://up.example/', 'POST', 'XYZcdefgh']]);
+  assert.ok(told);
+});
+
+test('a call without a body keeps its method', async (t) => {
+  core([{ kind: SEND, flags: HEAD_FIRST, ms: 1000, lines: ['https://up.example/files/f'] }, { kind: HAND_THROUGH, status: 204, lines: [''] }]);
+  const sent = [];
+  t.mock.method(globalThis, 'fetch', async (address, init) => {
+    sent.push([address, init.method, init.body]);
+    return new Response(null, { status: 204 });
+  });
+  const answer = await drive(new Request(url, { method: 'DELETE' }), {}, context());
+  assert.equal(answer.status, 204);
+  assert.deepEqual(sent, [['https://up.example/files/f', 'DELETE', null]]);
 });

@@ -92,3 +92,45 @@ for (const kind of ['/v1', '/openai/v1', '/serving-endpoints', 'azure']) {
     }
   });
 }
+
+for (const kind of ['/v1', '/openai/v1', 'azure']) {
+  const named = (what) => `${kind}: ${what}`;
+  const c = kind === 'azure' ? client(kind, { apiVersion: '2025-03-01-preview' }) : client(kind);
+
+  test(named('a transcription whose form has the file first'), async () => {
+    const file = new File([new Uint8Array(300_000)], 'a.wav');
+    const answer = await c.audio.transcriptions.create({ file, model: upstreamModel });
+    assert.equal(answer.text, '300000 bytes');
+  });
+
+  test(named('speech comes as bytes'), async () => {
+    const speech = await c.audio.speech.create({ model: upstreamModel, voice: 'alloy', input: 'hello' });
+    assert.equal((await speech.arrayBuffer()).byteLength, 32 * 4096);
+  });
+
+  test(named('images'), async () => {
+    const answer = await c.images.generate({ model: upstreamModel, prompt: 'a river' });
+    assert.equal(answer.data[0].b64_json, 'AAAA');
+  });
+
+  test(named('a response and its stream'), async () => {
+    const made = await c.responses.create({ model: upstreamModel, input: 'one' });
+    assert.equal(made.output_text, 'echo: one');
+    assert.equal((await c.responses.retrieve(made.id)).id, made.id);
+    const kinds = [];
+    for await (const event of await c.responses.create({ model: upstreamModel, input: 'one', stream: true })) kinds.push(event.type);
+    assert.equal(kinds.at(-1), 'response.completed');
+  });
+
+  test(named('a file comes back by its id'), async () => {
+    const upload = { purpose: 'batch', file: new File(['{}'], 'a.jsonl') };
+    const file = await c.files.create(upload, { headers: { 'x-weir-deployment': upstreamModel } });
+    assert.equal(await (await c.files.content(file.id)).text(), '{}');
+  });
+
+  test(named('models are listed'), async () => {
+    const names = [];
+    for await (const model of c.models.list()) names.push(model.id);
+    assert.ok(names.includes('demo-chat'));
+  });
+}

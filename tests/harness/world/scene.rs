@@ -200,7 +200,11 @@ pub fn settings() -> control::Settings {
 
 /// The installation's settings, as its isolates have them.
 pub fn isolate_settings() -> exchange::Settings {
-    exchange::Settings { admin_token_hash: Some(digest(ADMIN.as_bytes())), seal_key: Some(seal_key()) }
+    exchange::Settings {
+        admin_token_hash: Some(digest(ADMIN.as_bytes())),
+        seal_key: Some(seal_key()),
+        region: None,
+    }
 }
 
 fn seal_key() -> SealKey {

@@ -50,6 +50,14 @@ pub fn from_json(body: &[u8]) -> Option<Usage> {
     top(body)?.usage.and_then(from_member)
 }
 
+/// The last `usage` member of an event, however deep it stands; `None` as in [`from_json`].
+pub fn nested(event: &str) -> Option<Usage> {
+    let (_, behind) = event.rsplit_once("\"usage\"")?;
+    let value = behind.trim_start().strip_prefix(':')?;
+    let mut values = serde_json::Deserializer::from_str(value).into_iter::<&RawValue>();
+    from_member(values.next()?.ok()?)
+}
+
 /// Whether `body` is one whole JSON object and nothing else.
 pub fn is_json_object(body: &[u8]) -> bool {
     let mut json = serde_json::Deserializer::from_slice(body);
@@ -113,6 +121,15 @@ struct Counts<'a> {
     prompt_tokens_details: Option<&'a RawValue>,
     #[serde(borrow, default)]
     completion_tokens_details: Option<&'a RawValue>,
+    /// As the Responses API and images name them.
+    #[serde(borrow, default)]
+    input_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    output_tokens: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    input_tokens_details: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    output_tokens_details: Option<&'a RawValue>,
     /// Where newer foundation models of Databricks have it (`databricks.md`, 10.4).
     #[serde(borrow, default)]
     reasoning_tokens: Option<&'a RawValue>,
@@ -136,7 +153,10 @@ pub(super) fn from_text(member: &[u8]) -> Option<Usage> {
 fn from_member(raw: &RawValue) -> Option<Usage> {
     let counts: Counts<'_> = object(raw)?;
     let main = |raw: Option<&RawValue>| raw.map(|raw| count(raw.get()).ok_or(())).transpose().ok();
-    let (input, output) = (main(counts.prompt_tokens)?, main(counts.completion_tokens)?);
+    let (input, output) = (
+        main(counts.prompt_tokens.or(counts.input_tokens))?,
+        main(counts.completion_tokens.or(counts.output_tokens))?,
+    );
     let total = main(counts.total_tokens)?;
     let (input, output) = match (input, output, total) {
         (Some(input), Some(output), _) => (input, output),
@@ -146,9 +166,12 @@ fn from_member(raw: &RawValue) -> Option<Usage> {
         (None, None, None) => return None,
     };
     let part = |raw: Option<&RawValue>| raw.and_then(|raw| count(raw.get())).unwrap_or(0);
-    let cached = part(details(counts.prompt_tokens_details).cached_tokens);
-    let reasoning =
-        part(details(counts.completion_tokens_details).reasoning_tokens.or(counts.reasoning_tokens));
+    let cached = part(details(counts.prompt_tokens_details.or(counts.input_tokens_details)).cached_tokens);
+    let reasoning = part(
+        details(counts.completion_tokens_details.or(counts.output_tokens_details))
+            .reasoning_tokens
+            .or(counts.reasoning_tokens),
+    );
     Some(Usage {
         input,
         cached_input: cached.min(input),

@@ -19,9 +19,10 @@ pub struct Request<'a> {
     pub url: &'a str,
     /// The headers; only those that `surface::wanted` names need be there.
     pub headers: HeaderValues<'a>,
-    /// The body, whole; empty if `length` is over the bound.
+    /// The body, whole; empty if `length` is over the bound. Where `surface::wanted` says that it streams: what was
+    /// read of it.
     pub body: &'a [u8],
-    /// The body's length in bytes, as declared or as read.
+    /// The body's length in bytes, as declared or as read; more than was read if there is more.
     pub length: u64,
 }
 
@@ -110,6 +111,10 @@ pub enum Action {
         /// Give up when no bytes came for so long.
         idle: Millis,
     },
+    /// Answer with this head and the upstream's body as it comes. The exchange is over.
+    HandThrough(Head),
+    /// Read more of the caller's body and begin again with all that was read: core knows nothing of this exchange.
+    ReadMore,
     /// Read the answer whole and give it as [`Event::Answer`].
     ReadWhole,
     /// Pass the piece on as it is.
@@ -145,6 +150,8 @@ pub struct Send {
     pub timeout: Millis,
     /// Whether the head shall be given as [`Event::Head`] before the body is read.
     pub head_first: bool,
+    /// Whether the rest of the caller's body follows the (edited) part that was read.
+    pub rest: bool,
     /// A simulated model's answer: perform this script instead of a call.
     pub script: Option<Script>,
 }

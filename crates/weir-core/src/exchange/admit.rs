@@ -9,8 +9,8 @@ use super::action::{Action, Pause, Request};
 use super::describe;
 use super::filtering::Filtering;
 use super::finish::Running;
-use super::head;
 use super::isolate::Isolate;
+use super::pass::Asking;
 use super::prepare::Facts;
 use crate::attempt::AttemptError;
 use crate::auth::{self, AuthError, Presented};
@@ -73,6 +73,8 @@ pub(super) enum Stop {
     Pause(Pause),
     /// The snapshot answers alone; the body.
     Answer(String),
+    /// More of the caller's body must be read to know.
+    More,
 }
 
 impl<E: Into<WeirError>> From<E> for Stop {
@@ -176,9 +178,10 @@ impl Isolate {
                 self.hold(now, handle, Held { admission, parts });
                 Action::Pause(pause)
             }
+            Err(Stop::More) => Action::ReadMore,
             Err(Stop::Answer(body)) => {
                 let mut reply = reply::found(body, surface, admission.id);
-                head::dress(&mut reply.headers, surface, request.headers.get(Header::ClientRequestId));
+                self.dress(&mut reply.headers, surface, request.headers.get(Header::ClientRequestId));
                 Action::Reply(reply)
             }
             Err(Stop::Refuse(error)) => {
@@ -186,7 +189,7 @@ impl Isolate {
                     self.leases.abandon(now, wait);
                 }
                 let mut reply = reply::render(&error, surface, operation, admission.id);
-                head::dress(&mut reply.headers, surface, request.headers.get(Header::ClientRequestId));
+                self.dress(&mut reply.headers, surface, request.headers.get(Header::ClientRequestId));
                 Action::Reply(reply)
             }
         }
@@ -200,7 +203,8 @@ impl Isolate {
         route: &DataRoute<'_>,
         admission: &mut Admission,
     ) -> Result<Running, Stop> {
-        if request.length > u64::from(BODY_BYTES_MAX) {
+        let streams = matches!(&route.asks, Asks::Pass(passage) if passage.form);
+        if request.length > u64::from(BODY_BYTES_MAX) && !streams {
             return Err(WireError::BodyTooLarge { max: BODY_BYTES_MAX }.into());
         }
         let presented = Presented::of(&request.headers);
@@ -236,18 +240,33 @@ impl Isolate {
             }
             caller => caller?,
         };
-        match describe::answer(&index, &caller, route, &request.headers) {
+        let asking = Asking { now, request, route, caller: &caller, index: &index };
+        self.admit_known(&asking, account, admission)
+    }
+
+    /// The stages from the caller on.
+    fn admit_known(
+        &mut self,
+        asking: &Asking<'_>,
+        account: AccountId,
+        admission: &mut Admission,
+    ) -> Result<Running, Stop> {
+        let Asking { now, request, route, caller, index } = *asking;
+        if let Asks::Pass(passage) = &route.asks {
+            return self.admit_passed(asking, passage, account, admission);
+        }
+        match describe::answer(index, caller, route, &request.headers) {
             Ok(None) => {}
             Ok(Some(body)) => return Err(Stop::Answer(body)),
             Err(error) => return Err(self.doubted(now, &account, admission, error)),
         }
         let mut envelope = Envelope::parse(request.body, route.task)?;
-        let ready = match route::find(&index, &caller, route, &request.headers, &envelope) {
+        let ready = match route::find(index, caller, route, &request.headers, &envelope) {
             Ok(ready) => ready,
             Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
         };
         // Every surface leads to every deployment, so its own rule holds beside the surface's.
-        admit_address(&index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
+        admit_address(index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
         if ready.entities.iter().all(|entity| entity.fault.is_some()) {
             return Err(AttemptError::BadCredential.into());
         }
@@ -260,19 +279,19 @@ impl Isolate {
             route,
             admission: *admission,
             task,
-            caller: &caller,
+            caller,
             envelope: &envelope,
             dropped: &dropped,
             ready,
         };
-        let reservation = self.reserve_or_spill(&index, &mut facts, &account, admission)?;
+        let reservation = self.reserve_or_spill(index, &mut facts, &account, admission)?;
         let (reservation, filtering) = self.judge(&facts, reservation)?;
         Ok(facts.running(account, reservation, filtering))
     }
 
     /// Judges the prompt, if the deployment has a content policy. A request whose prompt is filtered counts; its
     /// tokens do not.
-    fn judge(
+    pub(super) fn judge(
         &mut self,
         facts: &Facts<'_>,
         reservation: Reservation,
@@ -312,7 +331,7 @@ impl Isolate {
     }
 
     /// Sets aside cells of every applicable limit, all or nothing.
-    fn reserve(
+    pub(super) fn reserve(
         &mut self,
         facts: &Facts<'_>,
         account: &AccountId,
@@ -339,7 +358,11 @@ impl Isolate {
 
 /// Network rules, before any credential is looked at. An address that was not read, because no rule was known yet
 /// ([`Isolate::wanted`]), is read for the caller's next try.
-fn admit_address(index: &SnapshotIndex, serverless: bool, request: &Request<'_>) -> Result<(), WeirError> {
+pub(super) fn admit_address(
+    index: &SnapshotIndex,
+    serverless: bool,
+    request: &Request<'_>,
+) -> Result<(), WeirError> {
     match auth::admit_address(index, serverless, &request.headers) {
         Err(AuthError::Barred(Barred::Unseen)) => Err(WeirError::ConfigurationUnavailable),
         outcome => Ok(outcome?),
@@ -356,7 +379,7 @@ fn dropped(
         Asks::Schema(schema) => {
             schema.check(envelope, Extra::parse(request.headers.get(Header::ExtraParameters))?)
         }
-        Asks::Answer | Asks::Models { .. } | Asks::Info | Asks::Document => Ok(Vec::new()),
+        Asks::Answer | Asks::Models { .. } | Asks::Info | Asks::Document | Asks::Pass(_) => Ok(Vec::new()),
     }
 }
 

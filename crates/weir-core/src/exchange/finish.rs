@@ -9,6 +9,7 @@ use super::admit::Admission;
 use super::filtering::Filtering;
 use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
+use super::passed::{self, Passed};
 use super::relay::{Relayed, StreamRelay};
 use super::vetting::Vetted;
 use crate::account::price;
@@ -20,6 +21,7 @@ use crate::error::WeirError;
 use crate::id::AccountId;
 use crate::limit::Reservation;
 use crate::reply::{self, Reply};
+use crate::route::RouteError;
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
@@ -59,6 +61,8 @@ pub(super) struct Running {
     pub(super) relay: Option<StreamRelay>,
     /// The deployment's content policy, if it has one.
     pub(super) filtering: Option<Box<Filtering>>,
+    /// Given if the call is passed as it came.
+    pub(super) passed: Option<Box<Passed>>,
     pub(super) head_at: Option<UnixMillis>,
 }
 
@@ -91,6 +95,9 @@ impl Isolate {
         mut running: Running,
         event: Event<'_>,
     ) -> Action {
+        if running.passed.is_some() && passed::is_good(&event) {
+            return self.advance_passed(now, random, handle, running, event);
+        }
         match event {
             Event::Resumed => {
                 let step = running.machine.resume(now);
@@ -324,15 +331,25 @@ impl Isolate {
     }
 
     /// No answer: the tokens go back, the request stays counted.
-    fn fail(&mut self, now: UnixMillis, running: Running, error: &WeirError) -> Action {
+    pub(super) fn fail(&mut self, now: UnixMillis, running: Running, error: &WeirError) -> Action {
+        let kept = running.passed.as_ref().is_some_and(|passed| !passed.generates);
+        let lost = matches!(error, WeirError::Attempt(AttemptError::UpstreamStatus { status: 404, .. }));
+        let error = if kept && lost { &WeirError::Route(RouteError::UnknownId) } else { error };
         let mut reply = reply::render(error, running.surface, running.operation, running.admission.id);
-        head::dress(&mut reply.headers, running.surface, running.client_request_id.as_deref());
+        self.dress(&mut reply.headers, running.surface, running.client_request_id.as_deref());
         self.leases.settle(now, running.reservation, 0);
         Action::Reply(reply)
     }
 
     /// The one way to the end of an exchange that was answered.
-    fn settle(&mut self, now: UnixMillis, running: Running, status: u16, used: Usage, complete: bool) {
+    pub(super) fn settle(
+        &mut self,
+        now: UnixMillis,
+        running: Running,
+        status: u16,
+        used: Usage,
+        complete: bool,
+    ) {
         let attempts = running.machine.made();
         let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
         let price = entity.and_then(|entity| entity.price.as_ref());
@@ -362,7 +379,23 @@ impl Isolate {
         self.batches.push(now, &running.account, &record);
     }
 
-    fn head(&self, now: UnixMillis, running: &Running, status: u16, content_type: &'static str) -> Head {
+    /// Adds what every answer of Weir's own has on the surface.
+    pub(super) fn dress(
+        &self,
+        headers: &mut Vec<(&'static str, String)>,
+        surface: Surface,
+        echo: Option<&str>,
+    ) {
+        head::dress(headers, surface, self.settings.region.as_deref(), echo);
+    }
+
+    pub(super) fn head(
+        &self,
+        now: UnixMillis,
+        running: &Running,
+        status: u16,
+        content_type: &'static str,
+    ) -> Head {
         let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
         let facts = HeadFacts {
             surface: running.surface,
@@ -371,12 +404,13 @@ impl Isolate {
             content_type,
             entity: entity.map(|entity| entity.name.as_str()),
             client_request_id: running.client_request_id.as_deref(),
+            region: self.settings.region.as_deref(),
         };
         head::answer(&facts, &self.leases.standings(now, &running.reservation))
     }
 }
 
-fn is_event_stream(headers: &UpstreamHeaders<'_>) -> bool {
+pub(super) fn is_event_stream(headers: &UpstreamHeaders<'_>) -> bool {
     headers.content_type.is_some_and(|value| {
         value.trim_start().get(..17).is_some_and(|head| head.eq_ignore_ascii_case("text/event-stream"))
     })

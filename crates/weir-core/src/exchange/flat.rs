@@ -8,7 +8,7 @@
 //! | 0 | kind: see [`Kind`] |
 //! | 1 | HTTP status of an answer, else 0 |
 //! | 2 | milliseconds: timeout of a call, idle bound of a stream, length of a pause |
-//! | 3 | flags: 1 the head first, 2 a script instead of a call, 4 the exchange is over |
+//! | 3 | flags: 1 the head first, 2 a script instead of a call, 4 the exchange is over, 8 the rest of the caller's body follows |
 //! | 4, 5 | text: offset, length. Lines: the address (calls only), then header name, header value, … |
 //! | 6, 7 | bytes: offset, length: the body of a reply, what to pass on of a stream |
 //! | 8, 9 | edits of the caller's body: offset, count. Each 4 words: start, end, offset and length of the bytes instead |
@@ -53,6 +53,10 @@ pub enum Kind {
     Close = 9,
     /// Pass the bytes on, break the connection; over.
     Abort = 10,
+    /// Answer with status, headers and the upstream's body as it comes; over.
+    HandThrough = 11,
+    /// Read more of the caller's body, then begin again.
+    ReadMore = 12,
 }
 
 impl Kind {
@@ -69,6 +73,8 @@ impl Kind {
             Self::PassInstead => 8,
             Self::Close => 9,
             Self::Abort => 10,
+            Self::HandThrough => 11,
+            Self::ReadMore => 12,
         }
     }
 }
@@ -76,6 +82,7 @@ impl Kind {
 const HEAD_FIRST: u32 = 1;
 const SCRIPT: u32 = 2;
 const OVER: u32 = 4;
+const REST: u32 = 8;
 
 /// A buffer that is used again for every plan.
 #[derive(Debug, Default)]
@@ -111,6 +118,8 @@ impl FlatPlan {
                 self.head(Kind::DeliverStream, 0, head);
                 self.set(2, word(idle.0));
             }
+            Action::HandThrough(head) => self.head(Kind::HandThrough, OVER, head),
+            Action::ReadMore => self.kind(Kind::ReadMore, OVER),
             Action::ReadWhole => self.kind(Kind::ReadWhole, 0),
             Action::PassPiece => self.kind(Kind::PassPiece, 0),
             Action::PassInstead(bytes) => self.pass(Kind::PassInstead, 0, bytes),
@@ -126,7 +135,8 @@ impl FlatPlan {
     fn send(&mut self, send: &Send) {
         let head_first = if send.head_first { HEAD_FIRST } else { 0 };
         let script = if send.script.is_some() { SCRIPT } else { 0 };
-        self.kind(Kind::Send, head_first | script);
+        let rest = if send.rest { REST } else { 0 };
+        self.kind(Kind::Send, head_first | script | rest);
         self.set(2, word(send.timeout.0));
         self.text(Some(&send.url), send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         self.edits(&send.edits);

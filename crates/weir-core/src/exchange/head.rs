@@ -24,6 +24,8 @@ pub(super) struct HeadFacts<'a> {
     pub(super) entity: Option<&'a str>,
     /// The caller's own id, echoed on Azure's surfaces.
     pub(super) client_request_id: Option<&'a str>,
+    /// The region's name, as it is set.
+    pub(super) region: Option<&'a str>,
 }
 
 /// How a surface writes spans of time (`design.md` section 8, "Reset headers").
@@ -42,17 +44,22 @@ const fn span_form(surface: Surface) -> SpanForm {
     }
 }
 
-/// The name of the region that answers on Azure's surfaces tell; accounts are in it as well (`control::arm`).
+/// The name of the region where nobody gave one; accounts are in it as well (`control::arm`).
 const REGION: &str = "Global";
 
 /// Adds what every answer of Azure's surfaces has: the region, and the caller's own id if it can be a header's value.
-pub(super) fn dress(headers: &mut Vec<(&'static str, String)>, surface: Surface, echo: Option<&str>) {
+pub(super) fn dress(
+    headers: &mut Vec<(&'static str, String)>,
+    surface: Surface,
+    region: Option<&str>,
+    echo: Option<&str>,
+) {
     if span_form(surface) != SpanForm::Seconds {
         return;
     }
-    headers.push(("x-ms-region", REGION.to_owned()));
     let legal =
-        |text: &&str| text.len() <= ECHO_BYTES_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        |text: &&str| text.len() <= ECHO_BYTES_MAX && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    headers.push(("x-ms-region", region.filter(legal).unwrap_or(REGION).to_owned()));
     if let Some(echo) = echo.filter(legal) {
         headers.push(("x-ms-client-request-id", echo.to_owned()));
     }
@@ -70,7 +77,7 @@ pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
                 headers.push(("x-request-id", id.clone()));
             }
             headers.push(("apim-request-id", id));
-            dress(&mut headers, facts.surface, facts.client_request_id);
+            dress(&mut headers, facts.surface, facts.region, facts.client_request_id);
         }
         Surface::ServingEndpoints | Surface::MlflowGateway => {
             headers.push(("x-request-id", facts.id.to_string()));

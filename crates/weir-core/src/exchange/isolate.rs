@@ -39,6 +39,8 @@ pub struct Settings {
     pub admin_token_hash: Option<[u8; 32]>,
     /// Opens what is sealed in snapshots.
     pub seal_key: Option<SealKey>,
+    /// The region that answers on Azure's surfaces tell, e.g. `Sweden Central`; `Global` if absent.
+    pub region: Option<String>,
 }
 
 /// Exchanges that one isolate carries at once; beyond it callers are told to come again.

@@ -10,6 +10,7 @@
 //!       ─▶ Reply                          (refused: over)
 //!       ─▶ Send ─▶ Answer ─▶ Deliver      (plain: settled, over)
 //!               ─▶ Head ─▶ DeliverStream ─▶ Piece … ─▶ Ended ─▶ Close | Abort   (stream: settled, over)
+//!               ─▶ Head ─▶ HandThrough     (neither JSON nor events: settled, over)
 //!               ─▶ Failed ─▶ Pause | Send | Reply
 //! ```
 //!
@@ -25,6 +26,8 @@ mod finish;
 pub mod flat;
 mod head;
 mod isolate;
+mod pass;
+mod passed;
 mod prepare;
 mod relay;
 mod unknown;

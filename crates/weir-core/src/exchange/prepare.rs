@@ -107,11 +107,22 @@ impl Facts<'_> {
         reservation: Reservation,
         filtering: Option<Box<Filtering>>,
     ) -> Running {
+        let running = self.running_with(account, reservation, self.prepare(), AttemptPlan::ATTEMPTS_MAX);
+        Running { filtering, ..running }
+    }
+
+    /// The exchange with these calls, in their order, at most `attempts_max` of them, and without a policy.
+    pub(super) fn running_with(
+        &self,
+        account: AccountId,
+        reservation: Reservation,
+        entities: Vec<PreparedEntity>,
+        attempts_max: u32,
+    ) -> Running {
         let deployment = &self.ready.deployment;
-        let entities = self.prepare();
         let plan = AttemptPlan {
             entities: (0..u32::try_from(entities.len()).unwrap_or(u32::MAX)).collect(),
-            attempts_max: AttemptPlan::ATTEMPTS_MAX,
+            attempts_max,
             deadline: self.admission.began.plus(deployment.deadlines.total),
             timeout: Millis(u64::MAX),
             wait_max: AttemptPlan::WAIT_MAX,
@@ -139,7 +150,8 @@ impl Facts<'_> {
             usage_wanted: self.envelope.include_usage,
             client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
             relay: None,
-            filtering,
+            filtering: None,
+            passed: None,
             head_at: None,
         }
     }
@@ -164,6 +176,7 @@ impl Facts<'_> {
                     edits: self.edits(entity),
                     timeout: Millis(0),
                     head_first: self.envelope.stream,
+                    rest: false,
                     script: self.script(entity, random),
                 },
             })

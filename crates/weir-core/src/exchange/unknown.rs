@@ -71,7 +71,7 @@ impl Isolate {
                 admission.asked_directory = second.refreshed;
                 stop
             }
-            stop @ (Stop::Refuse(_) | Stop::Pause(_) | Stop::Answer(_)) => stop,
+            stop @ (Stop::Refuse(_) | Stop::Pause(_) | Stop::Answer(_) | Stop::More) => stop,
         }
     }
 
@@ -85,7 +85,10 @@ impl Isolate {
     ) -> Stop {
         if matches!(error, WeirError::Route(RouteError::Lacks(_))) {
             self.refresh_both_or(now, account, admission, error)
-        } else if matches!(error, WeirError::Route(RouteError::UnknownDeployment { .. })) {
+        } else if matches!(
+            error,
+            WeirError::Route(RouteError::UnknownDeployment { .. } | RouteError::UnknownId)
+        ) {
             self.refresh_or(now, account, admission, error)
         } else {
             Stop::Refuse(error)

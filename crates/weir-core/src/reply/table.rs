@@ -42,6 +42,8 @@ pub(super) enum Kind {
     WrongMethod,
     /// No such deployment.
     UnknownDeployment,
+    /// Nothing that is kept has this id.
+    UnknownId,
     /// The deployment does something else.
     TaskMismatch,
     /// Not in this version.
@@ -103,8 +105,13 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         WeirError::Route(RouteError::NoModel) => Kind::NoModel,
         WeirError::Route(RouteError::UnknownDeployment { .. }) => Kind::UnknownDeployment,
         WeirError::Route(RouteError::NotAllowed { .. } | RouteError::Lacks(_)) => Kind::Forbidden,
-        WeirError::Route(RouteError::TaskMismatch { .. }) => Kind::TaskMismatch,
         WeirError::Policy(PolicyError::PromptFiltered { .. }) => Kind::Filtered,
+        WeirError::Route(RouteError::UnknownId) => Kind::UnknownId,
+        WeirError::Route(
+            RouteError::TaskMismatch { .. }
+            | RouteError::ProviderLacks { .. }
+            | RouteError::NowhereKept { .. },
+        ) => Kind::TaskMismatch,
         WeirError::Limit(LimitError::Exceeded { .. }) => Kind::RateLimited,
         WeirError::Limit(LimitError::NeverFits { .. }) => Kind::NeverFits,
         WeirError::Limit(LimitError::Unavailable)
@@ -129,8 +136,9 @@ fn wire(error: &WireError) -> Kind {
         WireError::WrongMethod { .. } => Kind::WrongMethod,
         WireError::Unsupported { .. } => Kind::Unsupported,
         WireError::IllegalName => Kind::UnknownDeployment,
-        WireError::BodyTooLarge { .. } => Kind::TooLarge,
-        WireError::NotJson { .. }
+        WireError::BodyTooLarge { .. } | WireError::FormTooLong { .. } => Kind::TooLarge,
+        WireError::BrokenForm
+        | WireError::NotJson { .. }
         | WireError::NotUtf8 { .. }
         | WireError::NotAnObject
         | WireError::TooDeep { .. }
@@ -222,6 +230,7 @@ fn common(kind: Kind) -> Row {
         Kind::UnknownRoute => (404, "404", INVALID, Some("unknown_url"), "ENDPOINT_NOT_FOUND", "not_found_error", "NotFound", "not_found"),
         Kind::WrongMethod => (405, "405", INVALID, Some("method_not_supported"), "ENDPOINT_NOT_FOUND", INVALID, "MethodNotAllowed", "method_not_allowed"),
         Kind::UnknownDeployment => (404, "DeploymentNotFound", INVALID, Some("model_not_found"), "RESOURCE_DOES_NOT_EXIST", "not_found_error", "ResourceNotFound", "not_found"),
+        Kind::UnknownId => (404, "NotFound", INVALID, None, "RESOURCE_DOES_NOT_EXIST", "not_found_error", "ResourceNotFound", "not_found"),
         Kind::TaskMismatch => (400, "OperationNotSupported", INVALID, Some("operation_not_supported"), "BAD_REQUEST", INVALID, "BadRequest", "invalid_request"),
         Kind::Unsupported => (501, "NotSupported", INVALID, Some("not_supported"), "NOT_IMPLEMENTED", "api_error", "NotImplemented", "not_supported"),
         Kind::Filtered => (400, "content_filter", INVALID, Some("content_filter"), "BAD_REQUEST", INVALID, "BadRequest", "content_filter"),

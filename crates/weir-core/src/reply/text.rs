@@ -84,6 +84,10 @@ fn wire(error: &WireError, surface: Surface) -> String {
             "The name in the path is no legal name. Use 1 to 64 letters, digits, '.', '_' and '-'.".to_owned()
         }
         WireError::BodyTooLarge { max } => format!("The body is larger than {max} bytes."),
+        WireError::BrokenForm => "The body is not the form that its content-type says.".to_owned(),
+        WireError::FormTooLong { max } => format!(
+            "The form does not name its model within its first {max} bytes. Put the field 'model' before the file."
+        ),
         WireError::NotJson { at } => format!("The body is not JSON: unexpected input at byte {at}."),
         WireError::NotUtf8 { at } => format!("The body is not UTF-8: illegal bytes at byte {at}."),
         WireError::NotAnObject => "The body must be a JSON object.".to_owned(),
@@ -181,6 +185,13 @@ fn route(error: &RouteError, surface: Surface) -> String {
             "The endpoint '{name}' is unhealthy: the marketplace subscription of its model was deleted. Create the \
              subscription again to use it."
         ),
+        RouteError::ProviderLacks { name, what } => {
+            format!("{what} is not supported by the provider of the deployment '{name}'.")
+        }
+        RouteError::NowhereKept { what } => {
+            format!("{what} is not supported by the provider of any deployment that this key may query.")
+        }
+        RouteError::UnknownId => "Nothing that is kept here has this id.".to_owned(),
         RouteError::TaskMismatch { name, asked, has } => {
             format!("The deployment '{name}' does {}, not {}.", task(*has), task(*asked))
         }

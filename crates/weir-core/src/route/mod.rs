@@ -9,7 +9,7 @@ use crate::auth::{Caller, Refusal};
 use crate::snapshot::Task;
 use crate::snapshot::access::Right;
 use crate::snapshot::index::{ReadyDeployment, SnapshotIndex};
-use crate::surface::{Asks, DataRoute, Header, HeaderValues, Surface};
+use crate::surface::{Asks, DataRoute, Header, HeaderValues, Matter, Surface};
 use crate::wire::envelope::Envelope;
 use crate::wire::error::echo;
 use alloc::borrow::Cow;
@@ -42,6 +42,23 @@ pub enum RouteError {
         /// As it is configured.
         name: String,
     },
+    /// What is asked for is passed to the provider, and the deployment's provider does not have it.
+    #[error("the provider of {name:?} does not have it: {what}")]
+    ProviderLacks {
+        /// As it is configured.
+        name: String,
+        /// What is asked for, as a noun phrase.
+        what: &'static str,
+    },
+    /// What is asked for is passed to a provider, and no deployment has one that could.
+    #[error("no provider has it: {what}")]
+    NowhereKept {
+        /// What is asked for, as a noun phrase.
+        what: &'static str,
+    },
+    /// Nothing that is kept has this id: it may be kept by a deployment that is newer than the snapshot.
+    #[error("nothing that is kept has this id")]
+    UnknownId,
     /// The deployment does something else.
     #[error("{name:?} does not do {asked:?} but {has:?}")]
     TaskMismatch {
@@ -63,6 +80,9 @@ impl RouteError {
             Self::NotAllowed { .. } => "not_allowed",
             Self::Lacks(_) => "lacks_role",
             Self::Suspended { .. } => "suspended",
+            Self::ProviderLacks { .. } => "provider_lacks",
+            Self::NowhereKept { .. } => "nowhere_kept",
+            Self::UnknownId => "unknown_id",
             Self::TaskMismatch { .. } => "task_mismatch",
         }
     }
@@ -124,6 +144,11 @@ pub fn locate<'i>(
 pub fn right(route: &DataRoute<'_>, has: Task) -> Right {
     let models = matches!(route.surface, Surface::ModelInference | Surface::Serverless);
     match (&route.asks, route.task.unwrap_or(has), models) {
+        (Asks::Pass(passage), _, _) => match passage.matter {
+            Matter::Images => Right::Images,
+            Matter::Audio => Right::Audio,
+            Matter::Responses | Matter::Kept => Right::Other,
+        },
         (Asks::Models { .. }, _, false) => Right::Read,
         (Asks::Models { .. }, _, true) | (Asks::Info | Asks::Document, _, _) => Right::ModelsRead,
         (Asks::Answer | Asks::Schema(_), Task::Chat, false) => Right::Chat,

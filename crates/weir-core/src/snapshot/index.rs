@@ -389,6 +389,27 @@ pub fn address(upstream: &Upstream, operation: &str) -> String {
     }
 }
 
+/// The address of a passed call's `path` (without a leading slash) at an upstream. Azure's dated API has some of them
+/// under a deployment.
+pub fn passed_address(upstream: &Upstream, path: &str, of_deployment: bool) -> String {
+    match &upstream.paths {
+        UpstreamPaths::AzureOpenAi { api_version, .. } if !of_deployment => {
+            format!("{}/openai/{path}?api-version={api_version}", upstream.base.trim_end_matches('/'))
+        }
+        UpstreamPaths::OpenAi | UpstreamPaths::Exact | UpstreamPaths::AzureOpenAi { .. } => {
+            address(upstream, path)
+        }
+    }
+}
+
+/// What an upstream calls a served entity's model where a passed body names it: Azure its deployment.
+pub fn model_for(entity: &ServedEntity) -> &str {
+    match &entity.target {
+        Target::Http(Upstream { paths: UpstreamPaths::AzureOpenAi { deployment, .. }, .. }) => deployment,
+        Target::Http(_) | Target::Simulator(_) => &entity.upstream_model,
+    }
+}
+
 fn headers(upstream: &Upstream, seal_key: Option<&SealKey>) -> Result<Vec<(String, String)>, EntityFault> {
     let opened = |sealed: &str| {
         let key = seal_key.ok_or(EntityFault::Sealed)?;

@@ -3,6 +3,7 @@
 //! Stage 0. Sources: `azure.md` A1 and A2 (routes and versions of model inference and serverless), B1 (dated
 //! routes and versions).
 
+use super::passage::passage;
 use super::{Asked, Asks, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, OTHER, Surface, openai, refuse};
 use crate::snapshot::Task;
 use crate::wire::error::WireError;
@@ -95,15 +96,10 @@ pub(super) fn dated<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> 
         }
         ["models"] => asked.models(SURFACE, None, false),
         ["models", id] => asked.models(SURFACE, Some(id), false),
-        ["responses", ..] => asked.unsupported(SURFACE, "POST, GET, DELETE", "The Responses API"),
-        ["files", ..] => asked.unsupported(SURFACE, "POST, GET, DELETE", "The Files API"),
-        ["batches", ..] => asked.unsupported(SURFACE, "POST, GET", "The Batch API"),
         ["fine_tuning", ..] => asked.unsupported(SURFACE, "POST, GET, DELETE", "Fine-tuning"),
-        ["assistants" | "threads" | "vector_stores", ..] => {
-            asked.unsupported(SURFACE, "POST, GET, DELETE", "The Assistants API")
-        }
         ["realtime", ..] => asked.unsupported(SURFACE, "GET, POST", "The Realtime API"),
-        _ => asked.unknown(SURFACE),
+        ["images" | "audio" | "chat", ..] => asked.unknown(SURFACE),
+        other => passage(asked, SURFACE, other, None).unwrap_or_else(|| asked.unknown(SURFACE)),
     };
     versioned(asked, SURFACE, &DATED_VERSIONS, found)
 }
@@ -121,11 +117,9 @@ fn deployment<'a>(asked: &Asked<'a>, name: &'a str, operation: &[&'a str]) -> Di
         ["completions"] => asked.data(SURFACE, Some(Task::Completions), COMPLETIONS, Some(name)),
         ["embeddings"] => asked.data(SURFACE, Some(Task::Embeddings), EMBEDDINGS, Some(name)),
         ["extensions", "chat", "completions"] => asked.unsupported(SURFACE, "POST", "Chat with data sources"),
-        ["images", "generations" | "edits"] => asked.unsupported(SURFACE, "POST", "Image generation"),
-        ["audio", "transcriptions" | "translations"] => {
-            asked.unsupported(SURFACE, "POST", "Audio transcription")
+        ["images" | "audio", ..] => {
+            passage(asked, SURFACE, operation, Some(name)).unwrap_or_else(|| asked.unknown(SURFACE))
         }
-        ["audio", "speech"] => asked.unsupported(SURFACE, "POST", "Speech"),
         ["batches"] => asked.unsupported(SURFACE, "POST", "The Batch API"),
         _ => asked.unknown(SURFACE),
     }

@@ -3,7 +3,7 @@
 //! Stage 0. Decides the list and, per route, the selection: each header that the driver reads costs a crossing,
 //! so it reads only those that [`wanted`] names. Sources: `azure.md` A4, `databricks.md` 10.1.
 
-use super::{Disposition, Surface};
+use super::{Asks, DataRoute, Disposition, Surface};
 
 /// A request header that core reads; its value is the place in [`HEADERS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,10 +24,16 @@ pub enum Header {
     ExtraParameters,
     /// `cf-connecting-ip`: the caller's address as Cloudflare saw it; network rules are about it.
     ClientAddress,
+    /// `content-type`: what a passed body is.
+    ContentType,
+    /// `openai-beta`: passed on with a passed call.
+    OpenAiBeta,
+    /// `x-weir-deployment`: names the deployment of a passed call that has no other place for it.
+    Deployment,
 }
 
 /// How many headers there are.
-pub const HEADER_COUNT: usize = 8;
+pub const HEADER_COUNT: usize = 11;
 
 /// All request headers that core ever reads, lower case, in the order of [`Header`].
 pub const HEADERS: [&str; HEADER_COUNT] = [
@@ -39,6 +45,9 @@ pub const HEADERS: [&str; HEADER_COUNT] = [
     "azureml-model-deployment",
     "extra-parameters",
     "cf-connecting-ip",
+    "content-type",
+    "openai-beta",
+    "x-weir-deployment",
 ];
 
 impl Header {
@@ -52,6 +61,9 @@ impl Header {
         Self::AzuremlModelDeployment,
         Self::ExtraParameters,
         Self::ClientAddress,
+        Self::ContentType,
+        Self::OpenAiBeta,
+        Self::Deployment,
     ];
 
     /// The header's bit in [`wanted`].
@@ -65,6 +77,9 @@ impl Header {
             Self::AzuremlModelDeployment => 1 << 5,
             Self::ExtraParameters => 1 << 6,
             Self::ClientAddress => 1 << 7,
+            Self::ContentType => 1 << 8,
+            Self::OpenAiBeta => 1 << 9,
+            Self::Deployment => 1 << 10,
         }
     }
 }
@@ -89,10 +104,23 @@ impl<'a> HeaderValues<'a> {
     }
 }
 
-/// Which headers are to be read for this request: bit *i* stands for `HEADERS[i]`.
+/// In [`wanted`]: the body is not to be read whole, but as far as core asks, and streamed from there.
+pub const STREAMS: u32 = 1 << 30;
+
+/// Which headers are to be read for this request: bit *i* stands for `HEADERS[i]`. Beside them [`STREAMS`].
 pub fn wanted(disposition: &Disposition<'_>) -> u32 {
     let address = matches!(disposition, Disposition::Data(_)).then_some(Header::ClientAddress.bit());
-    address.unwrap_or(0) | named(disposition)
+    let passed = match disposition {
+        Disposition::Data(DataRoute { asks: Asks::Pass(passage), .. }) => {
+            let streams = if passage.form { STREAMS } else { 0 };
+            Header::ContentType.bit() | Header::OpenAiBeta.bit() | Header::Deployment.bit() | streams
+        }
+        Disposition::Data(_)
+        | Disposition::Management(_)
+        | Disposition::Infra(_)
+        | Disposition::Refused { .. } => 0,
+    };
+    address.unwrap_or(0) | passed | named(disposition)
 }
 
 /// Those that the route itself needs.

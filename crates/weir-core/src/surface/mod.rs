@@ -12,6 +12,7 @@ mod azure;
 mod databricks;
 mod headers;
 mod openai;
+mod passage;
 
 use crate::snapshot::Task;
 use crate::wire::bounds::URL_BYTES_MAX;
@@ -20,7 +21,8 @@ use crate::wire::inference::Schema;
 use address::{Address, Host, Segments};
 use alloc::borrow::Cow;
 
-pub use headers::{HEADER_COUNT, HEADERS, Header, HeaderValues, wanted};
+pub use headers::{HEADER_COUNT, HEADERS, Header, HeaderValues, STREAMS, wanted};
+pub use passage::{AUDIO, IMAGES, Matter, Passage, RESPONSES, query_without_version};
 
 /// A set of routes with a dialect, an auth form and an error form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -118,6 +120,8 @@ pub enum Asks<'a> {
     Info,
     /// The deployment's `OpenAPI` document (`azure.md`, A1).
     Document,
+    /// Whatever the upstream answers.
+    Pass(Passage<'a>),
 }
 
 /// A call of a model.

@@ -2,6 +2,7 @@
 //!
 //! Stage 0. Sources: `providers.md` 2.1 and 4.1, `azure.md` B2.
 
+use super::passage::passage;
 use super::{Asked, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, Surface};
 use crate::snapshot::Task;
 
@@ -13,7 +14,9 @@ pub(super) fn v1<'a>(asked: &Asked<'a>, surface: Surface, rest: &[&'a str]) -> D
         ["embeddings"] => asked.data(surface, Some(Task::Embeddings), EMBEDDINGS, None),
         ["models"] => asked.models(surface, None, false),
         ["models", id] if asked.method != "DELETE" => asked.models(surface, Some(id), false),
-        other => known_elsewhere(asked, surface, other),
+        other => {
+            passage(asked, surface, other, None).unwrap_or_else(|| known_elsewhere(asked, surface, other))
+        }
     }
 }
 

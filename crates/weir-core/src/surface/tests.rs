@@ -23,6 +23,10 @@ fn told(method: &str, url: &str) -> String {
                 Asks::Models { id: Some(id), .. } => format!("model={id}"),
                 Asks::Info => "info".to_string(),
                 Asks::Document => "document".to_string(),
+                Asks::Pass(passage) => {
+                    let form = if passage.form { " form" } else { "" };
+                    format!("pass {}?{}{form}", passage.path, passage.query)
+                }
             };
             let mut text = format!("{} {task}", route.surface.label());
             if let Some(name) = &route.name {
@@ -91,10 +95,24 @@ fn azure_routes() {
         (
             "POST",
             "/openai/deployments/d/images/generations?api-version=2024-10-21",
-            "azure_openai: unsupported",
+            "azure_openai pass images/generations?api-version=2024-10-21 d",
         ),
-        ("POST", "/openai/deployments/d/audio/speech?api-version=2024-10-21", "azure_openai: unsupported"),
-        ("POST", "/openai/responses?api-version=2025-03-01-preview", "azure_openai: unsupported"),
+        (
+            "POST",
+            "/openai/deployments/d/audio/transcriptions?api-version=2024-10-21",
+            "azure_openai pass audio/transcriptions?api-version=2024-10-21 form d",
+        ),
+        ("POST", "/openai/images/generations?api-version=2024-10-21", "azure_openai: unknown_route"),
+        (
+            "GET",
+            "/openai/files/file-1?api-version=2024-10-21",
+            "azure_openai pass files/file-1?api-version=2024-10-21",
+        ),
+        (
+            "POST",
+            "/openai/responses?api-version=2025-03-01-preview",
+            "azure_openai pass responses?api-version=2025-03-01-preview",
+        ),
         ("GET", "/openai/models?api-version=2024-10-21", "azure_openai models false"),
         ("GET", "/openai/models/gpt-4o?api-version=2024-10-21", "azure_openai model=gpt-4o"),
         ("GET", "/openai/models", "azure_openai: api_version"),
@@ -105,7 +123,7 @@ fn azure_routes() {
         ("POST", "/openai/v1/chat/completions?api-version=preview", "azure_openai_v1 chat"),
         ("POST", "/openai/v1/embeddings", "azure_openai_v1 embeddings"),
         ("GET", "/openai/v1/models", "azure_openai_v1 models false"),
-        ("GET", "/openai/v1/responses/resp_1", "azure_openai_v1: unsupported"),
+        ("GET", "/openai/v1/responses/resp_1", "azure_openai_v1 pass responses/resp_1?"),
     ]);
 }
 
@@ -172,8 +190,23 @@ fn openai_and_anthropic_routes() {
         ("GET", "/v1/models", "openai models false"),
         ("GET", "/v1/models/gpt-4o", "openai model=gpt-4o"),
         ("POST", "/v1/models", "openai: wrong_method"),
-        ("POST", "/v1/responses", "openai: unsupported"),
-        ("POST", "/v1/images/generations", "openai: unsupported"),
+        ("POST", "/v1/responses", "openai pass responses?"),
+        ("POST", "/v1/files", "openai pass files? form"),
+        ("GET", "/v1/files?limit=2&after=x", "openai pass files?limit=2&after=x"),
+        ("DELETE", "/v1/threads/t/messages/m", "openai pass threads/t/messages/m?"),
+        (
+            "GET",
+            "/v1/chat/completions/chatcmpl-1/messages",
+            "openai pass chat/completions/chatcmpl-1/messages?",
+        ),
+        ("PUT", "/v1/files", "openai: wrong_method"),
+        ("GET", "/v1/images/generations", "openai: wrong_method"),
+        ("GET", "/v1/files/..", "openai: unknown_route"),
+        ("GET", "/v1/files/%2e%2e/x", "openai: unknown_route"),
+        ("GET", "/v1/files//x", "openai: unknown_route"),
+        ("GET", "/v1/files/a%2fb", "openai: unknown_route"),
+        ("POST", "/v1/fine_tuning/jobs", "openai: unsupported"),
+        ("POST", "/v1/images/generations", "openai pass images/generations?"),
         ("DELETE", "/v1/chat/completions", "openai: wrong_method"),
         ("POST", "/v1/nothing", "openai: unknown_route"),
         ("POST", "/v1/messages", "anthropic: unsupported"),

@@ -9,6 +9,10 @@ pub const URL_BYTES_MAX: u32 = 8192;
 /// Largest JSON body (`design.md`, section 8, "Body sizes").
 pub const BODY_BYTES_MAX: u32 = 16 * 1024 * 1024;
 
+/// How much of a form is read to find the field that names its model: OpenAI takes 25 MB of sound, and some clients
+/// put the file first. The rest is streamed.
+pub const FORM_BYTES_MAX: u32 = 32 * 1024 * 1024;
+
 /// Deepest nesting of a body. Tool schemas reach 20 to 30; `serde_json` stops at 128 as well.
 pub const DEPTH_MAX: u32 = 128;
 

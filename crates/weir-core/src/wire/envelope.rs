@@ -67,6 +67,8 @@ pub struct Envelope<'a> {
     pub usage_context: Option<Field<'a>>,
     pub(super) stream_options: Option<StreamOptions>,
     pub(super) members: Vec<Member<'a>>,
+    /// Whether members other than the few that every call has may be anything.
+    open: bool,
     /// Offset behind the opening brace.
     pub(super) inside: u32,
     prompt_chars: u64,
@@ -113,16 +115,31 @@ impl<'a> Envelope<'a> {
     /// [`WireError`] for a body that is too large, not UTF-8, not a JSON object, too deep, has a member twice at
     /// its top level, lacks the task's prompt, or has a member that Weir acts on with a wrong type or range.
     pub fn parse(body: &'a [u8], task: Option<Task>) -> Result<Self, WireError> {
+        let mut envelope = Self::empty();
+        envelope.parse_into(body)?;
+        envelope.check_prompt(task)?;
+        Ok(envelope)
+    }
+
+    fn parse_into(&mut self, body: &'a [u8]) -> Result<(), WireError> {
         if u32::try_from(body.len()).map_or(true, |length| length > BODY_BYTES_MAX) {
             return Err(WireError::BodyTooLarge { max: BODY_BYTES_MAX });
         }
         let text = core::str::from_utf8(body).map_err(|fault| WireError::NotUtf8 {
             at: u32::try_from(fault.valid_up_to()).unwrap_or(u32::MAX),
         })?;
+        self.members.reserve(16);
+        self.read(text)
+    }
+
+    /// Reads a body of which only `model`, `stream` and `max_output_tokens` matter: all other members may be anything.
+    ///
+    /// # Errors
+    /// [`WireError`] as [`Self::parse`], but for what a task asks for.
+    pub fn parse_open(body: &'a [u8]) -> Result<Self, WireError> {
         let mut envelope = Self::empty();
-        envelope.members.reserve(16);
-        envelope.read(text)?;
-        envelope.check_prompt(task)?;
+        envelope.open = true;
+        envelope.parse_into(body)?;
         Ok(envelope)
     }
 
@@ -142,6 +159,7 @@ impl<'a> Envelope<'a> {
             usage_context: None,
             stream_options: None,
             members: Vec::new(),
+            open: false,
             inside: 0,
             prompt_chars: 0,
         }
@@ -245,6 +263,18 @@ impl<'a> Envelope<'a> {
         match plain.as_ref() {
             "model" => self.model = string("model", field)?,
             "stream" => self.stream = boolean("stream", field)?.unwrap_or(false),
+            "max_output_tokens" if self.open => {
+                *max_tokens = integer("max_output_tokens", field, 0, MAX_TOKENS_MAX)?;
+            }
+            "input" if self.open => {
+                self.input = Some(field);
+                self.weigh(chars);
+            }
+            "prompt" if self.open => {
+                self.prompt = Some(field);
+                self.weigh(chars);
+            }
+            _ if self.open => self.weigh(chars),
             "max_tokens" => *max_tokens = integer("max_tokens", field, 0, MAX_TOKENS_MAX)?,
             "max_completion_tokens" => {
                 self.max_tokens = integer("max_completion_tokens", field, 0, MAX_TOKENS_MAX)?;

@@ -49,6 +49,15 @@ pub enum WireError {
         /// Largest length in bytes.
         max: u32,
     },
+    /// The body is not the form that its `content-type` says.
+    #[error("the body is not a form")]
+    BrokenForm,
+    /// The form does not name its model within [`super::bounds::FORM_BYTES_MAX`].
+    #[error("the form does not name its model within {max} bytes")]
+    FormTooLong {
+        /// How much was read, in bytes.
+        max: u32,
+    },
     /// The body is not JSON.
     #[error("the body is not JSON at byte {at}")]
     NotJson {
@@ -148,6 +157,8 @@ impl WireError {
             Self::ApiVersion => "api_version",
             Self::IllegalName => "illegal_name",
             Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BrokenForm => "broken_form",
+            Self::FormTooLong { .. } => "form_too_long",
             Self::NotJson { .. } => "not_json",
             Self::NotUtf8 { .. } => "not_utf8",
             Self::NotAnObject => "not_an_object",

@@ -1,0 +1,356 @@
+//! Calls that go on to the upstream as they came (`surface::passage`): to which one, and with what changed.
+//!
+//! Above the stages. Decides the deployment and its served entity: by the address, by the mark on an id, by the
+//! body's `model`, by the header `x-weir-deployment`, else the first that can. Only the model's name and the marks
+//! (`wire::marks`) are changed in a body; a form is read until its `model` is known and streamed from there.
+
+use super::action::{Request, Send};
+use super::admit::{Admission, Stop, admit_address};
+use super::finish::{PreparedEntity, Running};
+use super::isolate::Isolate;
+use super::passed::Passed;
+use super::prepare::Facts;
+use crate::attempt::AttemptError;
+use crate::attempt::plan::AttemptPlan;
+use crate::auth::Caller;
+use crate::error::WeirError;
+use crate::id::AccountId;
+use crate::route::{self, RouteError};
+use crate::snapshot::index::{self, ReadyDeployment, SnapshotIndex};
+use crate::snapshot::{DeploymentKind, ServedEntity, Target, Task, UpstreamPaths};
+use crate::surface::{DataRoute, Header, Matter, Passage, query_without_version};
+use crate::time::UnixMillis;
+use crate::wire::bounds::{BODY_BYTES_MAX, FORM_BYTES_MAX};
+use crate::wire::envelope::{Edit, Envelope, Rewrite};
+use crate::wire::error::WireError;
+use crate::wire::form;
+use crate::wire::marks::{self, Mark};
+use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// Providers whose API is the one that is passed through (`design.md`, 8, "Tasks"); a custom one is compatible by
+/// its own word.
+const PROVIDERS: [&str; 3] = ["openai", "azure-openai", "custom"];
+
+/// A request, and who asks.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    pub(super) now: UnixMillis,
+    pub(super) request: &'a Request<'a>,
+    pub(super) route: &'a DataRoute<'a>,
+    pub(super) caller: &'a Caller<'a>,
+    pub(super) index: &'a SnapshotIndex,
+}
+
+/// A call's body, as far as it matters.
+enum Body<'a> {
+    None,
+    Json(Envelope<'a>),
+    /// A form, and its field `model`.
+    Form {
+        boundary: &'a str,
+        model: form::Field,
+    },
+}
+
+/// A passed call, read.
+struct Call<'a> {
+    passage: &'a Passage<'a>,
+    body: Body<'a>,
+    /// Path and query for the upstream.
+    path: Cow<'a, str>,
+    query: Cow<'a, str>,
+    /// What takes the marks off the body.
+    edits: Vec<Edit>,
+    mark: Option<Mark>,
+}
+
+/// The mark of a served entity: the same as long as deployment and entity keep their names.
+fn mark_of(ready: &ReadyDeployment, entity: &ServedEntity) -> Mark {
+    Mark::of(&[&ready.folded, &entity.name])
+}
+
+fn passes(entity: &ServedEntity) -> bool {
+    let addressed = match &entity.target {
+        Target::Http(upstream) => upstream.paths != UpstreamPaths::Exact,
+        Target::Simulator(_) => false,
+    };
+    addressed && PROVIDERS.contains(&entity.provider.as_str())
+}
+
+impl<'a> Call<'a> {
+    fn read(facts: &Asking<'a>, passage: &'a Passage<'a>) -> Result<Self, Stop> {
+        let (path, of_path) = marks::unmark(passage.path);
+        let (query, of_query) = marks::unmark(passage.query);
+        let query = match query {
+            Cow::Borrowed(query) => query_without_version(query),
+            Cow::Owned(query) => Cow::Owned(query_without_version(&query).into_owned()),
+        };
+        let body = Self::body(facts, passage)?;
+        let (edits, of_body) = match &body {
+            Body::Json(_) => marks::unmark_body(core::str::from_utf8(facts.request.body).unwrap_or_default()),
+            Body::None | Body::Form { .. } => (Vec::new(), None),
+        };
+        let mark = of_path.or(of_query).or(of_body);
+        Ok(Self { passage, body, path, query, edits, mark })
+    }
+
+    fn body(facts: &Asking<'a>, passage: &Passage<'_>) -> Result<Body<'a>, Stop> {
+        let (bytes, length) = (facts.request.body, facts.request.length);
+        let read = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if !passage.makes || length == 0 {
+            return Ok(Body::None);
+        }
+        let content_type = facts.request.headers.get(Header::ContentType).unwrap_or_default();
+        let Some(boundary) = form::boundary(content_type) else {
+            // JSON where a form was possible is read whole, within the bound of JSON.
+            if length > u64::from(BODY_BYTES_MAX) {
+                return Err(WireError::BodyTooLarge { max: BODY_BYTES_MAX }.into());
+            }
+            return if read < length {
+                Err(Stop::More)
+            } else {
+                Ok(Body::Json(Envelope::parse_open(bytes)?))
+            };
+        };
+        let model = if passage.matter == Matter::Kept {
+            form::Field::Absent
+        } else {
+            form::find(bytes, boundary, "model", read >= length)
+        };
+        match model {
+            form::Field::Broken => Err(WireError::BrokenForm.into()),
+            form::Field::More if read >= u64::from(FORM_BYTES_MAX) => {
+                Err(WireError::FormTooLong { max: FORM_BYTES_MAX }.into())
+            }
+            form::Field::More => Err(Stop::More),
+            form::Field::At { .. } | form::Field::Absent => Ok(Body::Form { boundary, model }),
+        }
+    }
+
+    /// Whether it asks a model for something, so that the upstream must be told which.
+    fn generates(&self) -> bool {
+        let made = match self.passage.matter {
+            Matter::Images | Matter::Audio => true,
+            Matter::Responses => self.path == "responses",
+            Matter::Kept => false,
+        };
+        self.passage.makes && made
+    }
+
+    /// The deployment's name, where the call has one.
+    fn name(&self, facts: &Asking<'a>) -> Option<Cow<'a, str>> {
+        if let Some(name) = &facts.route.name {
+            return Some(Cow::Owned(name.clone().into_owned()));
+        }
+        let of_body = match &self.body {
+            Body::Json(envelope) => envelope.model.and_then(|field| field.text()),
+            Body::Form { model: form::Field::At { start, end }, .. } => facts
+                .request
+                .body
+                .get(*start..*end)
+                .and_then(|bytes| core::str::from_utf8(bytes).ok())
+                .map(Cow::Borrowed),
+            Body::Form { .. } | Body::None => None,
+        };
+        let header = || facts.request.headers.get(Header::Deployment).map(Cow::Borrowed);
+        of_body.filter(|name| !name.is_empty()).or_else(header)
+    }
+
+    /// The deployment that takes the call.
+    fn deployment(&self, facts: &Asking<'a>) -> Result<&'a ReadyDeployment, RouteError> {
+        let index = facts.index;
+        let located = |name: Cow<'a, str>| {
+            let route = DataRoute { name: Some(name), ..facts.route.clone() };
+            route::locate(index, facts.caller, &route, &facts.request.headers, &Envelope::empty())
+        };
+        if let Some(name) = self.name(facts) {
+            return located(name);
+        }
+        if let Some(mark) = self.mark {
+            let marked = |ready: &&ReadyDeployment| {
+                ready.deployment.entities.iter().any(|entity| mark_of(ready, entity) == mark)
+            };
+            let ready = index.deployments().iter().find(marked).ok_or(RouteError::UnknownId)?;
+            return located(Cow::Borrowed(ready.deployment.name.as_str()));
+        }
+        if self.generates() {
+            return Err(RouteError::NoModel);
+        }
+        let can = |ready: &&ReadyDeployment| ready.deployment.entities.iter().any(passes);
+        let mut able: Vec<_> = index.deployments().iter().filter(can).collect();
+        able.sort_unstable_by(|one, other| one.folded.cmp(&other.folded));
+        let mut refused = None;
+        for ready in able {
+            match located(Cow::Borrowed(ready.deployment.name.as_str())) {
+                Ok(ready) => return Ok(ready),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        Err(refused.unwrap_or(RouteError::NowhereKept { what: self.passage.what() }))
+    }
+
+    /// What each entity that can would be sent, the preferred one first.
+    fn prepare(
+        &self,
+        facts: &Asking<'a>,
+        ready: &ReadyDeployment,
+        random: u64,
+        rest: bool,
+    ) -> Vec<(PreparedEntity, Mark)> {
+        let entities = &ready.deployment.entities;
+        let order = if self.generates() {
+            route::select::order(entities, random)
+        } else {
+            // What is kept is looked for where it was put.
+            (0..entities.len()).collect()
+        };
+        let able = order.into_iter().filter_map(|at| {
+            let (entity, own) = (entities.get(at)?, ready.entities.get(at)?);
+            (passes(entity) && own.fault.is_none()).then_some((entity, own))
+        });
+        let mut prepared: Vec<_> = able
+            .map(|(entity, own)| {
+                let send = Send {
+                    url: self.url(entity),
+                    headers: self.headers(facts, own.headers()),
+                    edits: self.changes(facts, entity),
+                    timeout: crate::time::Millis(0),
+                    head_first: true,
+                    rest,
+                    script: None,
+                };
+                let price = entity.price.clone();
+                (PreparedEntity { name: entity.name.clone(), price, send }, mark_of(ready, entity))
+            })
+            .collect();
+        if let Some(at) = prepared.iter().position(|(_, mark)| Some(*mark) == self.mark) {
+            prepared = prepared.into_iter().skip(at).take(1).collect();
+        }
+        prepared
+    }
+
+    fn url(&self, entity: &ServedEntity) -> String {
+        let Target::Http(upstream) = &entity.target else { return String::new() };
+        let url = index::passed_address(upstream, &self.path, self.passage.is_of_deployment());
+        match (self.query.as_ref(), url.contains('?')) {
+            ("", _) => url,
+            (query, true) => format!("{url}&{query}"),
+            (query, false) => format!("{url}?{query}"),
+        }
+    }
+
+    fn headers(&self, facts: &Asking<'a>, own: &[(String, String)]) -> Vec<(String, String)> {
+        let mut headers = Vec::with_capacity(own.len().saturating_add(2));
+        let mut pass = |name: &str, header: Header| {
+            let legal =
+                |value: &&str| value.len() <= 512 && value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            if let Some(value) = facts.request.headers.get(header).filter(legal) {
+                headers.push((name.to_owned(), value.to_owned()));
+            }
+        };
+        if !matches!(self.body, Body::None) {
+            pass("content-type", Header::ContentType);
+        }
+        pass("openai-beta", Header::OpenAiBeta);
+        headers.extend_from_slice(own);
+        headers
+    }
+
+    /// The model's name and the marks.
+    fn changes(&self, facts: &Asking<'a>, entity: &ServedEntity) -> Vec<Edit> {
+        let model = index::model_for(entity);
+        match &self.body {
+            Body::Json(envelope) => {
+                let model = (self.generates() || envelope.model.is_some()).then_some(model);
+                let mut edits = envelope.edits(&Rewrite { model, ..Rewrite::default() });
+                edits.extend(self.edits.iter().cloned());
+                edits.sort_by_key(|edit| (edit.start, edit.end));
+                edits
+            }
+            Body::Form { model: form::Field::At { start, end }, .. } => {
+                let word = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+                let same = facts.request.body.get(*start..*end) == Some(model.as_bytes());
+                let edit = Edit { start: word(*start), end: word(*end), with: model.as_bytes().to_vec() };
+                if same { Vec::new() } else { Vec::from([edit]) }
+            }
+            Body::Form { boundary, .. } if self.generates() => {
+                let part = format!(
+                    "--{boundary}\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n{model}\r\n"
+                );
+                Vec::from([Edit { start: 0, end: 0, with: part.into_bytes() }])
+            }
+            Body::None | Body::Form { .. } => Vec::new(),
+        }
+    }
+}
+
+impl Isolate {
+    /// The admission of a passed call, from its body on.
+    pub(super) fn admit_passed(
+        &mut self,
+        facts: &Asking<'_>,
+        passage: &Passage<'_>,
+        account: AccountId,
+        admission: &mut Admission,
+    ) -> Result<Running, Stop> {
+        let now: UnixMillis = facts.now;
+        let call = Call::read(facts, passage)?;
+        let ready = match call.deployment(facts) {
+            Ok(ready) => ready,
+            Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
+        };
+        let serverless = ready.deployment.kind == DeploymentKind::Serverless;
+        admit_address(facts.index, serverless, facts.request)?;
+        let rest = facts.request.length > u64::try_from(facts.request.body.len()).unwrap_or(u64::MAX);
+        let random = u64::try_from(admission.random & u128::from(u64::MAX)).unwrap_or(0);
+        let prepared = call.prepare(facts, ready, random, rest);
+        let Some((_, mark)) = prepared.first() else {
+            let name = ready.deployment.name.as_str().to_owned();
+            let able = ready.deployment.entities.iter().any(passes);
+            let error: WeirError = if able {
+                AttemptError::BadCredential.into()
+            } else {
+                RouteError::ProviderLacks { name, what: passage.what() }.into()
+            };
+            return Err(error.into());
+        };
+        let empty = Envelope::empty();
+        let (envelope, streamed) = match &call.body {
+            Body::Json(envelope) => (envelope, envelope.stream),
+            Body::None | Body::Form { .. } => (&empty, false),
+        };
+        let asks_chat = call.generates() && passage.matter == Matter::Responses;
+        // Tokens are estimated where text is asked for; elsewhere nobody can say before.
+        let task = if asks_chat { Task::Chat } else { Task::Embeddings };
+        let mut facts = Facts {
+            now,
+            request: facts.request,
+            route: facts.route,
+            admission: *admission,
+            task,
+            caller: facts.caller,
+            envelope,
+            dropped: &[],
+            ready,
+        };
+        let reservation = self.reserve(&facts, &account, admission)?;
+        // What goes to a model is judged by the deployment's policy (an image's prompt, else the input); answers in
+        // these dialects are not read.
+        facts.task = if passage.matter == Matter::Images { Task::Completions } else { Task::Embeddings };
+        let (reservation, _) = self.judge(&facts, reservation)?;
+        facts.task = task;
+        // A form that is being streamed cannot be sent again, and what was kept must not be kept twice.
+        let once = rest || (passage.makes && !call.generates());
+        let attempts = if once { 1 } else { AttemptPlan::ATTEMPTS_MAX };
+        let passed = Passed::new(*mark, passage.matter, call.generates());
+        let entities = prepared.into_iter().map(|(entity, _)| entity).collect();
+        let mut running = facts.running_with(account, reservation, entities, attempts);
+        running.streamed = streamed;
+        running.passed = Some(Box::new(passed));
+        Ok(running)
+    }
+}

@@ -1,0 +1,294 @@
+//! The answers of passed calls (`pass`): marked, watched and handed on.
+//!
+//! Above the stages. Decides what becomes of an upstream's good answer by what it is: a stream of events goes on event
+//! by event, JSON whole, with the marks of this upstream on its ids; anything else (sound, files) goes on as it comes.
+//! Errors and failed calls are `finish`'s, as for every exchange.
+
+use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
+use super::finish::{Running, is_event_stream};
+use super::isolate::Isolate;
+use crate::account::record::Usage;
+use crate::account::usage;
+use crate::attempt::{Outcome, Step};
+use crate::error::WeirError;
+use crate::reply::{self, Reply};
+use crate::surface::Matter;
+use crate::time::UnixMillis;
+use crate::wire::marks::{self, Mark};
+use crate::wire::sse::EVENT_BYTES_MAX;
+use alloc::borrow::{Cow, ToOwned};
+use alloc::vec::Vec;
+use memchr::memmem;
+
+/// What is special about a passed call.
+#[derive(Debug)]
+pub(super) struct Passed {
+    mark: Mark,
+    matter: Matter,
+    /// Whether a model was asked for something.
+    pub(super) generates: bool,
+    /// The beginning of an event that is not whole yet.
+    held: Vec<u8>,
+    usage: Option<Usage>,
+    /// The event that ends such a stream was there.
+    terminal: bool,
+}
+
+impl Passed {
+    pub(super) const fn new(mark: Mark, matter: Matter, generates: bool) -> Self {
+        Self { mark, matter, generates, held: Vec::new(), usage: None, terminal: false }
+    }
+
+    /// Takes bytes of a stream, and gives its whole events, marked. `None` if it is none.
+    fn push(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+        self.held.extend_from_slice(piece);
+        let end = ["\n\n", "\r\n\r\n"].into_iter().filter_map(|gap| {
+            memmem::rfind(&self.held, gap.as_bytes()).map(|at| at.saturating_add(gap.len()))
+        });
+        let Some(end) = end.max() else {
+            let fits = u32::try_from(self.held.len()).is_ok_and(|length| length <= EVENT_BYTES_MAX);
+            return fits.then(Vec::new);
+        };
+        let rest = self.held.split_off(end);
+        let events = core::mem::replace(&mut self.held, rest);
+        let text = core::str::from_utf8(&events).ok()?;
+        for event in text.split("\n\n") {
+            self.watch(event);
+        }
+        Some(marks::mark(text, self.mark).into_bytes())
+    }
+
+    fn watch(&mut self, event: &str) {
+        for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
+            let data = data.trim();
+            if data.starts_with("[DONE]") || is_last(data) {
+                self.terminal = true;
+            }
+            if let Some(usage) = usage::nested(data) {
+                self.usage = Some(usage);
+            }
+        }
+    }
+
+    /// Whether a stream that ended so is whole. Responses and runs say when they are; of other streams the regular
+    /// end of the body is all there is.
+    fn is_whole(&self, end: StreamEnd) -> bool {
+        let told = matches!(self.matter, Matter::Responses | Matter::Kept);
+        self.held.is_empty()
+            && (self.terminal || (!told && end == StreamEnd::Closed))
+            && end != StreamEnd::CallerLeft
+    }
+}
+
+/// Whether an event is the last of its stream, whatever became of it.
+fn is_last(data: &str) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Typed<'a> {
+        #[serde(borrow, default, rename = "type")]
+        kind: Cow<'a, str>,
+    }
+    const LAST: [&str; 4] = ["response.completed", "response.incomplete", "response.failed", "error"];
+    serde_json::from_str::<Typed<'_>>(data).is_ok_and(|event| LAST.contains(&event.kind.as_ref()))
+}
+
+/// Whether an event tells of a good answer.
+pub(super) fn is_good(event: &Event<'_>) -> bool {
+    match event {
+        Event::Head { status, .. } | Event::Answer { status, .. } => (200..300).contains(status),
+        Event::Piece(_) | Event::Ended(_) => true,
+        Event::Resumed | Event::Failed(_) => false,
+    }
+}
+
+fn is_json(headers: &UpstreamHeaders<'_>) -> bool {
+    headers.content_type.is_some_and(|value| {
+        let kind = value.split(';').next().unwrap_or_default().trim();
+        kind.eq_ignore_ascii_case("application/json")
+    })
+}
+
+impl Isolate {
+    /// What follows from a good answer of a passed call ([`is_good`]).
+    pub(super) fn advance_passed(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        running: Running,
+        event: Event<'_>,
+    ) -> Action {
+        match event {
+            Event::Head { headers, .. } if is_json(&headers) => {
+                self.keep(now, handle, running);
+                Action::ReadWhole
+            }
+            Event::Head { status, headers } => {
+                self.passed_head(now, random, handle, running, status, &headers)
+            }
+            Event::Answer { status, body, .. } => {
+                self.passed_answer(now, random, handle, running, status, body)
+            }
+            Event::Piece(piece) => self.passed_piece(now, handle, running, piece),
+            Event::Ended(end) => self.passed_end(now, running, end),
+            Event::Resumed | Event::Failed(_) => {
+                self.fail(now, running, &WeirError::Bug { what: "no answer of a passed call" })
+            }
+        }
+    }
+
+    /// A stream of events, or something that is no text.
+    fn passed_head(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+        headers: &UpstreamHeaders<'_>,
+    ) -> Action {
+        if let Err(step) = self.commit(now, random, &mut running, status) {
+            return self.perform(now, handle, running, step, None);
+        }
+        let stream = is_event_stream(headers);
+        let kind = headers.content_type.filter(|value| value.bytes().all(|byte| matches!(byte, b' '..=b'~')));
+        let head = self.passed_head_of(now, &mut running, status, kind);
+        if stream {
+            let idle = running.deadlines.idle;
+            self.keep(now, handle, running);
+            return Action::DeliverStream { head, idle };
+        }
+        self.settle(now, running, status, Usage::default(), true);
+        Action::HandThrough(head)
+    }
+
+    /// JSON.
+    fn passed_answer(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+        body: &[u8],
+    ) -> Action {
+        let Ok(text) = core::str::from_utf8(body) else {
+            let budget = self.retries.entry(running.scope.clone()).or_default();
+            let step = running.machine.outcome(now, random, &Outcome::Malformed, budget);
+            return self.perform(now, handle, running, step, None);
+        };
+        if let Err(step) = self.commit(now, random, &mut running, status) {
+            return self.perform(now, handle, running, step, None);
+        }
+        let Some(passed) = &running.passed else {
+            return self.fail(now, running, &WeirError::Bug { what: "a passed call without its facts" });
+        };
+        let body = marks::mark(text, passed.mark);
+        let used = if passed.generates { usage::from_json(text.as_bytes()) } else { None };
+        let head = self.passed_head_of(now, &mut running, status, Some("application/json"));
+        self.settle(now, running, status, used.unwrap_or_default(), true);
+        Action::Reply(Reply { status, headers: head.headers, body })
+    }
+
+    fn passed_piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
+        let late = now.since(running.admission.began) > running.deadlines.total;
+        let pushed = running.passed.as_mut().filter(|_| !late).and_then(|passed| passed.push(piece));
+        match pushed {
+            Some(bytes) => {
+                self.keep(now, handle, running);
+                Action::PassInstead(bytes)
+            }
+            None => self.passed_end(now, running, if late { StreamEnd::TimedOut } else { StreamEnd::Broken }),
+        }
+    }
+
+    fn passed_end(&mut self, now: UnixMillis, running: Running, end: StreamEnd) -> Action {
+        let passed = running.passed.as_ref();
+        let whole = passed.is_some_and(|passed| passed.is_whole(end));
+        let used = passed.and_then(|passed| passed.usage).unwrap_or_default();
+        let surface = running.surface;
+        self.settle(now, running, 200, used, whole);
+        match (whole, end) {
+            (true, _) => Action::Close(Vec::new()),
+            (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
+            (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
+                Action::Abort(reply::stream_error(surface))
+            }
+        }
+    }
+
+    /// The answer at hand is the exchange's; else what to do instead.
+    fn commit(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        running: &mut Running,
+        status: u16,
+    ) -> Result<(), Step> {
+        let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
+        let budget = self.retries.entry(running.scope.clone()).or_default();
+        let step = running.machine.outcome(now, random, &outcome, budget);
+        if step == Step::Deliver { Ok(()) } else { Err(step) }
+    }
+
+    fn passed_head_of(
+        &self,
+        now: UnixMillis,
+        running: &mut Running,
+        status: u16,
+        content_type: Option<&str>,
+    ) -> Head {
+        running.head_at = Some(now);
+        let mut head = self.head(now, running, status, "application/octet-stream");
+        if let (Some(first), Some(kind)) = (head.headers.first_mut(), content_type) {
+            kind.clone_into(&mut first.1);
+        }
+        head
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::String;
+    use proptest::prelude::*;
+
+    const STREAM: &str = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_abcdef\"}}\n\n\
+        event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"h\u{e9}\"}\n\n\
+        event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_abcdef\",\"usage\":{\"input_tokens\":3,\"output_tokens\":2,\"total_tokens\":5}}}\n\n";
+
+    proptest! {
+        /// However the network cuts a stream: the same bytes with marks, its usage, and its end.
+        #[test]
+        fn cuts_change_nothing(mut cuts in proptest::collection::vec(0usize..=STREAM.len(), 0..6)) {
+            let own = Mark::of(&["d", "e"]);
+            let mut passed = Passed::new(own, Matter::Responses, true);
+            cuts.sort_unstable();
+            let (mut out, mut from) = (Vec::new(), 0);
+            for cut in cuts.into_iter().chain([STREAM.len()]) {
+                out.extend(passed.push(&STREAM.as_bytes()[from..cut]).unwrap());
+                from = cut;
+            }
+            prop_assert_eq!(String::from_utf8(out).unwrap(), marks::mark(STREAM, own));
+            prop_assert_eq!(passed.usage.map(|usage| usage.total()), Some(5));
+            prop_assert!(passed.is_whole(StreamEnd::Closed));
+        }
+    }
+
+    #[test]
+    fn a_stream_without_its_last_event_is_not_whole() {
+        let part = STREAM.get(..200).unwrap();
+        let rows = [
+            (Matter::Responses, false),
+            (Matter::Kept, false),
+            (Matter::Audio, true),
+            (Matter::Images, true),
+        ];
+        for (matter, whole) in rows {
+            let mut passed = Passed::new(Mark::of(&["d"]), matter, true);
+            let events = part.get(..part.rfind("\n\n").unwrap() + 2).unwrap();
+            assert!(passed.push(events.as_bytes()).is_some());
+            assert_eq!(passed.is_whole(StreamEnd::Closed), whole, "{matter:?}");
+            assert!(!passed.is_whole(StreamEnd::Broken), "{matter:?}");
+        }
+    }
+}
