@@ -110,9 +110,12 @@ fn put(
         given.boolean("isSharedToAll", &mut faults);
         let wants_key = given.get("authType").and_then(Value::as_str) == Some("ApiKey");
         credentials = given.members("credentials", &mut faults);
-        if let (true, Some(credentials)) = (wants_key, &credentials) {
-            credentials.required_text("key", &mut faults);
-        }
+        // A key that is there must be one, whatever is wrong beside it.
+        match &credentials {
+            Some(credentials) if wants_key => credentials.required_text("key", &mut faults),
+            Some(credentials) => credentials.text("key", &mut faults),
+            None => None,
+        };
         for member in given.names().filter(|member| *member != "credentials") {
             properties.insert(member.to_owned(), given.map().get(member).cloned().unwrap_or_default());
         }
