@@ -25,4 +25,5 @@ def test_openai_javascript(endpoint, record_property):
                          text=True, timeout=180)
     passed = int(re.findall(r"^# pass (\d+)", run.stdout, re.M)[-1]) if "# pass" in run.stdout else 0
     record_property("javascript_passed", passed)
-    assert run.returncode == 0 and passed > 0, run.stdout[-8000:] + run.stderr[-2000:]
+    failed = re.findall(r"^not ok .*?^  \.\.\.", run.stdout, re.M | re.S)
+    assert run.returncode == 0 and passed > 0, "\n".join(failed)[:8000] + run.stderr[-2000:]

@@ -87,7 +87,8 @@ for (const kind of ['/v1', '/openai/v1', '/serving-endpoints', 'azure']) {
   test(named('leaving a stream early is not an error'), async () => {
     const request = { model: 'demo-chat', messages, stream: true };
     for await (const chunk of await client(kind).chat.completions.create(request)) {
-      assert.ok(chunk.id);
+      // Where a content filter is on, Azure's first event tells of the prompt and has an empty id.
+      assert.equal(typeof chunk.id, 'string');
       break;
     }
   });
