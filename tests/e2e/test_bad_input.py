@@ -127,7 +127,7 @@ class TestEverySurface:
 
 
 @pytest.mark.parametrize(("method", "target", "status"), [
-    ("GET", "/", (200, 404)), ("GET", "/nothing", (404,)), ("POST", "/v1/audio/speech", (404, 501)),
+    ("GET", "/", (200, 404)), ("GET", "/nothing", (404,)), ("POST", "/v1/audio/speech", (400,)),
     ("POST", "/v1/messages", (400, 401, 404, 501)), ("POST", "//v1//chat/completions", (404,)),
     ("POST", "/v1/../v1/chat/completionsx", (404,)), ("POST", "/openai/deployments//chat/completions", (404,)),
     ("GET", "/%", (400, 404)), ("GET", "/" + "a" * 8000, (404, 414)),
