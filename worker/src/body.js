@@ -35,7 +35,11 @@ async function readBounded(stream, limit) {
     }
     pieces.push(value);
   }
-  if (pieces.length === 1) return pieces[0];
+  return pieces.length === 1 ? pieces[0] : joined(pieces, total);
+}
+
+/** Pieces as one. @param {Uint8Array[]} pieces @param {number} total their bytes */
+export function joined(pieces, total) {
   const whole = new Uint8Array(total);
   let at = 0;
   for (const piece of pieces) {

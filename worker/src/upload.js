@@ -6,7 +6,7 @@
  * Decides nothing; which bodies these are, how much is read and what is changed in it is core's.
  */
 
-import { edited } from './body.js';
+import { edited, joined } from './body.js';
 import { NOTHING, headersOf } from './memory.js';
 
 export class Upload {
@@ -39,14 +39,8 @@ export class Upload {
         total += value.byteLength;
       }
     }
-    const whole = new Uint8Array(total);
-    let at = 0;
-    for (const piece of pieces) {
-      whole.set(piece, at);
-      at += piece.byteLength;
-    }
-    this.read = whole;
-    return whole;
+    this.read = joined(pieces, total);
+    return this.read;
   }
 
   /**

@@ -184,9 +184,20 @@ impl Isolate {
         outcome: &Outcome,
         message: Option<String>,
     ) -> Action {
-        let budget = self.retries.entry(running.scope.clone()).or_default();
-        let step = running.machine.outcome(now, random, outcome, budget);
+        let step = self.step(now, random, &mut running, outcome);
         self.perform(now, handle, running, step, message)
+    }
+
+    /// What the attempt machine makes of an outcome, within the deployment's retry budget.
+    pub(super) fn step(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        running: &mut Running,
+        outcome: &Outcome,
+    ) -> Step {
+        let budget = self.retries.entry(running.scope.clone()).or_default();
+        running.machine.outcome(now, random, outcome, budget)
     }
 
     /// A whole answer: the caller's, if it is one of its dialect; else an outcome to think about.
@@ -216,8 +227,7 @@ impl Isolate {
             let message = (400..500).contains(&status).then(|| upstream_message(body)).flatten();
             return self.outcome(now, random, handle, running, &outcome, message);
         };
-        let budget = self.retries.entry(running.scope.clone()).or_default();
-        let step = running.machine.outcome(now, random, &outcome, budget);
+        let step = self.step(now, random, &mut running, &outcome);
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);
         }
@@ -245,8 +255,7 @@ impl Isolate {
         status: u16,
     ) -> Action {
         let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
-        let budget = self.retries.entry(running.scope.clone()).or_default();
-        let step = running.machine.outcome(now, random, &outcome, budget);
+        let step = self.step(now, random, &mut running, &outcome);
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);
         }

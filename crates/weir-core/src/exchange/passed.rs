@@ -172,8 +172,7 @@ impl Isolate {
         body: &[u8],
     ) -> Action {
         let Ok(text) = core::str::from_utf8(body) else {
-            let budget = self.retries.entry(running.scope.clone()).or_default();
-            let step = running.machine.outcome(now, random, &Outcome::Malformed, budget);
+            let step = self.step(now, random, &mut running, &Outcome::Malformed);
             return self.perform(now, handle, running, step, None);
         };
         if let Err(step) = self.commit(now, random, &mut running, status) {
@@ -225,8 +224,7 @@ impl Isolate {
         status: u16,
     ) -> Result<(), Step> {
         let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
-        let budget = self.retries.entry(running.scope.clone()).or_default();
-        let step = running.machine.outcome(now, random, &outcome, budget);
+        let step = self.step(now, random, running, &outcome);
         if step == Step::Deliver { Ok(()) } else { Err(step) }
     }
 
