@@ -62,6 +62,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         version: String::new(),
         serverless: None,
         spillover: None,
+        fallback: true,
         content_policy: None,
     }
 }

@@ -244,6 +244,34 @@ impl<'i> Caller<'i> {
         Self { principal, key: "oidc", admin: false, may: May::Token(directory, groups) }
     }
 
+    /// Whether a limit that names `who` means this caller: by its id, or by the name that `directory` knows.
+    pub fn is(&self, who: &str, directory: &SnapshotIndex) -> bool {
+        self.principal.eq_ignore_ascii_case(who)
+            || self.holder(directory).is_some_and(|holder| holder.is_called(who))
+    }
+
+    /// Whether the caller is in the group with this id or name.
+    pub fn is_in(&self, group: &str, directory: &SnapshotIndex) -> bool {
+        let told = match self.may {
+            May::Token(_, groups) => groups,
+            May::All | May::Key(_) | May::Roles(_) => &[],
+        };
+        told.iter().any(|known| known.eq_ignore_ascii_case(group))
+            || self.holder(directory).is_some_and(|holder| holder.is_in(group))
+    }
+
+    /// What the directory knows of the caller.
+    fn holder<'d>(&self, directory: &'d SnapshotIndex) -> Option<&'d Holder>
+    where
+        'i: 'd,
+    {
+        match self.may {
+            May::Roles(holder) => holder,
+            May::Token(known, _) => known.holder(self.principal),
+            May::All | May::Key(_) => directory.holder(self.principal),
+        }
+    }
+
     /// Whether the caller may query a deployment of `index` in this way. Constant in the number of roles.
     ///
     /// # Errors

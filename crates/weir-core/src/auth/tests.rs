@@ -65,8 +65,15 @@ fn index() -> SnapshotIndex {
     let tokens =
         GIVEN.iter().map(|(principal, _)| *principal).chain(["nobody", "admin"]).map(token).collect();
     let given = |scope: &str| vec![Given { scope: scope.into(), rights: Right::Chat.bit() }];
-    let principals =
-        GIVEN.iter().map(|(id, scope)| PrincipalEntry { id: (*id).into(), given: given(scope) }).collect();
+    let principals = GIVEN
+        .iter()
+        .map(|(id, scope)| PrincipalEntry {
+            id: (*id).into(),
+            given: given(scope),
+            name: String::new(),
+            groups: vec![],
+        })
+        .collect();
     let keys = vec![
         entry("K", "one", None),
         entry("B", "bound", None),

@@ -14,6 +14,7 @@ use crate::snapshot::{ServedEntity, Target, Task, Upstream, UpstreamAuth, Upstre
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use serde_json::{Map, Value};
 
 /// Where `OpenAI` answers when no base is given.
@@ -92,7 +93,7 @@ pub fn read(value: &Value, path: &str, desk: &mut Desk<'_>, faults: &mut Faults)
         target: compiled.target,
         price: None,
     };
-    Some(Backend { shown, task, entity, reference: compiled.reference })
+    Some(Backend { shown, task, entity, references: compiled.references })
 }
 
 /// The name of a task on the wire.
@@ -126,7 +127,7 @@ struct Compiled {
     member: &'static str,
     shown: Map<String, Value>,
     target: Target,
-    reference: Option<String>,
+    references: Vec<Option<String>>,
 }
 
 /// The provider's own config; a config of another provider is a fault.
@@ -157,7 +158,7 @@ fn simulator(members: &Members<'_>, faults: &mut Faults) -> Option<Compiled> {
         faults.note(&format!("{path}.{}", problem.member), format!("must be {}", problem.rule));
         return None;
     }
-    Some(Compiled { member: MEMBER, shown, target: Target::Simulator(config), reference: None })
+    Some(Compiled { member: MEMBER, shown, target: Target::Simulator(config), references: Vec::new() })
 }
 
 fn openai(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
@@ -208,7 +209,7 @@ fn openai(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
     };
     let organization = organization.map(ToOwned::to_owned);
     let target = Target::Http(Upstream { base, paths, auth, organization });
-    Some(Compiled { member: "openai_config", shown, target, reference: credential.reference })
+    Some(Compiled { member: "openai_config", shown, target, references: Vec::from([credential.reference]) })
 }
 
 fn azure_paths(config: &Members<'_>, faults: &mut Faults) -> Option<UpstreamPaths> {
@@ -238,13 +239,13 @@ fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
         faults.note(&config.path("api_key_auth"), "must not be given beside bearer_token_auth");
         return None;
     }
-    let mut reference = None;
+    let mut references = Vec::new();
     let auth = if let Some(auth) = bearer {
         let mut inner = Map::new();
         let credential = credential(&auth, "token", desk, faults, &mut inner)?;
         shown.insert("bearer_token_auth".to_owned(), Value::Object(inner));
         let sealed = seal(&credential, base.as_deref()?, &auth.path("token"), desk, faults)?;
-        reference = credential.reference;
+        references.push(credential.reference);
         UpstreamAuth::Bearer { sealed }
     } else if let Some(auth) = header {
         let mut inner = Map::new();
@@ -255,7 +256,7 @@ fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
         let credential = credential(&auth, "value", desk, faults, &mut inner)?;
         shown.insert("api_key_auth".to_owned(), Value::Object(inner));
         let sealed = seal(&credential, base.as_deref()?, &auth.path("value"), desk, faults)?;
-        reference = credential.reference;
+        references.push(credential.reference);
         UpstreamAuth::Header { name: name?, sealed }
     } else {
         UpstreamAuth::None
@@ -264,7 +265,7 @@ fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
     let exact = OPERATIONS.iter().any(|operation| base.ends_with(operation));
     let paths = if exact { UpstreamPaths::Exact } else { UpstreamPaths::OpenAi };
     let target = Target::Http(Upstream { base, paths, auth, organization: None });
-    Some(Compiled { member: "custom_provider_config", shown, target, reference })
+    Some(Compiled { member: "custom_provider_config", shown, target, references })
 }
 
 fn header_name(auth: &Members<'_>, faults: &mut Faults) -> Option<String> {
@@ -378,19 +379,23 @@ fn seal(
     sealed.map_err(|fault| faults.note(path, fault.to_string())).ok()
 }
 
-/// The backend with its credential replaced by `value`, sealed anew for its upstream. Unchanged when it has no
-/// credential.
+/// The backend with the credentials that were read from `secret` replaced by `value`, sealed anew for its upstream.
 ///
 /// # Errors
 /// [`SecretFault::NoSealKey`].
-pub fn with_credential(backend: &Backend, value: &str, desk: &mut Desk<'_>) -> Result<Backend, SecretFault> {
+pub fn with_credential(
+    backend: &Backend,
+    secret: &str,
+    value: &str,
+    desk: &mut Desk<'_>,
+) -> Result<Backend, SecretFault> {
     let mut backend = backend.clone();
     if let Target::Http(upstream) = &mut backend.entity.target {
-        match &mut upstream.auth {
-            UpstreamAuth::Bearer { sealed } | UpstreamAuth::Header { sealed, .. } => {
-                *sealed = desk.seal(&upstream.base, value)?;
+        let base = upstream.base.clone();
+        for (sealed, reference) in upstream.auth.sealed_mut().into_iter().zip(&backend.references) {
+            if reference.as_deref() == Some(secret) {
+                *sealed = desk.seal(&base, value)?;
             }
-            UpstreamAuth::None => {}
         }
     }
     Ok(backend)

@@ -95,14 +95,18 @@ fn url(upstream: &Upstream) -> String {
         UpstreamPaths::AzureOpenAi { api_version, .. } => {
             format!("{base}/openai/models?api-version={api_version}")
         }
-        UpstreamPaths::Exact => base.clone(),
+        UpstreamPaths::Exact | UpstreamPaths::Native(_) => base.clone(),
     }
 }
 
 fn headers(desk: &Desk<'_>, upstream: &Upstream) -> Result<Vec<(String, String)>, SecretFault> {
     let mut headers = Vec::new();
     match &upstream.auth {
-        UpstreamAuth::None => {}
+        // What must be signed or exchanged first is not shown: that the address answers is all that is asked.
+        UpstreamAuth::None
+        | UpstreamAuth::Aws { .. }
+        | UpstreamAuth::ServiceAccount { .. }
+        | UpstreamAuth::Entra { .. } => {}
         UpstreamAuth::Bearer { sealed } => {
             let token = desk.open(&upstream.base, sealed)?;
             headers.push(("authorization".to_string(), format!("Bearer {token}")));

@@ -118,6 +118,8 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         serverless,
         spillover,
         content_policy: content::policy_of(row),
+        // In catalog backends always, in the order of their priority (`design.md`, section 8).
+        fallback: row.endpoint().is_none_or(|spec| spec.gateway.fallback()),
     })
 }
 

@@ -223,6 +223,9 @@ pub struct EndpointSpec {
     pub tags: BTreeMap<String, Option<String>>,
     /// Legacy `rate_limits`, in the order given.
     pub rate_limits: Vec<RateLimit>,
+    /// `ai_gateway`.
+    #[serde(default, skip_serializing_if = "Gateway::is_none")]
+    pub gateway: Gateway,
     /// The configuration that serves; none while the first one was not ready yet.
     pub active: Option<EndpointConfig>,
     /// The configuration that shall serve, or failed to.
@@ -246,6 +249,33 @@ impl EndpointSpec {
     /// Whether its upstreams are being probed.
     pub fn is_updating(&self) -> bool {
         self.pending.as_ref().is_some_and(|pending| pending.failure.is_none())
+    }
+}
+
+/// `ai_gateway` of an endpoint (`databricks.md`, 7.1), as it is shown; empty if it has none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Gateway(pub Map<String, Value>);
+
+impl Gateway {
+    /// Whether the endpoint has none.
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The member of this name, if it is there and enabled: `usage_tracking_config`, `inference_table_config`.
+    pub fn enabled(&self, member: &str) -> Option<&Value> {
+        self.0.get(member).filter(|config| config["enabled"] == true)
+    }
+
+    /// Whether other entities are tried when the one that was chosen fails.
+    pub fn fallback(&self) -> bool {
+        self.enabled("fallback_config").is_some()
+    }
+
+    /// `guardrails`: `input` and `output`, each with `safety`, `pii`, `invalid_keywords`, `valid_topics`.
+    pub fn guardrails(&self) -> Option<&Value> {
+        self.0.get("guardrails")
     }
 }
 
@@ -305,8 +335,10 @@ pub struct Backend {
     pub task: Task,
     /// What isolates get.
     pub entity: ServedEntity,
-    /// `scope/key` of the secret that its credential was read from; the credential follows that secret.
-    pub reference: Option<String>,
+    /// `scope/key` of the secret that each of its credentials was read from, in the order of
+    /// [`UpstreamAuth::sealed_mut`](crate::snapshot::UpstreamAuth::sealed_mut); none where it was given as it is. A
+    /// credential follows its secret.
+    pub references: Vec<Option<String>>,
 }
 
 /// A data key. It queries without roles; for managing it needs those of its principal.

@@ -21,7 +21,7 @@ use crate::policy::{Lexicon, PolicyError};
 use crate::reply;
 use crate::route;
 use crate::snapshot::DeploymentKind;
-use crate::snapshot::index::SnapshotIndex;
+use crate::snapshot::index::{EntityFault, ReadyDeployment, SnapshotIndex};
 use crate::snapshot::network::Barred;
 use crate::surface::{self, Asks, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
 use crate::time::{Millis, UnixMillis};
@@ -267,9 +267,7 @@ impl Isolate {
         };
         // Every surface leads to every deployment, so its own rule holds beside the surface's.
         admit_address(index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
-        if ready.entities.iter().all(|entity| entity.fault.is_some()) {
-            return Err(AttemptError::BadCredential.into());
-        }
+        callable(ready)?;
         let task = route.task.unwrap_or(ready.deployment.task);
         let dropped = dropped(request, route, &envelope)?;
         envelope.forget(&dropped);
@@ -317,9 +315,9 @@ impl Isolate {
         admission: &mut Admission,
     ) -> Result<Reservation, Stop> {
         let target = facts.ready.deployment.spillover.as_deref().and_then(|name| index.find(name));
-        let Some(target) = target else { return self.reserve(facts, account, admission) };
+        let Some(target) = target else { return self.reserve(facts, index, account, admission) };
         if !admission.spilled {
-            match self.reserve(facts, account, admission) {
+            match self.reserve(facts, index, account, admission) {
                 Err(Stop::Refuse(WeirError::Limit(
                     LimitError::Exceeded { .. } | LimitError::NeverFits { .. },
                 ))) => admission.spilled = true,
@@ -327,13 +325,14 @@ impl Isolate {
             }
         }
         facts.ready = target;
-        self.reserve(facts, account, admission)
+        self.reserve(facts, index, account, admission)
     }
 
     /// Sets aside cells of every applicable limit, all or nothing.
     pub(super) fn reserve(
         &mut self,
         facts: &Facts<'_>,
+        index: &SnapshotIndex,
         account: &AccountId,
         admission: &mut Admission,
     ) -> Result<Reservation, Stop> {
@@ -341,7 +340,7 @@ impl Isolate {
         let reserved = if let Some(wait) = admission.wait.take() {
             self.leases.waited(now, wait)
         } else {
-            let limits = facts.limits(account);
+            let limits = facts.limits(account, index);
             let asks: Vec<Ask<'_>> = limits.iter().map(|limit| limit.ask(facts)).collect();
             self.leases.reserve(now, &asks)
         };
@@ -367,6 +366,18 @@ pub(super) fn admit_address(
         Err(AuthError::Barred(Barred::Unseen)) => Err(WeirError::ConfigurationUnavailable),
         outcome => Ok(outcome?),
     }
+}
+
+/// Whether one of a deployment's entities can be called at all.
+fn callable(ready: &ReadyDeployment) -> Result<(), WeirError> {
+    let mut faults = ready.entities.iter().map(|entity| entity.fault);
+    if faults.clone().any(|fault| fault.is_none()) {
+        return Ok(());
+    }
+    if faults.any(|fault| fault == Some(EntityFault::Unspoken)) {
+        return Err(WireError::Unsupported { what: "The provider of this deployment" }.into());
+    }
+    Err(AttemptError::BadCredential.into())
 }
 
 /// The members that are not passed on: what the schema of the route does not know, if the caller said so.

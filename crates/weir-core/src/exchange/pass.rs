@@ -75,7 +75,7 @@ fn mark_of(ready: &ReadyDeployment, entity: &ServedEntity) -> Mark {
 
 fn passes(entity: &ServedEntity) -> bool {
     let addressed = match &entity.target {
-        Target::Http(upstream) => upstream.paths != UpstreamPaths::Exact,
+        Target::Http(upstream) => !matches!(upstream.paths, UpstreamPaths::Exact | UpstreamPaths::Native(_)),
         Target::Simulator(_) => false,
     };
     addressed && PROVIDERS.contains(&entity.provider.as_str())
@@ -297,7 +297,7 @@ impl Isolate {
         account: AccountId,
         admission: &mut Admission,
     ) -> Result<Running, Stop> {
-        let now: UnixMillis = facts.now;
+        let (now, index): (UnixMillis, _) = (facts.now, facts.index);
         let call = Call::read(facts, passage)?;
         let ready = match call.deployment(facts) {
             Ok(ready) => ready,
@@ -337,7 +337,7 @@ impl Isolate {
             dropped: &[],
             ready,
         };
-        let reservation = self.reserve(&facts, &account, admission)?;
+        let reservation = self.reserve(&facts, index, &account, admission)?;
         // What goes to a model is judged by the deployment's policy (an image's prompt, else the input); answers in
         // these dialects are not read.
         facts.task = if passage.matter == Matter::Images { Task::Completions } else { Task::Embeddings };

@@ -14,8 +14,8 @@ use crate::id::AccountId;
 use crate::limit::{Ask, Quota, Reservation, estimate};
 use crate::route;
 use crate::simulate;
-use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity};
-use crate::snapshot::{LimitScope, Meter, ServedEntity, Target, Task};
+use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity, SnapshotIndex};
+use crate::snapshot::{Limit, LimitScope, Meter, ServedEntity, Target, Task};
 use crate::surface::{Asks, DataRoute, Header, Surface};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
@@ -65,32 +65,35 @@ pub(super) struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// The limits that apply to this caller: a principal's own stands instead of every principal's.
-    pub(super) fn limits(&self, account: &AccountId) -> Vec<AppliedLimit> {
-        let deployment = &self.ready.deployment;
-        let principal = self.caller.principal;
-        let own = |meter: Meter| {
-            deployment.limits.iter().any(|limit| {
-                limit.meter == meter
-                    && matches!(&limit.scope, LimitScope::Principal(id) if id.as_str() == principal)
-            })
-        };
+    /// The limits that apply to this caller: a principal's own stand instead of every principal's and of groups'.
+    pub(super) fn limits(&self, account: &AccountId, index: &SnapshotIndex) -> Vec<AppliedLimit> {
+        let (deployment, caller) = (&self.ready.deployment, self.caller);
+        let is_own =
+            |limit: &Limit| matches!(&limit.scope, LimitScope::Principal(who) if caller.is(who, index));
+        let own = deployment.limits.iter().any(is_own);
         let answers = self.envelope.n.max(self.envelope.best_of);
         let max_tokens = self.envelope.max_tokens.or(self.max_tokens());
         let tokens = || estimate::tokens(self.task, self.envelope.prompt_chars(), max_tokens, answers);
         let mut applied = Vec::with_capacity(deployment.limits.len());
         for limit in &deployment.limits {
-            let shared = match &limit.scope {
+            let met = match &limit.scope {
                 LimitScope::Deployment => true,
-                LimitScope::EachPrincipal if !own(limit.meter) => false,
-                LimitScope::Principal(id) if id.as_str() == principal => false,
-                LimitScope::EachPrincipal | LimitScope::Principal(_) => continue,
+                LimitScope::EachPrincipal => !own,
+                LimitScope::Group(group) => !own && caller.is_in(group, index),
+                LimitScope::Principal(_) => is_own(limit),
             };
-            let scope = if shared {
-                format!("{account}/{}", self.ready.folded)
-            } else {
-                format!("{account}/{}/{principal}", self.ready.folded)
-            };
+            if !met {
+                continue;
+            }
+            let mut scope = format!("{account}/{}", self.ready.folded);
+            match &limit.scope {
+                LimitScope::Deployment => {}
+                LimitScope::EachPrincipal | LimitScope::Principal(_) => {
+                    scope.extend(["/", caller.principal]);
+                }
+                // No principal's id has a colon in it.
+                LimitScope::Group(group) => scope.extend(["/group:", &group.to_lowercase()]),
+            }
             let quota = Quota::new(limit.amount, limit.per, limit.burst);
             let cells = match limit.meter {
                 Meter::Requests => 1,

@@ -8,7 +8,7 @@ use crate::time::{Millis, UnixMillis};
 use alloc::vec::Vec;
 
 /// Most limits that one exchange may be under.
-pub const ASKS_MAX: usize = 8;
+pub const ASKS_MAX: usize = 16;
 /// Leases that a reservation holds without allocating.
 const PARTS_INLINE: usize = 8;
 

@@ -57,6 +57,12 @@ pub struct PrincipalEntry {
     pub id: String,
     /// What it was given.
     pub given: Vec<Given>,
+    /// What it is called, in lower case; empty if nobody said.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// Ids and names, in lower case, of all groups that it is in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
 }
 
 /// Rights at one scope and below.

@@ -60,6 +60,9 @@ pub enum EntityFault {
     /// A header made from it would have characters that no header may have.
     #[error("a header would have illegal characters")]
     IllegalHeader,
+    /// Its provider is called in a dialect or with a credential that is not spoken here yet.
+    #[error("the provider is not supported yet")]
+    Unspoken,
 }
 
 /// A configuration at one version, ready for requests.
@@ -385,7 +388,7 @@ pub fn address(upstream: &Upstream, operation: &str) -> String {
         UpstreamPaths::AzureOpenAi { deployment, api_version } => {
             format!("{base}/openai/deployments/{deployment}/{operation}?api-version={api_version}")
         }
-        UpstreamPaths::Exact => upstream.base.clone(),
+        UpstreamPaths::Exact | UpstreamPaths::Native(_) => upstream.base.clone(),
     }
 }
 
@@ -396,9 +399,10 @@ pub fn passed_address(upstream: &Upstream, path: &str, of_deployment: bool) -> S
         UpstreamPaths::AzureOpenAi { api_version, .. } if !of_deployment => {
             format!("{}/openai/{path}?api-version={api_version}", upstream.base.trim_end_matches('/'))
         }
-        UpstreamPaths::OpenAi | UpstreamPaths::Exact | UpstreamPaths::AzureOpenAi { .. } => {
-            address(upstream, path)
-        }
+        UpstreamPaths::OpenAi
+        | UpstreamPaths::Exact
+        | UpstreamPaths::Native(_)
+        | UpstreamPaths::AzureOpenAi { .. } => address(upstream, path),
     }
 }
 
@@ -424,6 +428,12 @@ fn headers(upstream: &Upstream, seal_key: Option<&SealKey>) -> Result<Vec<(Strin
         UpstreamAuth::Header { name, sealed } => {
             headers.push((name.to_ascii_lowercase(), opened(sealed)?));
         }
+        UpstreamAuth::Aws { .. } | UpstreamAuth::ServiceAccount { .. } | UpstreamAuth::Entra { .. } => {
+            return Err(EntityFault::Unspoken);
+        }
+    }
+    if matches!(upstream.paths, UpstreamPaths::Native(_)) {
+        return Err(EntityFault::Unspoken);
     }
     if let Some(organization) = &upstream.organization {
         headers.push(("openai-organization".to_owned(), organization.clone()));

@@ -14,6 +14,7 @@ use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::simulate::SimulatorConfig;
 use crate::time::{Millis, UnixMillis};
 use crate::units::Money;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use network::Network;
@@ -124,6 +125,18 @@ pub struct Deployment {
     /// The deployment, in folded form, that takes what this one's limits refuse (`azure.md`, C3).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spillover: Option<String>,
+    /// Whether the other entities are tried, in their order, when the one that was chosen fails.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub fallback: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// What only serverless endpoints have (`azure.md`, C1).
@@ -161,13 +174,13 @@ pub struct ServedEntity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// An OpenAI-compatible server.
+    /// A server, OpenAI-compatible unless its paths are [`UpstreamPaths::Native`].
     Http(Upstream),
     /// The built-in simulated model.
     Simulator(SimulatorConfig),
 }
 
-/// An OpenAI-compatible server (`providers.md`, sections 2, 3 and 13).
+/// A server of a provider (`providers.md`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upstream {
     /// Scheme, host and path without a trailing slash, e.g. `https://api.openai.com/v1`.
@@ -196,6 +209,9 @@ pub enum UpstreamPaths {
     },
     /// `base` is the whole address of one operation.
     Exact,
+    /// The provider's own paths below `base`, in its own dialect, with the plain members of its config that they are
+    /// made of, e.g. `region` and `project_id`.
+    Native(BTreeMap<String, String>),
 }
 
 /// How Weir shows itself to an upstream. Values are sealed (`seal::open` with the upstream's base as context).
@@ -216,6 +232,41 @@ pub enum UpstreamAuth {
         /// Sealed credential.
         sealed: String,
     },
+    /// Signature Version 4 of AWS.
+    Aws {
+        /// Sealed access key id.
+        id: String,
+        /// Sealed secret access key.
+        secret: String,
+    },
+    /// A short-lived token that is fetched with a Google service account's key.
+    ServiceAccount {
+        /// Sealed key: the account's whole JSON, or a PEM.
+        sealed: String,
+    },
+    /// A short-lived token of Microsoft Entra, fetched with a client's secret.
+    Entra {
+        /// The tenant's id.
+        tenant: String,
+        /// The client's id.
+        client: String,
+        /// Sealed client secret.
+        sealed: String,
+    },
+}
+
+impl UpstreamAuth {
+    /// Its sealed credentials, in the order of the members that they were read from.
+    pub fn sealed_mut(&mut self) -> Vec<&mut String> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Bearer { sealed }
+            | Self::Header { sealed, .. }
+            | Self::ServiceAccount { sealed }
+            | Self::Entra { sealed, .. } => Vec::from([sealed]),
+            Self::Aws { id, secret } => Vec::from([id, secret]),
+        }
+    }
 }
 
 /// Price of an entity's tokens.
@@ -250,8 +301,10 @@ pub enum LimitScope {
     Deployment,
     /// Every principal has one of its own.
     EachPrincipal,
-    /// This principal only; stands instead of `EachPrincipal` for it.
-    Principal(PrincipalId),
+    /// This principal only, by its id or name; stands instead of `EachPrincipal` and `Group` for it.
+    Principal(String),
+    /// All members of the group with this id or name together.
+    Group(String),
 }
 
 /// A rate allowed: `amount` cells per `per`, at most `burst` at once.

@@ -55,7 +55,11 @@ pub fn compile(state: &AccountState) -> Access {
         }
         let given = scopes.into_iter().map(|(scope, rights)| Given { scope: scope.into(), rights });
         let given: Vec<Given> = given.collect();
-        (!given.is_empty()).then(|| PrincipalEntry { id: id.into(), given })
+        let called = |id: &&str| access.principals.get(*id).map(|row| row.name.to_lowercase());
+        let groups = circle.get(1..).unwrap_or_default();
+        let groups = groups.iter().map(|id| String::from(*id)).chain(groups.iter().filter_map(called));
+        let (name, groups) = (called(&id).unwrap_or_default(), groups.collect());
+        (!given.is_empty()).then(|| PrincipalEntry { id: id.into(), given, name, groups })
     });
     Access { scope, tokens: tokens.collect(), principals: principals.collect(), issuer: None }
 }

@@ -143,7 +143,7 @@ fn simulator(name: &str, task: Task) -> Backend {
         target: Target::Simulator(SimulatorConfig::default()),
         price: None,
     };
-    Backend { shown: model.as_object().cloned().unwrap_or_default(), task, entity, reference: None }
+    Backend { shown: model.as_object().cloned().unwrap_or_default(), task, entity, references: Vec::new() }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use super::super::answer::{Answer, position};
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
-use super::super::state::{DeploymentRow, DeploymentSpec, EndpointSpec};
+use super::super::state::{DeploymentRow, DeploymentSpec, EndpointSpec, Gateway};
 use super::{config, error, rate_limits, refuse, show};
 use crate::id::DeploymentName;
 use alloc::borrow::ToOwned;
@@ -59,6 +59,7 @@ pub fn create(desk: &mut Desk<'_>, body: &Map<String, Value>) -> Result<Outcome,
             .map(|list| read_tags(list, "tags", &mut faults))
             .unwrap_or_default(),
         rate_limits: rate_limits::read(&members, &mut faults).unwrap_or_default(),
+        gateway: Gateway::default(),
         active: None,
         pending: None,
     };

@@ -214,8 +214,10 @@ fn renew<'b>(
     value: &str,
 ) -> Result<bool, SecretFault> {
     let mut found = false;
-    for backend in backends.filter(|backend| backend.reference.as_deref() == Some(secret)) {
-        *backend = with_credential(backend, value, desk)?;
+    for backend in
+        backends.filter(|backend| backend.references.iter().any(|name| name.as_deref() == Some(secret)))
+    {
+        *backend = with_credential(backend, secret, value, desk)?;
         found = true;
     }
     Ok(found)

@@ -33,9 +33,21 @@ impl ScopeMark {
 pub struct Holder {
     id: String,
     given: Vec<(ScopeMark, u32)>,
+    name: String,
+    groups: Vec<String>,
 }
 
 impl Holder {
+    /// Whether it is called so, without regard to case.
+    pub fn is_called(&self, name: &str) -> bool {
+        !name.is_empty() && self.name.eq_ignore_ascii_case(name)
+    }
+
+    /// Whether it is in the group with this id or name, without regard to case.
+    pub fn is_in(&self, group: &str) -> bool {
+        self.groups.iter().any(|known| known.eq_ignore_ascii_case(group))
+    }
+
     /// Whether it holds the right of this bit at one of these scopes.
     pub fn holds(&self, bit: u32, mut scopes: impl Iterator<Item = ScopeMark>) -> bool {
         scopes.any(|scope| {
@@ -60,7 +72,7 @@ impl Holders {
             .map(|entry| {
                 let mut given: Vec<_> = entry.given.into_iter().map(marked).collect();
                 given.sort_unstable_by_key(|(mark, _)| *mark);
-                Holder { id: entry.id, given }
+                Holder { id: entry.id, given, name: entry.name, groups: entry.groups }
             })
             .collect();
         let mut by_id = HashTable::with_capacity(holders.len());

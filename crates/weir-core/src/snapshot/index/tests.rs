@@ -41,6 +41,7 @@ fn deployment(name: &str, target: Target) -> Deployment {
         version: String::new(),
         serverless: None,
         spillover: None,
+        fallback: true,
         content_policy: None,
     }
 }
