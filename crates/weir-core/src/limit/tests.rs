@@ -186,8 +186,8 @@ fn what_can_never_pass_is_told_apart_from_what_must_wait() {
         assert_eq!(small.reserve(0, &[ask(quota, Meter::Tokens, cells)]).err(), Some(error));
     }
     assert_eq!(small.calls, 0);
-    let nine = [ask(Quota::new(10, MINUTE, 10), Meter::Tokens, 1); 9];
-    assert_eq!(small.reserve(0, &nine).err(), Some(LimitError::Unavailable));
+    let too_many = [ask(Quota::new(100, MINUTE, 100), Meter::Tokens, 1); super::reserve::ASKS_MAX + 1];
+    assert_eq!(small.reserve(0, &too_many).err(), Some(LimitError::Unavailable));
 }
 
 #[test]
