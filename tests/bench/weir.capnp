@@ -19,6 +19,7 @@ const main :Workerd.Worker = (
     (name = "src/memory.js", esModule = embed "../../worker/src/memory.js"),
     (name = "src/objects.js", esModule = embed "../../worker/src/objects.js"),
     (name = "src/relay.js", esModule = embed "../../worker/src/relay.js"),
+    (name = "src/upload.js", esModule = embed "../../worker/src/upload.js"),
     (name = "build/index.js", esModule = embed "../../worker/build/index.js"),
     (name = "build/index_bg.wasm", wasm = embed "../../worker/build/index_bg.wasm"),
   ],

@@ -11,7 +11,7 @@ use crate::http;
 
 use super::framing::{Framing, Side};
 use super::mock::{UPSTREAM_KEY, UPSTREAM_MODEL};
-use super::variant::{CALLER_KEY, DEPLOYMENT};
+use super::variant::{CALLER_KEY, DEPLOYMENT, FILTERED};
 
 /// The administrator's token of the benched Worker, as tests/bench/weir.capnp sets it.
 const ADMIN_TOKEN: &str = "weir-dev-admin-token";
@@ -50,7 +50,7 @@ pub(super) fn wait_for(address: SocketAddr, request: &[u8]) -> Result<Duration> 
     }
 }
 
-/// Creates the bench's deployment, with limits that are counted and never reached, and the bench's key.
+/// Creates the bench's deployments, with limits that are counted and never reached, and the bench's key.
 pub(super) fn configure_weir(address: SocketAddr, upstream: SocketAddr) -> Result<()> {
     let model = json!({
         "name": UPSTREAM_MODEL, "provider": "openai", "task": "llm/v1/chat",
@@ -68,6 +68,18 @@ pub(super) fn configure_weir(address: SocketAddr, upstream: SocketAddr) -> Resul
     manage(address, "POST", "/api/2.0/serving-endpoints", &endpoint)?;
     let path = format!("/api/2.0/serving-endpoints/{DEPLOYMENT}/rate-limits");
     manage(address, "PUT", &path, &json!({ "rate_limits": limits }))?;
+    let catalog = json!({
+        "format": "OpenAI", "publisher": "OpenAI", "task": "llm/v1/chat", "versions": ["1"], "default_version": "1",
+        "backends": [{ "external_model": model }],
+    });
+    manage(address, "PUT", &format!("/api/weir/v1/catalog/models/{UPSTREAM_MODEL}"), &catalog)?;
+    let account = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/weir/providers\
+                   /Microsoft.CognitiveServices/accounts/default";
+    let filtered = json!({
+        "sku": { "name": "Standard", "capacity": 1_000_000 },
+        "properties": { "model": { "format": "OpenAI", "name": UPSTREAM_MODEL, "version": "1" } },
+    });
+    manage(address, "PUT", &format!("{account}/deployments/{FILTERED}?api-version=2024-10-01"), &filtered)?;
     manage(address, "PUT", "/api/weir/v1/keys/bench", &json!({ "name": "bench", "key": CALLER_KEY }))?;
     Ok(())
 }

@@ -98,7 +98,11 @@ pub(super) fn scenario(
     let mut outcome = Outcome { ceiling: ceiling(scenario, upstream)?, ..Outcome::default() };
     let mut lanes = Vec::new();
     for running in servers {
-        let request = running.variant.request(&running.upstream, &scenario.body);
+        let body = match running.variant {
+            Variant::Weir => scenario.body.replacen(variant::DEPLOYMENT, scenario.of_weir, 1),
+            _ => scenario.body.clone(),
+        };
+        let request = running.variant.request(&running.upstream, &body);
         let client = Client::new(running.server.address, scenario.connections)?;
         lanes.push(Lane { running, client, request: Rc::from(request), open: None });
     }

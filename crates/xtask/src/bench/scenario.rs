@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::load::{Expect, Length};
-use super::variant::DEPLOYMENT;
+use super::variant::{DEPLOYMENT, FILTERED};
 
 /// Weir's budget for a figure, as a ratio or, where it says so, a difference.
 #[derive(Clone, Copy)]
@@ -58,6 +58,8 @@ pub(super) struct Scenario {
     pub(super) title: &'static str,
     /// The request's body.
     pub(super) body: String,
+    /// The deployment that Weir's callers name instead: one with other duties, against the same yardstick.
+    pub(super) of_weir: &'static str,
     /// What the answer must be.
     pub(super) expect: Expect,
     /// Connections kept open, each in a closed loop.
@@ -91,6 +93,7 @@ fn plain(name: &'static str, title: &'static str, bytes: usize, connections: usi
         name,
         title,
         body: chat(bytes, ""),
+        of_weir: DEPLOYMENT,
         expect: Expect::Json,
         connections,
         length: Length::Time(Duration::from_millis(150)),
@@ -104,6 +107,7 @@ fn stream(name: &'static str, title: &'static str, members: &str) -> Scenario {
         name,
         title,
         body: chat(1024, &format!(r#""stream":true,{members}"#)),
+        of_weir: DEPLOYMENT,
         expect: Expect::Stream,
         connections: 8,
         length: Length::Time(Duration::from_millis(200)),
@@ -137,6 +141,17 @@ pub(super) fn all() -> Vec<Scenario> {
             ..plain("chat-32", "chat, 1 KB, 32 connections", 1024, 32)
         },
         Scenario {
+            cycles: (8, 5),
+            of_weir: FILTERED,
+            lines: vec![line(Rate, None, None), line(P50, None, None), line(Cpu, None, None)],
+            ..plain(
+                "chat-filtered",
+                "the same; Weir reads prompt and answer for Microsoft.DefaultV2",
+                1024,
+                32,
+            )
+        },
+        Scenario {
             length: Length::Time(Duration::from_millis(120)),
             cycles: (8, 5),
             lines: vec![line(P50, None, None), line(P99, None, None), line(Cpu, None, None)],
@@ -160,6 +175,15 @@ pub(super) fn all() -> Vec<Scenario> {
         Scenario {
             lines: vec![stream_cpu(), line(P50, None, None)],
             ..stream("stream-quiet", "the same, usage not asked by the caller", "")
+        },
+        Scenario {
+            of_weir: FILTERED,
+            lines: vec![stream_cpu(), line(P50, None, None)],
+            ..stream(
+                "stream-filtered",
+                "the same, usage asked; Weir vets it for Microsoft.DefaultV2",
+                ASK_USAGE,
+            )
         },
         Scenario {
             length: Length::Each(1),

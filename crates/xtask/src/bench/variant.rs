@@ -8,6 +8,8 @@ use super::mock::{UPSTREAM_KEY, UPSTREAM_MODEL};
 pub(super) const CALLER_KEY: &str = "weir-bench-key";
 /// The model name that callers ask for; every gateway swaps it for the upstream's.
 pub(super) const DEPLOYMENT: &str = "bench-chat";
+/// Weir's deployment of the same model with Azure's default content filter.
+pub(super) const FILTERED: &str = "bench-safe";
 
 /// One gateway under load.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@
 mod layers;
 mod text;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -33,6 +34,8 @@ pub(crate) fn run(project: &Project) -> Result<()> {
     }
     let manifest = fs::read_to_string(project.path("crates/weir-core/Cargo.toml"))?;
     breaches.extend(layers::dependency_breaches(&manifest));
+    let served = fs::read_to_string(project.path("tests/bench/weir.capnp"))?;
+    breaches.extend(unserved(&sources, &served));
     for breach in &breaches {
         terminal::warn(breach);
     }
@@ -40,6 +43,21 @@ pub(crate) fn run(project: &Project) -> Result<()> {
         bail!("{} breaches of the project's rules", breaches.len());
     }
     Ok(())
+}
+
+/// Modules of the driver that the bench's configuration does not name: workerd would not find them.
+fn unserved(sources: &[Source], served: &str) -> Vec<String> {
+    let driver = sources.iter().filter(|source| source.path.starts_with("worker/src/"));
+    let imported = driver.flat_map(|source| source.text.lines()).filter_map(|line| {
+        let (_, module) = line.split_once(" from './")?;
+        module.split_once('\'').map(|(name, _)| name)
+    });
+    let missing: BTreeSet<&str> =
+        imported.filter(|name| !served.contains(&format!("\"src/{name}\""))).collect();
+    missing
+        .into_iter()
+        .map(|name| format!("tests/bench/weir.capnp does not name worker/src/{name}"))
+        .collect()
 }
 
 fn sources(project: &Project) -> Result<Vec<Source>> {
