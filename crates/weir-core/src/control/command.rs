@@ -150,6 +150,9 @@ pub enum SecretFault {
     /// A stored secret does not open: the seal key was changed.
     #[error("cannot be read: it was sealed under another WEIR_SEAL_KEY; store it again")]
     OtherSealKey,
+    /// Upstreams use it in a header, and it is not such a text.
+    #[error("is used by upstreams in a header, so it must be 1 to 8192 visible ASCII characters")]
+    Unsendable,
     /// The secret named does not exist.
     #[error("names a secret that does not exist")]
     Unknown,

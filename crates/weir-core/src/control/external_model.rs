@@ -3,10 +3,15 @@
 //! Decides what such an object must hold (`databricks.md`, 3.3 and 5.3 points 4 to 9; `design.md`, section 8,
 //! "Providers' addresses") and compiles it to what isolates need. Its secrets are sealed here for the upstream's
 //! base address; what is kept to be shown again is built from known members only, so that nothing secret that was
-//! put in a wrong place is ever echoed.
+//! put in a wrong place is ever echoed. `OpenAI`, Azure and custom upstreams are here, all others in `providers`.
+
+mod credential;
+mod providers;
+
+pub use credential::{is_header_value, is_secret_name, parse_reference, with_credential};
 
 use super::address;
-use super::command::{Desk, SecretFault};
+use super::command::Desk;
 use super::document::{Faults, Members};
 use super::state::Backend;
 use crate::simulate::SimulatorConfig;
@@ -15,26 +20,13 @@ use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use credential::{Form, credential, seal};
 use serde_json::{Map, Value};
 
 /// Where `OpenAI` answers when no base is given.
 const OPENAI_BASE: &str = "https://api.openai.com/v1";
 /// Longest name of an upstream model, in bytes.
 const MODEL_BYTES_MAX: usize = 256;
-/// Longest credential, in bytes.
-const CREDENTIAL_BYTES_MAX: usize = 8192;
-/// Providers of the enum that no translation exists for yet.
-const PROVIDERS_TO_COME: [&str; 9] = [
-    "anthropic",
-    "cohere",
-    "ai21labs",
-    "amazon-bedrock",
-    "google-cloud-vertex-ai",
-    "databricks-model-serving",
-    "palm",
-    "mistral",
-    "workers-ai",
-];
 /// Ends of a custom upstream's address that is one operation's and not a base.
 const OPERATIONS: [&str; 3] = ["/chat/completions", "/completions", "/embeddings"];
 /// Headers that a custom upstream's key cannot travel in: they frame the request or belong to the platform.
@@ -66,16 +58,23 @@ pub fn read(value: &Value, path: &str, desk: &mut Desk<'_>, faults: &mut Faults)
         "custom" => config(&members, "custom_provider_config", faults)
             .and_then(|config| custom(&config, desk, faults)),
         "simulator" => simulator(&members, faults),
-        other if PROVIDERS_TO_COME.contains(&other) => {
-            faults.note(&members.path("provider"), format!("is '{other}', which is not supported yet"));
-            None
-        }
         other => {
-            let text = format!("is '{other}', which is not a provider; use openai, custom or simulator");
-            faults.note(&members.path("provider"), text);
-            None
+            let read = providers::read(other, &members, desk, faults);
+            if read.is_none() {
+                let known = providers::NAMES.join(", ");
+                let text =
+                    format!("is '{other}', which is no provider; use openai, custom, simulator, {known}");
+                faults.note(&members.path("provider"), text);
+            }
+            read.flatten()
         }
     };
+    if let Some(task) = task
+        && !providers::does(provider, compiled.as_ref().map(|compiled| &compiled.target), task)
+    {
+        let text = format!("is '{}', which '{provider}' does not do", task_text(task));
+        faults.note(&members.path("task"), text);
+    }
     let (Some(name), Some(task), Some(compiled)) = (name, task, compiled) else { return None };
     if faults.0.len() > before {
         return None;
@@ -179,10 +178,7 @@ fn openai(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
     let azure = match kind {
         "openai" => false,
         "azure" => true,
-        "azuread" => {
-            faults.note(&config.path("openai_api_type"), "is 'azuread', which is not supported yet");
-            return None;
-        }
+        "azuread" => return entra(config, desk, faults, shown),
         _ => {
             faults.note(&config.path("openai_api_type"), "must be openai, azure or azuread");
             return None;
@@ -199,7 +195,7 @@ fn openai(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
     if organization.is_some_and(|text| !is_header_value(text)) {
         faults.note(&config.path("openai_organization"), "must be visible ASCII characters");
     }
-    let credential = credential(config, "openai_api_key", desk, faults, &mut shown);
+    let credential = credential(config, "openai_api_key", Form::Header, desk, faults, &mut shown);
     let (base, paths, credential) = (base?, paths?, credential?);
     let sealed = seal(&credential, &base, &config.path("openai_api_key"), desk, faults)?;
     let auth = if azure {
@@ -212,18 +208,46 @@ fn openai(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
     Some(Compiled { member: "openai_config", shown, target, references: Vec::from([credential.reference]) })
 }
 
-fn azure_paths(config: &Members<'_>, faults: &mut Faults) -> Option<UpstreamPaths> {
-    let mut part = |name: &str| {
-        let text = config.required_text(name, faults)?;
-        let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-        if text.chars().all(legal) && text.len() <= 128 && text != "." && text != ".." {
-            return Some(text.to_owned());
-        }
-        faults.note(&config.path(name), "must be letters, digits, '.', '_' or '-'");
-        None
+/// Azure with a client of Microsoft Entra instead of a key.
+fn entra(
+    config: &Members<'_>,
+    desk: &mut Desk<'_>,
+    faults: &mut Faults,
+    mut shown: Map<String, Value>,
+) -> Option<Compiled> {
+    const SECRET: &str = "microsoft_entra_client_secret";
+    let base = config.required_text("openai_api_base", faults);
+    let base = base.and_then(|base| check_base(base, &config.path("openai_api_base"), desk, faults));
+    let paths = azure_paths(config, faults);
+    let mut id = |name: &str| {
+        let text = word(config, name, faults)?;
+        shown.insert(name.to_owned(), text.into());
+        Some(text.to_owned())
     };
+    let (tenant, client) = (id("microsoft_entra_tenant_id"), id("microsoft_entra_client_id"));
+    let credential = credential(config, SECRET, Form::Text, desk, faults, &mut shown);
+    let (base, paths, tenant, client, credential) = (base?, paths?, tenant?, client?, credential?);
+    let sealed = seal(&credential, &base, &config.path(SECRET), desk, faults)?;
+    let auth = UpstreamAuth::Entra { tenant, client, sealed };
+    let target = Target::Http(Upstream { base, paths, auth, organization: None });
+    Some(Compiled { member: "openai_config", shown, target, references: Vec::from([credential.reference]) })
+}
+
+fn azure_paths(config: &Members<'_>, faults: &mut Faults) -> Option<UpstreamPaths> {
+    let mut part = |name: &str| word(config, name, faults).map(ToOwned::to_owned);
     let (api_version, deployment) = (part("openai_api_version"), part("openai_deployment_name"));
     Some(UpstreamPaths::AzureOpenAi { deployment: deployment?, api_version: api_version? })
+}
+
+/// A member that becomes part of an address: letters, digits, '.', '_' or '-'.
+fn word<'a>(config: &Members<'a>, name: &str, faults: &mut Faults) -> Option<&'a str> {
+    let text = config.required_text(name, faults)?;
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if text.chars().all(legal) && text.len() <= 128 && text != "." && text != ".." {
+        return Some(text);
+    }
+    faults.note(&config.path(name), "must be letters, digits, '.', '_' or '-'");
+    None
 }
 
 fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
@@ -242,7 +266,7 @@ fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
     let mut references = Vec::new();
     let auth = if let Some(auth) = bearer {
         let mut inner = Map::new();
-        let credential = credential(&auth, "token", desk, faults, &mut inner)?;
+        let credential = credential(&auth, "token", Form::Header, desk, faults, &mut inner)?;
         shown.insert("bearer_token_auth".to_owned(), Value::Object(inner));
         let sealed = seal(&credential, base.as_deref()?, &auth.path("token"), desk, faults)?;
         references.push(credential.reference);
@@ -253,7 +277,7 @@ fn custom(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
         if let Some(name) = &name {
             inner.insert("key".to_owned(), name.as_str().into());
         }
-        let credential = credential(&auth, "value", desk, faults, &mut inner)?;
+        let credential = credential(&auth, "value", Form::Header, desk, faults, &mut inner)?;
         shown.insert("api_key_auth".to_owned(), Value::Object(inner));
         let sealed = seal(&credential, base.as_deref()?, &auth.path("value"), desk, faults)?;
         references.push(credential.reference);
@@ -292,111 +316,4 @@ fn upstream_name<'a>(members: &Members<'a>, member: &str, faults: &mut Faults) -
         return None;
     }
     Some(name)
-}
-
-/// A credential as it was given.
-struct Credential {
-    value: String,
-    reference: Option<String>,
-}
-
-/// Reads the pair `{name}` (a reference) and `{name}_plaintext`: exactly one must be there.
-fn credential(
-    members: &Members<'_>,
-    name: &str,
-    desk: &Desk<'_>,
-    faults: &mut Faults,
-    shown: &mut Map<String, Value>,
-) -> Option<Credential> {
-    let plain_name = format!("{name}_plaintext");
-    let path = members.path(name);
-    let (reference, plain) = (members.text(name, faults), members.text(&plain_name, faults));
-    let credential = match (reference, plain) {
-        (Some(_), Some(_)) => {
-            faults.note(&path, format!("must not be given beside {plain_name}"));
-            return None;
-        }
-        (None, None) => {
-            if members.get(name).is_none() && members.get(&plain_name).is_none() {
-                faults.note(&path, format!("is required (a secret reference), or {plain_name}"));
-            }
-            return None;
-        }
-        (Some(text), None) => {
-            let Some(secret) = parse_reference(text) else {
-                let text = format!(
-                    "must be a reference of the form {{{{secrets/scope/key}}}}; a key itself goes to {plain_name}"
-                );
-                faults.note(&path, text);
-                return None;
-            };
-            shown.insert(name.to_owned(), text.into());
-            match desk.secret(&secret) {
-                Ok(value) => Credential { value, reference: Some(secret) },
-                Err(fault) => {
-                    faults.note(&path, fault.to_string());
-                    return None;
-                }
-            }
-        }
-        (None, Some(value)) => Credential { value: value.to_owned(), reference: None },
-    };
-    if is_header_value(&credential.value) {
-        return Some(credential);
-    }
-    let path = if credential.reference.is_some() { path } else { members.path(&plain_name) };
-    faults.note(&path, "must be 1 to 8192 visible ASCII characters, because it is sent in a header");
-    None
-}
-
-/// `scope/key` of a text of the form `{{secrets/scope/key}}` (`databricks.md`, 9.1).
-pub fn parse_reference(text: &str) -> Option<String> {
-    let inner = text.strip_prefix("{{secrets/")?.strip_suffix("}}")?;
-    let (scope, key) = inner.split_once('/')?;
-    (is_secret_name(scope, true) && is_secret_name(key, false)).then(|| inner.to_owned())
-}
-
-/// Whether a text can name a scope (which may hold `@`) or a secret.
-pub fn is_secret_name(text: &str, scope: bool) -> bool {
-    let legal = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c) || (scope && c == '@');
-    (1..=128).contains(&text.len()) && text.chars().all(legal)
-}
-
-/// Whether a text can be sent as the value of a header.
-pub fn is_header_value(text: &str) -> bool {
-    let visible = text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ');
-    visible && text == text.trim() && (1..=CREDENTIAL_BYTES_MAX).contains(&text.len())
-}
-
-fn seal(
-    credential: &Credential,
-    base: &str,
-    path: &str,
-    desk: &mut Desk<'_>,
-    faults: &mut Faults,
-) -> Option<String> {
-    let sealed = desk.seal(base, &credential.value);
-    sealed.map_err(|fault| faults.note(path, fault.to_string())).ok()
-}
-
-/// The backend with the credentials that were read from `secret` replaced by `value`, sealed anew for its upstream.
-///
-/// # Errors
-/// [`SecretFault::NoSealKey`].
-pub fn with_credential(
-    backend: &Backend,
-    secret: &str,
-    value: &str,
-    desk: &mut Desk<'_>,
-) -> Result<Backend, SecretFault> {
-    let mut backend = backend.clone();
-    if let Target::Http(upstream) = &mut backend.entity.target {
-        let base = upstream.base.clone();
-        for (sealed, reference) in upstream.auth.sealed_mut().into_iter().zip(&backend.references) {
-            if reference.as_deref() == Some(secret) {
-                *sealed = desk.seal(&base, value)?;
-            }
-        }
-    }
-    Ok(backend)
 }

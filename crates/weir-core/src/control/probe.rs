@@ -6,7 +6,7 @@
 
 use super::command::{Desk, SecretFault};
 use super::state::EndpointConfig;
-use crate::snapshot::{Target, Upstream, UpstreamAuth, UpstreamPaths};
+use crate::snapshot::{ServedEntity, Target, Upstream, UpstreamAuth, UpstreamPaths};
 use crate::time::Millis;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -80,22 +80,32 @@ pub fn plan(desk: &Desk<'_>, update: &str, config: &EndpointConfig) -> Result<Ve
     let mut probes = Vec::new();
     for row in &config.entities {
         let entity = &row.backend.entity;
-        if let Target::Http(upstream) = &entity.target {
-            let (url, headers) = (url(upstream), headers(desk, upstream)?);
+        if let Target::Http(upstream) = &entity.target
+            && !upstream.base.is_empty()
+        {
+            let (url, headers) = (url(upstream, entity), headers(desk, upstream)?);
             probes.push(Probe { update: update.to_owned(), entity: entity.name.clone(), url, headers });
         }
     }
     Ok(probes)
 }
 
-fn url(upstream: &Upstream) -> String {
+fn url(upstream: &Upstream, entity: &ServedEntity) -> String {
     let base = &upstream.base;
     match &upstream.paths {
         UpstreamPaths::OpenAi => format!("{base}/models"),
         UpstreamPaths::AzureOpenAi { api_version, .. } => {
             format!("{base}/openai/models?api-version={api_version}")
         }
-        UpstreamPaths::Exact | UpstreamPaths::Native(_) => base.clone(),
+        UpstreamPaths::Exact => base.clone(),
+        UpstreamPaths::Native(_) => match entity.provider.as_str() {
+            "anthropic" | "cohere" | "mistral" | "ai21labs" => format!("{base}/v1/models"),
+            "palm" => format!("{base}/v1beta/models"),
+            "databricks-model-serving" => {
+                format!("{base}/api/2.0/serving-endpoints/{}", entity.upstream_model)
+            }
+            _ => base.clone(),
+        },
     }
 }
 

@@ -28,6 +28,7 @@ const STORIES: &[(&str, &str)] = &[
     ("resources", include_str!("../../../../tests/vectors/control/resources.json")),
     ("endpoints", include_str!("../../../../tests/vectors/control/endpoints.json")),
     ("endpoint_faults", include_str!("../../../../tests/vectors/control/endpoint_faults.json")),
+    ("providers", include_str!("../../../../tests/vectors/control/providers.json")),
     ("rai", include_str!("../../../../tests/vectors/control/rai.json")),
 ];
 

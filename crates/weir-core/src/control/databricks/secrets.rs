@@ -7,7 +7,7 @@
 use super::super::answer::{Answer, Location};
 use super::super::command::{Change, Desk, Outcome, SecretFault};
 use super::super::document::{Faults, Members};
-use super::super::external_model::{is_header_value, is_secret_name, with_credential};
+use super::super::external_model::{is_secret_name, with_credential};
 use super::super::state::{Backend, DeploymentRow, DeploymentSpec, ScopeRow, SecretRow};
 use super::{error, refuse};
 use alloc::borrow::ToOwned;
@@ -96,10 +96,6 @@ pub fn put(desk: &mut Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, An
     let place = desk.secret_place(&full);
     let sealed = desk.seal(&place, &value).map_err(store)?;
     let mut changes = followers(desk, &full, &value).map_err(store)?;
-    if !changes.is_empty() && !is_header_value(&value) {
-        let text = "Upstreams use this secret, so it must be 1 to 8192 visible ASCII characters.";
-        return Err(error(400, "INVALID_PARAMETER_VALUE", text));
-    }
     changes.push(Change::Secret(full.clone(), SecretRow { sealed, updated_at: desk.now }));
     Ok(done("secret.put", &full, changes))
 }
