@@ -58,16 +58,7 @@ pub fn read(value: &Value, path: &str, desk: &mut Desk<'_>, faults: &mut Faults)
         "custom" => config(&members, "custom_provider_config", faults)
             .and_then(|config| custom(&config, desk, faults)),
         "simulator" => simulator(&members, faults),
-        other => {
-            let read = providers::read(other, &members, desk, faults);
-            if read.is_none() {
-                let known = providers::NAMES.join(", ");
-                let text =
-                    format!("is '{other}', which is no provider; use openai, custom, simulator, {known}");
-                faults.note(&members.path("provider"), text);
-            }
-            read.flatten()
-        }
+        other => providers::read(other, &members, desk, faults),
     };
     if let Some(task) = task
         && !providers::does(provider, compiled.as_ref().map(|compiled| &compiled.target), task)

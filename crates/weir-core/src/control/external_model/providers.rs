@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value};
 
 /// All providers that are read here.
-pub(super) const NAMES: [&str; 9] = [
+const NAMES: [&str; 9] = [
     "anthropic",
     "cohere",
     "ai21labs",
@@ -97,14 +97,18 @@ const VERSIONS: [&str; 3] = ["/v1beta", "/v1", "/v2"];
 /// `bedrock_provider`, in lower case.
 const BEDROCK_PROVIDERS: [&str; 4] = ["anthropic", "cohere", "ai21labs", "amazon"];
 
-/// Reads the config of the provider `name`; the outer `None` if it is no provider.
+/// Reads the config of the provider `name`; a name of no provider is a fault.
 pub(super) fn read(
     name: &str,
     members: &Members<'_>,
     desk: &mut Desk<'_>,
     faults: &mut Faults,
-) -> Option<Option<Compiled>> {
-    Some(match name {
+) -> Option<Compiled> {
+    if let Some(known) = SIMPLE.iter().find(|known| known.name == name) {
+        let config = config(members, known.config, faults)?;
+        return simple(known, &config, desk, faults);
+    }
+    match name {
         "amazon-bedrock" => {
             config(members, "amazon_bedrock_config", faults).and_then(|config| bedrock(&config, desk, faults))
         }
@@ -112,10 +116,12 @@ pub(super) fn read(
             .and_then(|config| vertex(&config, desk, faults)),
         "workers-ai" => workers_ai(members, desk, faults),
         _ => {
-            let known = SIMPLE.iter().find(|known| known.name == name)?;
-            config(members, known.config, faults).and_then(|config| simple(known, &config, desk, faults))
+            let known = NAMES.join(", ");
+            let text = format!("is '{name}', which is no provider; use openai, custom, simulator, {known}");
+            faults.note(&members.path("provider"), text);
+            None
         }
-    })
+    }
 }
 
 /// Whether a provider does a task (`databricks.md`, 3.3, "Task support").
