@@ -46,6 +46,7 @@ pub mod policy;
 pub mod route;
 pub mod simulate;
 pub mod surface;
+pub mod translate;
 pub mod wire;
 
 // Errors, and the only place where they become HTTP.

@@ -5,6 +5,7 @@
 //! refused, never trusted.
 
 use super::record::Usage;
+use crate::wire::raw::Raw;
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -189,30 +190,9 @@ fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     raw.get().starts_with('{').then(|| crate::json::read(raw.get()).ok())?
 }
 
-/// A count from a JSON number's text: `12`, `12.0`, `1.2e1`; a fraction is cut off. `None` if it is not a
-/// number, is negative, or is above [`TOKENS_MAX`].
+/// A believable count ([`TOKENS_MAX`]) from a JSON number's text.
 fn count(text: &str) -> Option<u64> {
-    if !text.starts_with(|first: char| first.is_ascii_digit()) {
-        return None;
-    }
-    let (mantissa, exponent) = match text.split_once(['e', 'E']) {
-        Some((mantissa, exponent)) => (mantissa, exponent.parse::<i32>().ok()?),
-        None => (text, 0),
-    };
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let shift = i64::try_from(whole.len()).ok()?.saturating_add(i64::from(exponent));
-    let mut value = 0u64;
-    let digits = whole.bytes().chain(fraction.bytes()).chain(core::iter::repeat(b'0'));
-    for (_, digit) in (0..shift).zip(digits) {
-        value = value.checked_mul(10)?.checked_add(u64::from(digit.checked_sub(b'0')?))?;
-        if value > TOKENS_MAX {
-            return None;
-        }
-        if value == 0 && shift > 400 {
-            return (whole.bytes().chain(fraction.bytes()).all(|digit| digit == b'0')).then_some(0);
-        }
-    }
-    Some(value)
+    Raw::trusted(text).count(TOKENS_MAX)
 }
 
 struct AnyObject;

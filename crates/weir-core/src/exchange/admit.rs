@@ -284,7 +284,13 @@ impl Isolate {
         };
         let reservation = self.reserve_or_spill(index, &mut facts, &account, admission)?;
         let (reservation, filtering) = self.judge(&facts, reservation)?;
-        Ok(facts.running(account, reservation, filtering))
+        match facts.prepare() {
+            Ok(entities) => Ok(facts.running(account, reservation, entities, filtering)),
+            Err(error) => {
+                self.leases.settle(now, reservation, 0);
+                Err(error.into())
+            }
+        }
     }
 
     /// Judges the prompt, if the deployment has a content policy. A request whose prompt is filtered counts; its

@@ -11,6 +11,7 @@ use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
 use super::passed::{self, Passed};
 use super::relay::{Relayed, StreamRelay};
+use super::translated::{self, Translation, Whole};
 use super::vetting::Vetted;
 use crate::account::price;
 use crate::account::record::{Usage, UsageRecord};
@@ -25,6 +26,9 @@ use crate::route::RouteError;
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
+use crate::translate::{Decoder, Notes, refusal};
+use crate::wire::raw::Raw;
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -59,6 +63,8 @@ pub(super) struct Running {
     pub(super) client_request_id: Option<String>,
     /// Given once the stream's head was delivered.
     pub(super) relay: Option<StreamRelay>,
+    /// Given beside it if the stream is of another dialect than the canonical one.
+    pub(super) decoder: Option<Box<Decoder>>,
     /// The deployment's content policy, if it has one.
     pub(super) filtering: Option<Box<Filtering>>,
     /// Given if the call is passed as it came.
@@ -71,6 +77,8 @@ pub(super) struct PreparedEntity {
     pub(super) name: String,
     pub(super) price: Option<Price>,
     pub(super) send: Send,
+    /// Given if the entity speaks another dialect than the canonical one.
+    pub(super) translation: Option<Box<Translation>>,
 }
 
 impl Running {
@@ -104,15 +112,18 @@ impl Isolate {
                 self.perform(now, handle, running, step, None)
             }
             Event::Head { status, headers } => {
-                if (200..300).contains(&status) && is_event_stream(&headers) {
+                if (200..300).contains(&status) && running.is_stream(&headers) {
                     return self.stream_begins(now, random, handle, running, status);
                 }
                 self.keep(now, handle, running);
                 Action::ReadWhole
             }
-            Event::Answer { status, headers, body } => {
-                self.answered(now, random, handle, running, status, &headers, body)
-            }
+            Event::Answer { status, headers, body } => match running.canonical(now, status, &headers, body) {
+                None => self.answered(now, random, handle, running, status, &headers, Cow::Borrowed(body)),
+                Some(Whole { status, headers, body }) => {
+                    self.answered(now, random, handle, running, status, &headers, Cow::Owned(body))
+                }
+            },
             Event::Failed(failure) => {
                 let outcome = match failure {
                     Failure::Unreachable => Outcome::Unreachable,
@@ -210,10 +221,10 @@ impl Isolate {
         mut running: Running,
         status: u16,
         headers: &UpstreamHeaders<'_>,
-        body: &[u8],
+        body: Cow<'_, [u8]>,
     ) -> Action {
         let good = (200..300).contains(&status);
-        let answer = if good && !running.streamed { usage::read(body) } else { None };
+        let answer = if good && !running.streamed { usage::read(&body) } else { None };
         let outcome = if good && answer.is_none() {
             Outcome::Malformed
         } else {
@@ -224,7 +235,7 @@ impl Isolate {
             }
         };
         let Some(answer) = answer else {
-            let message = (400..500).contains(&status).then(|| upstream_message(body)).flatten();
+            let message = (400..500).contains(&status).then(|| upstream_message(&body)).flatten();
             return self.outcome(now, random, handle, running, &outcome, message);
         };
         let step = self.step(now, random, &mut running, &outcome);
@@ -238,11 +249,13 @@ impl Isolate {
         let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "application/json");
-        let filtered = running.filtering.as_ref().and_then(|filtering| filtering.whole(body));
+        let filtered = running.filtering.as_ref().and_then(|filtering| filtering.whole(&body));
         self.settle(now, running, status, used, true);
-        match filtered {
-            Some(body) => Action::Reply(Reply { status: head.status, headers: head.headers, body }),
-            None => Action::Deliver(head),
+        let own = |body| Action::Reply(Reply { status: head.status, headers: head.headers.clone(), body });
+        match (filtered, body) {
+            (Some(body), _) => own(body),
+            (None, Cow::Owned(body)) => own(String::from_utf8(body).unwrap_or_default()),
+            (None, Cow::Borrowed(_)) => Action::Deliver(head),
         }
     }
 
@@ -260,6 +273,7 @@ impl Isolate {
             return self.perform(now, handle, running, step, None);
         }
         running.relay = Some(StreamRelay::new(running.usage_wanted));
+        running.decoder = running.decoder(now).map(Box::new);
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "text/event-stream");
         let idle = running.deadlines.idle;
@@ -272,11 +286,15 @@ impl Isolate {
         let Some(relay) = running.relay.as_mut().filter(|_| !late) else {
             return self.ended(now, running, StreamEnd::TimedOut);
         };
-        let relayed = relay.push(piece);
+        let piece = translated::relayed(running.decoder.as_deref_mut(), piece);
+        let relayed = relay.push(&piece);
+        if running.decoder.as_ref().is_some_and(|decoder| decoder.is_broken()) {
+            return self.ended(now, running, StreamEnd::Broken);
+        }
         let vetted = match (&relayed, running.vetted()) {
             (Relayed::Broken, _) => return self.ended(now, running, StreamEnd::Broken),
             (_, None) => None,
-            (Relayed::Same, Some(filtering)) => Some(filtering.push(piece)),
+            (Relayed::Same, Some(filtering)) => Some(filtering.push(&piece)),
             (Relayed::Instead(bytes), Some(filtering)) => Some(filtering.push(bytes)),
         };
         match (vetted, relayed) {
@@ -290,7 +308,10 @@ impl Isolate {
             }
             (None, Relayed::Same | Relayed::Broken) => {
                 self.keep(now, handle, running);
-                Action::PassPiece
+                match piece {
+                    Cow::Borrowed(_) => Action::PassPiece,
+                    Cow::Owned(bytes) => Action::PassInstead(bytes),
+                }
             }
         }
     }
@@ -305,20 +326,35 @@ impl Isolate {
 
     /// The stream is over: regularly only if its terminal event was seen (promise 3).
     fn ended(&mut self, now: UnixMillis, mut running: Running, end: StreamEnd) -> Action {
-        let Some(relay) = running.relay.take() else {
+        let Some(mut relay) = running.relay.take() else {
             self.abandon(now, running);
             return Action::Abort(Vec::new());
         };
+        let mut rest = Vec::new();
+        if let Some(decoder) = running.decoder.as_mut().filter(|_| end == StreamEnd::Closed) {
+            rest = decoder.end();
+            if let Relayed::Instead(bytes) = relay.push(&rest) {
+                rest = bytes;
+            }
+        }
         let observed = relay.observed();
         let whole = observed.terminal && !observed.error && !observed.garbage;
         let complete = whole && end != StreamEnd::CallerLeft;
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
         let surface = running.surface;
-        let rest = if complete { running.vetted().map(Filtering::finish) } else { None };
+        if let Some(filtering) = running.vetted().filter(|_| complete) {
+            rest = match filtering.push(&rest) {
+                Vetted::Pass(mut bytes) => {
+                    bytes.extend(filtering.finish());
+                    bytes
+                }
+                Vetted::Filtered(bytes) => bytes,
+            };
+        }
         self.settle(now, running, 200, used, complete);
         match (complete, end) {
-            (true, _) => Action::Close(rest.unwrap_or_default()),
+            (true, _) => Action::Close(rest),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
                 Action::Abort(reply::stream_error(surface))
@@ -415,7 +451,9 @@ impl Isolate {
             client_request_id: running.client_request_id.as_deref(),
             region: self.settings.region.as_deref(),
         };
-        head::answer(&facts, &self.leases.standings(now, &running.reservation))
+        let mut head = head::answer(&facts, &self.leases.standings(now, &running.reservation));
+        head.headers.extend(running.notes().into_iter().flat_map(Notes::headers));
+        head
     }
 }
 
@@ -425,44 +463,12 @@ pub(super) fn is_event_stream(headers: &UpstreamHeaders<'_>) -> bool {
     })
 }
 
-/// The upstream's own words in an error body (`providers.md`, 1.4), cut to a bounded length.
+/// The upstream's own words in an error body, cut to a bounded length.
 fn upstream_message(body: &[u8]) -> Option<String> {
-    #[derive(serde::Deserialize)]
-    struct Body {
-        error: Option<Nested>,
-        message: Option<String>,
-        detail: Option<Detail>,
-    }
-    /// Of the form that `FastAPI` gives (`azure.md`, A8).
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Detail {
-        Text(String),
-        List(Vec<Fault>),
-        Other(serde::de::IgnoredAny),
-    }
-    #[derive(serde::Deserialize)]
-    struct Fault {
-        msg: String,
-    }
-    #[derive(serde::Deserialize)]
-    #[serde(untagged)]
-    enum Nested {
-        Object { message: String },
-        Text(String),
-    }
     if body.len() > 1 << 20 {
         return None;
     }
-    let body: Body = serde_json::from_slice(body).ok()?;
-    let mut message = match body.error {
-        Some(Nested::Object { message } | Nested::Text(message)) => message,
-        None => match (body.message, body.detail) {
-            (Some(message), _) | (None, Some(Detail::Text(message))) => message,
-            (None, Some(Detail::List(faults))) => faults.into_iter().next()?.msg,
-            (None, Some(Detail::Other(_)) | None) => return None,
-        },
-    };
+    let mut message = refusal::said(Raw::object(body)?)?.into_owned();
     while message.len() > MESSAGE_BYTES_MAX {
         message.pop();
     }

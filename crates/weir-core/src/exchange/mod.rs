@@ -30,6 +30,7 @@ mod pass;
 mod passed;
 mod prepare;
 mod relay;
+mod translated;
 mod unknown;
 mod verdicts;
 mod vetting;

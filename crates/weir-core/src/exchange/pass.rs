@@ -224,7 +224,10 @@ impl<'a> Call<'a> {
                     script: None,
                 };
                 let price = entity.price.clone();
-                (PreparedEntity { name: entity.name.clone(), price, send }, mark_of(ready, entity))
+                (
+                    PreparedEntity { name: entity.name.clone(), price, send, translation: None },
+                    mark_of(ready, entity),
+                )
             })
             .collect();
         if let Some(at) = prepared.iter().position(|(_, mark)| Some(*mark) == self.mark) {

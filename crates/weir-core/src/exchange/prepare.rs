@@ -7,6 +7,7 @@ use super::action::{Request, Send};
 use super::admit::Admission;
 use super::filtering::Filtering;
 use super::finish::{PreparedEntity, Running};
+use super::translated::Translation;
 use crate::attempt::AttemptMachine;
 use crate::attempt::plan::AttemptPlan;
 use crate::auth::Caller;
@@ -18,6 +19,7 @@ use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity, SnapshotIndex};
 use crate::snapshot::{Limit, LimitScope, Meter, ServedEntity, Target, Task};
 use crate::surface::{Asks, DataRoute, Header, Surface};
 use crate::time::{Millis, UnixMillis};
+use crate::wire::WireError;
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
 use crate::wire::inference::Schema;
 use alloc::borrow::ToOwned;
@@ -108,9 +110,10 @@ impl Facts<'_> {
         &self,
         account: AccountId,
         reservation: Reservation,
+        entities: Vec<PreparedEntity>,
         filtering: Option<Box<Filtering>>,
     ) -> Running {
-        let running = self.running_with(account, reservation, self.prepare(), AttemptPlan::ATTEMPTS_MAX);
+        let running = self.running_with(account, reservation, entities, AttemptPlan::ATTEMPTS_MAX);
         Running { filtering, ..running }
     }
 
@@ -153,6 +156,7 @@ impl Facts<'_> {
             usage_wanted: self.envelope.include_usage,
             client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
             relay: None,
+            decoder: None,
             filtering: None,
             passed: None,
             head_at: None,
@@ -160,20 +164,41 @@ impl Facts<'_> {
     }
 
     /// What each usable entity would be sent, the preferred one first.
-    fn prepare(&self) -> Vec<PreparedEntity> {
+    ///
+    /// # Errors
+    /// [`WireError::NotSupported`] if no entity's dialect can say what is asked for; one that cannot is passed over.
+    pub(super) fn prepare(&self) -> Result<Vec<PreparedEntity>, WireError> {
         let deployment = &self.ready.deployment;
         let usable = |at: &usize| self.ready.entities.get(*at).is_some_and(|entity| entity.fault.is_none());
         // The upper half of the random word names the exchange; the lower half chooses.
         let random = u64::try_from(self.admission.random & u128::from(u64::MAX)).unwrap_or(0);
         let order = route::select::order(&deployment.entities, random);
-        order
-            .into_iter()
-            .filter(usable)
-            .filter_map(|at| Some((deployment.entities.get(at)?, self.ready.entities.get(at)?)))
-            .map(|(entity, ready)| PreparedEntity {
-                name: entity.name.clone(),
-                price: entity.price.clone(),
-                send: Send {
+        let mut prepared = Vec::with_capacity(order.len());
+        let mut refused = None;
+        for at in order.into_iter().filter(usable) {
+            let pair = deployment.entities.get(at).zip(self.ready.entities.get(at));
+            let Some((entity, ready)) = pair else { continue };
+            match self.prepare_one(entity, ready, random) {
+                Ok(entity) => prepared.push(entity),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        refused.filter(|_| prepared.is_empty()).map_or(Ok(prepared), Err)
+    }
+
+    fn prepare_one(
+        &self,
+        entity: &ServedEntity,
+        ready: &ReadyEntity,
+        random: u64,
+    ) -> Result<PreparedEntity, WireError> {
+        let translated = match &entity.target {
+            Target::Http(upstream) => Translation::begin(self, entity, upstream, ready.headers())?,
+            Target::Simulator(_) => None,
+        };
+        let (translation, send) = translated.map_or_else(
+            || {
+                let send = Send {
                     url: self.url(entity, ready),
                     headers: headers(ready.headers()),
                     edits: self.edits(entity),
@@ -181,9 +206,12 @@ impl Facts<'_> {
                     head_first: self.envelope.stream,
                     rest: false,
                     script: self.script(entity, random),
-                },
-            })
-            .collect()
+                };
+                (None, send)
+            },
+            |(translation, send)| (Some(Box::new(translation)), send),
+        );
+        Ok(PreparedEntity { name: entity.name.clone(), price: entity.price.clone(), send, translation })
     }
 
     /// The maximum of output tokens that the route sets where the caller does not (`azure.md`, A10).
@@ -202,7 +230,8 @@ impl Facts<'_> {
         }
     }
 
-    fn edits(&self, entity: &ServedEntity) -> Vec<Edit> {
+    /// What is changed in the caller's body for an entity of the canonical dialect.
+    pub(super) fn edits(&self, entity: &ServedEntity) -> Vec<Edit> {
         let dropped: Vec<&str> = self.dropped.iter().map(String::as_str).collect();
         let drop: &[&str] = match self.route.surface {
             Surface::ServingEndpoints | Surface::MlflowGateway => &["client_request_id", "usage_context"],
@@ -236,7 +265,7 @@ impl Facts<'_> {
 }
 
 /// What every call sends, and what its upstream needs.
-fn headers(own: &[(String, String)]) -> Vec<(String, String)> {
+pub(super) fn headers(own: &[(String, String)]) -> Vec<(String, String)> {
     let mut headers = Vec::with_capacity(own.len().saturating_add(1));
     headers.push(("content-type".to_owned(), "application/json".to_owned()));
     headers.extend_from_slice(own);

@@ -10,6 +10,7 @@ use crate::policy::PolicyError;
 use crate::route::RouteError;
 use crate::surface::{INVOCATIONS, Surface};
 use crate::wire::WireError;
+use crate::wire::object::Object;
 use crate::wire::quote::push_json;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -25,48 +26,6 @@ pub(super) struct Shown<'a> {
     pub(super) row: Row,
     pub(super) message: &'a str,
     pub(super) request_id: RequestId,
-}
-
-/// A JSON object being written.
-struct Object(String);
-
-impl Object {
-    fn new() -> Self {
-        Self(String::from("{"))
-    }
-
-    /// A member whose value is JSON already.
-    fn raw(mut self, name: &str, json: &str) -> Self {
-        if self.0.len() > 1 {
-            self.0.push(',');
-        }
-        push_json(&mut self.0, name);
-        self.0.push(':');
-        self.0.push_str(json);
-        self
-    }
-
-    fn text(self, name: &str, text: &str) -> Self {
-        let value = crate::wire::quote::json(text);
-        self.raw(name, &value)
-    }
-
-    /// A string, or null.
-    fn optional(self, name: &str, text: Option<&str>) -> Self {
-        match text {
-            Some(text) => self.text(name, text),
-            None => self.raw(name, "null"),
-        }
-    }
-
-    fn number(self, name: &str, number: u16) -> Self {
-        self.raw(name, &format!("{number}"))
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
 }
 
 /// `{"error":…}`.

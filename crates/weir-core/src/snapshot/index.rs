@@ -15,8 +15,8 @@ use super::access::{Access, Issuer, TokenEntry};
 use super::content::{ContentPolicy, ContentRules};
 use super::network::ReadyNetwork;
 use super::{
-    Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream, UpstreamAuth,
-    UpstreamPaths,
+    Deployment, DeploymentKind, Dialect, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream,
+    UpstreamAuth, UpstreamPaths,
 };
 use crate::id::{AccountId, PrincipalId};
 use crate::policy::ReadyPolicy;
@@ -358,7 +358,7 @@ impl ReadyEntity {
             Target::Http(upstream) => upstream,
         };
         let urls = ["chat/completions", "completions", "embeddings"].map(|path| address(upstream, path));
-        match headers(upstream, seal_key) {
+        match headers(entity, upstream, seal_key) {
             Ok(headers) => Self { urls, headers, fault: None },
             Err(fault) => Self { urls, headers: Vec::new(), fault: Some(fault) },
         }
@@ -414,7 +414,11 @@ pub fn model_for(entity: &ServedEntity) -> &str {
     }
 }
 
-fn headers(upstream: &Upstream, seal_key: Option<&SealKey>) -> Result<Vec<(String, String)>, EntityFault> {
+fn headers(
+    entity: &ServedEntity,
+    upstream: &Upstream,
+    seal_key: Option<&SealKey>,
+) -> Result<Vec<(String, String)>, EntityFault> {
     let opened = |sealed: &str| {
         let key = seal_key.ok_or(EntityFault::Sealed)?;
         open(key, &upstream.base, sealed).map_err(|_| EntityFault::Sealed)
@@ -432,7 +436,7 @@ fn headers(upstream: &Upstream, seal_key: Option<&SealKey>) -> Result<Vec<(Strin
             return Err(EntityFault::Unspoken);
         }
     }
-    if matches!(upstream.paths, UpstreamPaths::Native(_)) {
+    if matches!(upstream.paths, UpstreamPaths::Native(_)) && Dialect::of(entity).is_none() {
         return Err(EntityFault::Unspoken);
     }
     if let Some(organization) = &upstream.organization {

@@ -6,10 +6,12 @@
 
 pub mod access;
 pub mod content;
+pub mod dialect;
 pub mod index;
 pub mod network;
 
 use self::content::ContentRules;
+pub use self::dialect::Dialect;
 use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::simulate::SimulatorConfig;
 use crate::time::{Millis, UnixMillis};

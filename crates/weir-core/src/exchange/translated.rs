@@ -1,0 +1,147 @@
+//! An exchange whose upstream speaks another dialect than the canonical one.
+//!
+//! Above the stages. Decides where in an exchange translation happens: the request while it is prepared, a whole answer
+//! before it is read, a stream before it is relayed. What anything is called on the other side is `translate`'s. An
+//! upstream of the canonical dialect has none of this: one look at an empty place each time.
+
+use super::action::{Send, UpstreamHeaders};
+use super::finish::Running;
+use super::prepare::Facts;
+use crate::snapshot::{Dialect, ServedEntity, Task, Upstream, UpstreamPaths};
+use crate::surface::{Asks, Header};
+use crate::time::{Millis, UnixMillis};
+use crate::translate::{self, Ask, Decoder, Form, Notes, Provider};
+use crate::wire::WireError;
+use crate::wire::envelope::Edit;
+use crate::wire::inference::Extra;
+use crate::wire::raw::Raw;
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// How one entity is spoken to.
+pub(super) struct Translation {
+    provider: &'static dyn Provider,
+    task: Task,
+    model: String,
+    base64: bool,
+    pub(super) notes: Notes,
+}
+
+/// An upstream's whole answer, canonical by now.
+pub(super) struct Whole<'a> {
+    pub(super) status: u16,
+    pub(super) headers: UpstreamHeaders<'a>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Translation {
+    /// How `facts` are asked of an entity, and the call that does; nothing if it speaks the canonical dialect.
+    ///
+    /// # Errors
+    /// [`WireError::NotSupported`] for what its dialect cannot say, where that is not simply left out.
+    pub(super) fn begin(
+        facts: &Facts<'_>,
+        entity: &ServedEntity,
+        upstream: &Upstream,
+        own: &[(String, String)],
+    ) -> Result<Option<(Self, Send)>, WireError> {
+        let UpstreamPaths::Native(place) = &upstream.paths else { return Ok(None) };
+        let Some(dialect) = Dialect::of(entity) else { return Ok(None) };
+        let provider = translate::provider(dialect);
+        let canonical = Edit::apply(facts.request.body, &facts.edits(entity));
+        let body = Raw::object(&canonical).ok_or(WireError::NotAnObject)?;
+        let stream = facts.envelope.stream;
+        let ask = Ask { task: facts.task, model: &entity.upstream_model, place, stream, body };
+        let mut notes = Notes::default();
+        let translated = translate::request(provider, &ask, &mut notes)?;
+        strict(facts, body, &notes)?;
+        let mut headers = super::prepare::headers(own);
+        headers.extend(provider.headers().iter().map(|(name, value)| (name.to_string(), value.to_string())));
+        let end = u32::try_from(facts.request.body.len()).unwrap_or(u32::MAX);
+        let send = Send {
+            url: format!("{}{}", upstream.base.trim_end_matches('/'), translated.path),
+            headers,
+            edits: Vec::from([Edit { start: 0, end, with: translated.body.into_bytes() }]),
+            timeout: Millis(0),
+            head_first: stream,
+            rest: false,
+            script: None,
+        };
+        let base64 = body.get("encoding_format").is_some_and(|word| word.is("base64"));
+        let model = entity.upstream_model.clone();
+        Ok(Some((Self { provider, task: facts.task, model, base64, notes }, send)))
+    }
+
+    fn form(&self, running: &Running, now: UnixMillis) -> Form {
+        let (id, created) = (running.admission.id.to_string(), now.0 / 1000);
+        Form { id, created, model: self.model.clone(), base64: self.base64 }
+    }
+}
+
+/// On surfaces that refuse members which the model does not know, nothing is dropped in silence.
+fn strict(facts: &Facts<'_>, body: Raw<'_>, notes: &Notes) -> Result<(), WireError> {
+    let Asks::Schema(_) = facts.route.asks else { return Ok(()) };
+    let extra = Extra::parse(facts.request.headers.get(Header::ExtraParameters))?;
+    match notes.dropped.first().filter(|_| extra == Extra::Refuse) {
+        Some(name) => Err(translate::members::refuse(name, "absent with this model", body.get(name))),
+        None => Ok(()),
+    }
+}
+
+impl Running {
+    fn translation(&self) -> Option<&Translation> {
+        self.entities.get(usize::try_from(self.entity).ok()?)?.translation.as_deref()
+    }
+
+    /// What was not passed on as it was asked for, for the answer's head.
+    pub(super) fn notes(&self) -> Option<&Notes> {
+        self.translation().map(|translation| &translation.notes)
+    }
+
+    /// Whether the head is that of a stream of the upstream's dialect.
+    pub(super) fn is_stream(&self, headers: &UpstreamHeaders<'_>) -> bool {
+        let wanted = self.translation().map_or("text/event-stream", |own| own.provider.stream_type());
+        headers.content_type.is_some_and(|value| {
+            let head = value.trim_start().get(..wanted.len());
+            head.is_some_and(|head| head.eq_ignore_ascii_case(wanted))
+        })
+    }
+
+    /// A decoder for the stream that begins, if it needs one.
+    pub(super) fn decoder(&self, now: UnixMillis) -> Option<Decoder> {
+        let own = self.translation()?;
+        Some(Decoder::new(own.provider, own.task, own.form(self, now)))
+    }
+
+    /// The upstream's whole answer in the canonical dialect; `None` if it is already. A body that is none of the
+    /// dialect becomes an empty one, which nobody takes for an answer.
+    pub(super) fn canonical<'h>(
+        &self,
+        now: UnixMillis,
+        status: u16,
+        headers: &UpstreamHeaders<'h>,
+        body: &[u8],
+    ) -> Option<Whole<'h>> {
+        let own = self.translation()?;
+        if (200..300).contains(&status) {
+            let answer = translate::answer(own.provider, own.task, &own.form(self, now), body);
+            let body = answer.unwrap_or_default().into_bytes();
+            return Some(Whole { status, headers: *headers, body });
+        }
+        let refusal = own.provider.refusal(status, Raw::object(body));
+        let mut headers = *headers;
+        headers.should_retry = match refusal.should_retry {
+            Some(true) => Some("true"),
+            Some(false) => Some("false"),
+            None => headers.should_retry,
+        };
+        Some(Whole { status: refusal.status, headers, body: refusal.body().into_bytes() })
+    }
+}
+
+/// Bytes of an upstream's stream as they are relayed.
+pub(super) fn relayed<'p>(decoder: Option<&mut Decoder>, piece: &'p [u8]) -> Cow<'p, [u8]> {
+    decoder.map_or(Cow::Borrowed(piece), |decoder| Cow::Owned(decoder.push(piece)))
+}

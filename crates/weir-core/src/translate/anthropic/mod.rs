@@ -1,0 +1,46 @@
+//! Anthropic Messages (`providers.md`, 4).
+//!
+//! Stage 6. Decides that the version sent is `2023-06-01`: clients of the canonical dialect send `temperature` all the
+//! time, which the next version refuses whatever its value is.
+
+mod answer;
+mod request;
+mod stream;
+
+use super::{Answer, Ask, Notes, Provider, Refusal, Stream, Translated};
+use crate::snapshot::Task;
+use crate::wire::WireError;
+use crate::wire::raw::Raw;
+use alloc::boxed::Box;
+
+/// The version of the API.
+const VERSION: &str = "2023-06-01";
+
+/// The dialect.
+pub(super) struct Anthropic;
+
+impl Provider for Anthropic {
+    fn headers(&self) -> &'static [(&'static str, &'static str)] {
+        &[("anthropic-version", VERSION)]
+    }
+
+    fn request(&self, ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
+        request::translate(ask, notes)
+    }
+
+    fn answer<'a>(&self, _task: Task, body: Raw<'a>) -> Option<Answer<'a>> {
+        answer::read(body)
+    }
+
+    fn stream(&self) -> Box<dyn Stream> {
+        stream::open()
+    }
+
+    /// A 429 that names no time is a limit on spending: trying again does not help (4.6).
+    fn refusal(&self, status: u16, body: Option<Raw<'_>>) -> Refusal {
+        let common = Refusal::common(status, body);
+        let spent = body.and_then(|body| body.at("error.details.error_code"));
+        let should_retry = spent.filter(|code| code.is("enforced_spend_limit_reached")).map(|_| false);
+        Refusal { should_retry, ..common }
+    }
+}

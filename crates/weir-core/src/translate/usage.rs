@@ -1,0 +1,107 @@
+//! Token counts: one table of where each provider writes them, and the canonical `usage` made of them.
+//!
+//! Stage 6. Decides what counts are parts of which (`providers.md`, 1.3): some providers count cached input beside the
+//! input, some within it, and the same for reasoning; the canonical counts hold everything.
+
+use crate::wire::object::Object;
+use crate::wire::raw::Raw;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A count above it is a fault of the provider and not read.
+const COUNT_MAX: u64 = 1_000_000_000;
+
+/// What a count is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// Input.
+    Input,
+    /// Cached input that the provider does not count as input.
+    CachedBeside,
+    /// Input written to a cache that the provider does not count as input.
+    WrittenBeside,
+    /// Cached input, which is in the input as well.
+    CachedWithin,
+    /// Output.
+    Output,
+    /// Reasoning that the provider does not count as output.
+    ReasoningBeside,
+    /// Reasoning, which is in the output as well.
+    ReasoningWithin,
+}
+
+/// Where a provider's `usage` has its counts: paths of member names.
+pub type Row = &'static [(&'static str, Of)];
+
+/// `providers.md`, 4.5.
+pub const ANTHROPIC: Row = &[
+    ("input_tokens", Of::Input),
+    ("cache_read_input_tokens", Of::CachedBeside),
+    ("cache_creation_input_tokens", Of::WrittenBeside),
+    ("output_tokens", Of::Output),
+    ("output_tokens_details.thinking_tokens", Of::ReasoningWithin),
+];
+
+/// The counts of an answer, or of a stream whose events tell them again and again: the last of each counts.
+#[derive(Clone, Debug)]
+pub struct Counts {
+    row: Row,
+    values: Vec<Option<u64>>,
+}
+
+impl Counts {
+    /// None yet.
+    pub fn new(row: Row) -> Self {
+        Self { row, values: row.iter().map(|_| None).collect() }
+    }
+
+    /// The counts of one `usage`.
+    pub fn of(row: Row, usage: Option<Raw<'_>>) -> Self {
+        let mut counts = Self::new(row);
+        if let Some(usage) = usage {
+            counts.see(usage);
+        }
+        counts
+    }
+
+    /// Takes what `usage` tells.
+    pub fn see(&mut self, usage: Raw<'_>) {
+        for (value, (path, _)) in self.values.iter_mut().zip(self.row) {
+            if let Some(count) = usage.at(path).and_then(|raw| raw.count(COUNT_MAX)) {
+                *value = Some(count);
+            }
+        }
+    }
+
+    fn sum(&self, of: &[Of]) -> u64 {
+        let counts = self.values.iter().zip(self.row).filter(|(_, (_, kind))| of.contains(kind));
+        counts.filter_map(|(value, _)| *value).fold(0, u64::saturating_add)
+    }
+
+    /// The canonical `usage`; `None` if nothing was counted. `output`: whether there can be any.
+    pub fn write(&self, output: bool) -> Option<String> {
+        self.values.iter().flatten().next()?;
+        let input = self.sum(&[Of::Input, Of::CachedBeside, Of::WrittenBeside]);
+        let cached = self.sum(&[Of::CachedBeside, Of::CachedWithin]).min(input);
+        let written = self.sum(&[Of::WrittenBeside]);
+        let out = self.sum(&[Of::Output, Of::ReasoningBeside]);
+        let reasoning = self.sum(&[Of::ReasoningBeside, Of::ReasoningWithin]).min(out);
+        let mut usage = Object::new().number("prompt_tokens", input);
+        if output {
+            usage = usage.number("completion_tokens", out);
+        }
+        usage = usage.number("total_tokens", if output { input.saturating_add(out) } else { input });
+        if cached > 0 || written > 0 {
+            let mut details = Object::new().number("cached_tokens", cached);
+            if written > 0 {
+                details = details.number("cache_write_tokens", written);
+            }
+            usage.put("prompt_tokens_details", &details.end());
+        }
+        if reasoning > 0 && output {
+            usage
+                .put("completion_tokens_details", &Object::new().number("reasoning_tokens", reasoning).end());
+        }
+        Some(usage.end())
+    }
+}

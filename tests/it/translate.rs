@@ -1,0 +1,268 @@
+//! Translations as data: every row of `vectors/translate/*/*.json`, and what holds for all decoders.
+
+use proptest::prelude::*;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use weir_core::snapshot::{Dialect, Task};
+use weir_core::translate::{self, Ask, Decoder, Form, Notes, Provider};
+use weir_core::wire::WireError;
+use weir_core::wire::raw::Raw;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Vectors {
+    source: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Row {
+    /// The rule that the row shows.
+    source: String,
+    task: Option<Task>,
+    stream: bool,
+    request: Option<Value>,
+    path: Option<String>,
+    sent: Option<Value>,
+    dropped: Vec<String>,
+    adjusted: Vec<String>,
+    refused: Option<String>,
+    answer: Option<Value>,
+    canonical: Value,
+    base64: bool,
+    status: u16,
+    refusal: Option<Value>,
+    means: Value,
+    events: Option<Vec<Value>>,
+    chunks: Vec<Value>,
+    broken: bool,
+}
+
+const DIALECTS: [(&str, Dialect); 1] = [("anthropic", Dialect::Anthropic)];
+
+fn form() -> Form {
+    Form { id: "weir-1".into(), created: 1_800_000_000, model: "up-model".into(), base64: false }
+}
+
+fn provider_of(folder: &Path) -> &'static dyn Provider {
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let (_, dialect) = DIALECTS.iter().find(|(known, _)| *known == name).expect("a dialect's folder");
+    translate::provider(*dialect)
+}
+
+/// All rows with what they are of.
+fn rows() -> Vec<(String, &'static dyn Provider, Row)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/translate");
+    let mut rows = Vec::new();
+    for folder in
+        std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir())
+    {
+        for file in std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let vectors: Vectors =
+                serde_json::from_str(&text).unwrap_or_else(|fault| panic!("{}: {fault}", file.display()));
+            assert!(vectors.source.contains("20"), "{} has no source with its day", file.display());
+            for row in vectors.rows {
+                let name = format!("{} {}", file.display(), row.source);
+                rows.push((name, provider_of(&folder), row));
+            }
+        }
+    }
+    rows
+}
+
+fn request(
+    provider: &dyn Provider,
+    row: &Row,
+    body: &Value,
+) -> (Result<translate::Translated, WireError>, Notes) {
+    let (text, mut notes) = (body.to_string(), Notes::default());
+    let task = row.task.unwrap_or(Task::Chat);
+    let place = BTreeMap::from([
+        ("project_id".to_owned(), "proj".to_owned()),
+        ("region".to_owned(), "eu".to_owned()),
+    ]);
+    let ask =
+        Ask { task, model: "up-model", place: &place, stream: row.stream, body: Raw::parse(&text).unwrap() };
+    (translate::request(provider, &ask, &mut notes), notes)
+}
+
+fn bytes_of(events: &[Value]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for event in events {
+        if let Some(kind) = event["type"].as_str() {
+            bytes.extend_from_slice(format!("event: {kind}\r\n").as_bytes());
+        }
+        bytes.extend_from_slice(format!("data: {event}\r\n\r\n").as_bytes());
+    }
+    bytes
+}
+
+/// What a stream, cut at `cuts`, becomes; and whether it is broken.
+fn decoded(provider: &dyn Provider, task: Task, bytes: &[u8], cuts: &[usize]) -> (String, bool) {
+    let (mut decoder, mut out, mut start) = (Decoder::new(provider, task, form()), Vec::new(), 0);
+    for cut in cuts.iter().copied().chain([bytes.len()]) {
+        let cut = cut.clamp(start, bytes.len());
+        out.extend(decoder.push(&bytes[start..cut]));
+        start = cut;
+    }
+    out.extend(decoder.end());
+    let text = String::from_utf8(out).expect("chunks are text");
+    let whole = text.ends_with("data: [DONE]\n\n");
+    (text, decoder.is_broken() || !whole)
+}
+
+fn chunks_of(text: &str) -> Vec<Value> {
+    let data = text.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+    data.filter(|data| *data != "[DONE]").map(|data| serde_json::from_str(data).expect("JSON")).collect()
+}
+
+fn check_request(name: &str, provider: &dyn Provider, row: &Row, body: &Value) {
+    let (outcome, notes) = request(provider, row, body);
+    match (outcome, &row.refused) {
+        (Err(WireError::NotSupported { member, .. }), Some(refused)) => {
+            assert_eq!(&member, refused, "{name}");
+        }
+        (Err(error), _) => panic!("{name}: {error}"),
+        (Ok(_), Some(refused)) => panic!("{name}: {refused} is not refused"),
+        (Ok(translated), None) => {
+            let sent: Value = serde_json::from_str(&translated.body).unwrap();
+            assert_eq!(Some(&sent), row.sent.as_ref(), "{name}");
+            assert_eq!(Some(&translated.path), row.path.as_ref(), "{name}");
+            assert_eq!(
+                (&notes.dropped, &notes.adjusted),
+                (&leaked(&row.dropped), &leaked(&row.adjusted)),
+                "{name}"
+            );
+        }
+    }
+}
+
+fn leaked(names: &[String]) -> Vec<&'static str> {
+    names.iter().map(|name| &*Box::leak(name.clone().into_boxed_str())).collect()
+}
+
+#[test]
+fn every_vector_holds() {
+    assert!(rows().len() > 30, "vectors are missing");
+    for (name, provider, row) in rows() {
+        let task = row.task.unwrap_or(Task::Chat);
+        if let Some(body) = &row.request {
+            check_request(&name, provider, &row, body);
+        }
+        if let Some(answer) = &row.answer {
+            let form = Form { base64: row.base64, ..form() };
+            let written = translate::answer(provider, task, &form, answer.to_string().as_bytes());
+            let written = written.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap());
+            assert_eq!(written, row.canonical, "{name}");
+        }
+        if let Some(refusal) = &row.refusal {
+            let text = refusal.to_string();
+            let means = provider.refusal(row.status, Raw::parse(&text));
+            let got = json!({"status": means.status, "wait_ms": means.wait_ms, "should_retry": means.should_retry, "message": means.message});
+            assert_eq!(got, row.means, "{name}");
+        }
+        if let Some(events) = &row.events {
+            let (text, broken) = decoded(provider, task, &bytes_of(events), &[]);
+            assert_eq!(chunks_of(&text), row.chunks, "{name}");
+            assert_eq!(broken, row.broken, "{name}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// However a stream is cut, and wherever it ends, the same comes out, and only a whole one is whole.
+    #[test]
+    fn cuts_change_nothing(mut cuts in prop::collection::vec(0usize..4_000, 0..6), end in 0usize..4_000) {
+        cuts.sort_unstable();
+        for (name, provider, row) in rows() {
+            let Some(events) = &row.events else { continue };
+            let task = row.task.unwrap_or(Task::Chat);
+            let bytes = bytes_of(events);
+            let (whole, broken) = decoded(provider, task, &bytes, &[]);
+            let (cut, cut_broken) = decoded(provider, task, &bytes, &cuts);
+            prop_assert_eq!((&whole, broken), (&cut, cut_broken), "{}", name);
+            let (part, part_broken) = decoded(provider, task, &bytes[..end.min(bytes.len())], &cuts);
+            prop_assert!(part_broken || part == whole, "{}", name);
+        }
+    }
+
+    /// Arbitrary bytes are survived by every decoder, the same however they are cut.
+    #[test]
+    fn any_bytes_are_survived(
+        pieces in prop::collection::vec(prop_oneof![
+            prop::collection::vec(any::<u8>(), 0..40),
+            Just(b"data: {\"type\":\"".to_vec()), Just(b"\"}\n\n".to_vec()), Just(b"\n\n".to_vec()),
+            Just(b"{\"type\":\"content_block_delta\",\"index\":1,\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}".to_vec()),
+            Just(b"data: ".to_vec()), Just(b"null".to_vec()),
+        ], 0..12),
+        cuts in prop::collection::vec(0usize..300, 0..5),
+    ) {
+        let bytes = pieces.concat();
+        let mut cuts = cuts;
+        cuts.sort_unstable();
+        for (_, dialect) in DIALECTS {
+            let provider = translate::provider(dialect);
+            for task in [Task::Chat, Task::Completions] {
+                prop_assert_eq!(decoded(provider, task, &bytes, &[]), decoded(provider, task, &bytes, &cuts));
+            }
+            for task in [Task::Chat, Task::Embeddings] {
+                let _ = translate::answer(provider, task, &form(), &bytes);
+            }
+        }
+    }
+
+    /// Requests and answers with members of any kind are translated or refused, and what comes out is JSON.
+    #[test]
+    fn damaged_bodies_are_survived(at in 0usize..2_000, by in prop_oneof![Just("null"), Just("7"), Just("\"x\""), Just("[]"), Just("{}"), Just("[{}]")]) {
+        for (name, provider, row) in rows() {
+            let task = row.task.unwrap_or(Task::Chat);
+            let damaged = |body: &Value| damage(body, at, by);
+            if let Some(body) = row.request.as_ref().map(damaged)
+                && let (Ok(translated), _) = request(provider, &row, &body)
+            {
+                prop_assert!(serde_json::from_str::<Value>(&translated.body).is_ok(), "{} {}", name, translated.body);
+            }
+            if let Some(body) = row.answer.as_ref().map(damaged) {
+                let written = translate::answer(provider, task, &form(), body.to_string().as_bytes());
+                prop_assert!(written.is_none_or(|text| serde_json::from_str::<Value>(&text).is_ok()), "{}", name);
+            }
+            if let Some(events) = &row.events {
+                let events: Vec<Value> = events.iter().map(damaged).collect();
+                let (text, _) = decoded(provider, task, &bytes_of(&events), &[]);
+                let _ = chunks_of(&text);
+            }
+        }
+    }
+}
+
+/// `body` with the value at the place `at` (counted over all values, modulo their number) replaced by `by`.
+fn damage(body: &Value, at: usize, by: &str) -> Value {
+    fn count(value: &Value) -> usize {
+        1 + match value {
+            Value::Array(items) => items.iter().map(count).sum::<usize>(),
+            Value::Object(members) => members.values().map(count).sum(),
+            _ => 0,
+        }
+    }
+    fn replace(value: &mut Value, at: &mut usize, by: &Value) {
+        if *at == 0 {
+            *value = by.clone();
+        }
+        *at = at.wrapping_sub(1);
+        match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| replace(item, at, by)),
+            Value::Object(members) => members.values_mut().for_each(|member| replace(member, at, by)),
+            _ => {}
+        }
+    }
+    let (mut body, by) = (body.clone(), serde_json::from_str(by).unwrap());
+    let mut at = 1 + at % count(&body);
+    replace(&mut body, &mut at, &by);
+    body
+}
