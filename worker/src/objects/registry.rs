@@ -26,6 +26,9 @@ use worker::{
 /// reads it.
 const PROBES_AWAITED: Duration = Duration::from_secs(2);
 
+/// Where the object's name is stored for its alarm.
+const ACCOUNT: &str = "account";
+
 /// How long an issuer's answer is awaited.
 const FETCH_AWAITED: Duration = Duration::from_secs(5);
 /// Largest answer of an issuer, in bytes.
@@ -61,6 +64,7 @@ impl DurableObject for Registry {
             let message = serde_json::json!({ "verify": ask }).to_string();
             handled = self.shared.handle(&account, message.as_bytes())?;
         }
+        self.look_after(&account, &handled).await?;
         if !handled.probes.is_empty() {
             let (shared, account_probed) = (Rc::clone(&self.shared), account.clone());
             let (done, waiting) = futures_channel::oneshot::channel();
@@ -69,13 +73,36 @@ impl DurableObject for Registry {
                 // Nobody may be waiting any more; the outcome is stored all the same.
                 let _ = done.send(());
             });
-            if let Either::Left(_) = select(waiting, Delay::from(PROBES_AWAITED)).await
-                && let Some(message) = handled.reread
+            if let Some(message) = handled.reread
+                && let Either::Left(_) = select(waiting, Delay::from(PROBES_AWAITED)).await
             {
                 return Response::from_bytes(self.shared.handle(&account, &message)?.reply);
             }
         }
         Response::from_bytes(handled.reply)
+    }
+
+    /// Drives on what was in progress when the object, or the machine under it, went away.
+    async fn alarm(&self) -> Result<Response> {
+        let Some(account) = self.state.storage().get::<String>(ACCOUNT).await? else {
+            return Response::empty();
+        };
+        let account = AccountId::parse(&account).map_err(|problem| format!("the object's name {problem}"))?;
+        let handled = self.shared.handle(&account, br#"{"wake":{}}"#)?;
+        self.look_after(&account, &handled).await?;
+        self.shared.probe(&account, handled.probes).await;
+        Response::empty()
+    }
+}
+
+impl Registry {
+    /// Has the alarm go off when core wants to be asked again. An alarm does not know its object's name, so that is
+    /// stored with it.
+    async fn look_after(&self, account: &AccountId, handled: &Handled) -> Result<()> {
+        let Some(after) = handled.wake_in else { return Ok(()) };
+        let storage = self.state.storage();
+        storage.put(ACCOUNT, account.as_str()).await?;
+        storage.set_alarm(Duration::from_millis(after.0)).await
     }
 }
 
@@ -102,18 +129,27 @@ impl Shared {
         control::Registry::load(account.clone(), tables).map_err(|problem| problem.to_string().into())
     }
 
-    /// Probes all upstreams of an update at once and reports what they met.
+    /// Probes all upstreams at once, and reports for each update what they met.
     async fn probe(&self, account: &AccountId, probes: Vec<Probe>) {
-        let Some(update) = probes.first().map(|probe| probe.update.clone()) else { return };
-        let outcomes = join_all(probes.into_iter().map(|probe| async {
-            let status = status_of(&probe).await;
-            ProbeOutcome { entity: probe.entity, status }
-        }));
-        let report = control::probe::Probed { update, outcomes: outcomes.await };
-        let message = serde_json::json!({ "probed": report }).to_string();
-        if let Err(problem) = self.handle(account, message.as_bytes()) {
-            worker::console_error!("the outcome of a probe could not be stored: {problem}");
+        let mut updates: Vec<(String, Vec<Probe>)> = Vec::new();
+        for probe in probes {
+            match updates.iter_mut().find(|(update, _)| *update == probe.update) {
+                Some((_, of_update)) => of_update.push(probe),
+                None => updates.push((probe.update.clone(), vec![probe])),
+            }
         }
+        join_all(updates.into_iter().map(|(update, probes)| async {
+            let outcomes = join_all(probes.into_iter().map(|probe| async {
+                let status = status_of(&probe).await;
+                ProbeOutcome { entity: probe.entity, status }
+            }));
+            let report = control::probe::Probed { update, outcomes: outcomes.await };
+            let message = serde_json::json!({ "probed": report }).to_string();
+            if let Err(problem) = self.handle(account, message.as_bytes()) {
+                worker::console_error!("the outcome of a probe could not be stored: {problem}");
+            }
+        }))
+        .await;
     }
 }
 

@@ -7,6 +7,7 @@ mod bundled;
 
 use super::answer::position;
 use super::command::Desk;
+use super::databricks::foundation;
 use super::document::{Faults, Members};
 use super::external_model::{self, read_task};
 use super::state::{AccountState, Backend, CatalogRow};
@@ -103,6 +104,7 @@ pub fn read(
     }
     shown.insert("regions".to_owned(), read_regions(&members, faults));
     shown.insert("offer".to_owned(), read_offer(&members, faults));
+    shown.insert("foundation_model".to_owned(), foundation::read(&members, faults));
     let (price_shown, price) = read_price(&members, faults);
     shown.insert("price".to_owned(), price_shown);
     let (backends_shown, backends) = read_backends(&members, task, desk, faults);

@@ -1,4 +1,5 @@
-//! What an administrator may raise: the limits of serverless endpoints, and quotas of account deployments.
+//! What an administrator may set: the limits of serverless endpoints, quotas of account deployments, and whether
+//! serving endpoints may have several external models.
 //!
 //! Decides their defaults (`azure.md`, A6: 200 000 tokens and 1 000 requests a minute, one deployment for each model
 //! and project; C3: quota in thousands of tokens a minute for each model) and how the document
@@ -44,6 +45,12 @@ pub fn serverless(state: &AccountState, endpoint: &str) -> Serverless {
     Serverless { tokens_per_minute: tokens, requests_per_minute: requests, endpoints_per_model: endpoints }
 }
 
+/// Whether serving endpoints may have one external model only, as Databricks once had it (`databricks.md`, 3.4).
+pub fn one_external_model(state: &AccountState) -> bool {
+    let own = state.documents.get(KEY).and_then(|document| document.get("serving_endpoints"));
+    own.and_then(|own| own.get("one_external_model")) == Some(&Value::Bool(true))
+}
+
 /// The quota of a model under a SKU, in units of capacity; none if the administrator set none. A quota that names no
 /// SKU holds for all of them together.
 pub fn quotas(state: &AccountState) -> Vec<(String, Option<String>, u64)> {
@@ -66,13 +73,14 @@ pub fn shown(state: &AccountState) -> Value {
         },
         "endpoints": stored.map_or_else(|| json!({}), |document| document["endpoints"].clone()),
         "quotas": stored.map_or_else(|| json!([]), |document| document["quotas"].clone()),
+        "serving_endpoints": {"one_external_model": one_external_model(state)},
     })
 }
 
 /// Reads a document; every fault is noted.
 pub fn read(body: &Map<String, Value>, faults: &mut Faults) -> Value {
     let members = Members::root(body);
-    known(&members, &["serverless", "endpoints", "quotas"], faults);
+    known(&members, &["serverless", "endpoints", "quotas", "serving_endpoints"], faults);
     let serverless = members.members("serverless", faults);
     let serverless = serverless.map_or_else(|| json!({}), |map| amounts(&map, &SERVERLESS, faults));
     let mut endpoints = Map::new();
@@ -104,7 +112,15 @@ pub fn read(body: &Map<String, Value>, faults: &mut Faults) -> Value {
         }
         quotas.push(row);
     }
-    json!({"serverless": serverless, "endpoints": endpoints, "quotas": quotas})
+    let own = members.members("serving_endpoints", faults);
+    if let Some(own) = &own {
+        known(own, &["one_external_model"], faults);
+    }
+    let one = own.and_then(|own| own.boolean("one_external_model", faults)).unwrap_or(false);
+    json!({
+        "serverless": serverless, "endpoints": endpoints, "quotas": quotas,
+        "serving_endpoints": {"one_external_model": one},
+    })
 }
 
 fn known(members: &Members<'_>, names: &[&str], faults: &mut Faults) {

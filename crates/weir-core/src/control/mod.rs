@@ -9,7 +9,7 @@
 //! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
 //! - `{"directory":[{"key","owner","value"}]}` → `{"granted"}` (`errand`);
 //! - `{"identify":…}`, `{"verify":…}` → whose a credential is (`access::caller`, `access::oidc`);
-//! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`.
+//! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`; `{"wake":{}}` → `{}`: looks after updates.
 //!
 //! **Invariant.** A command that is refused leaves rows and memory as they were; one that is not is stored as one
 //! transaction with the version raised by one.
@@ -41,25 +41,30 @@ use crate::object::{Row, Write};
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
 use crate::snapshot::access::Issuer;
-use crate::time::UnixMillis;
+use crate::time::{Millis, UnixMillis};
 use access::caller::{Caller, IdentifyAsk, Identity};
 use access::oidc::{Keys, VerifyAsk, Work};
 use access::{AccessRow, Home, needed};
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use answer::{Answer, Denied, Location, ManagementRequest, admit};
 use command::{Change, Desk, Outcome, commit};
+use databricks::update;
 use document::BODY_BYTES_MAX;
 use entropy::Entropy;
 use front::ManagementSurface;
 use probe::{Probe, Probed};
 use serde::Deserialize;
 use serde_json::json;
-use state::{AccountState, LoadError};
+use state::{AccountState, DeploymentRow, LoadError};
 
 pub use state::TABLES;
+
+/// How long after a message an update in progress is looked at again.
+const WAKE_AFTER: Millis = Millis::from_secs(15);
 
 /// What the operator set for the whole installation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,11 +110,14 @@ pub struct Handled {
     pub reply: Vec<u8>,
     /// To store in one transaction before the answer leaves. If that fails the Registry must be loaded anew.
     pub writes: Vec<Write>,
-    /// To perform; the outcomes come back as `{"probed":…}`.
+    /// To perform; the outcomes of each update come back as `{"probed":…}`.
     pub probes: Vec<Probe>,
     /// With probes: the message whose answer is better than `reply` once the outcomes are in, because it tells the
-    /// state that they led to. `reply` is right if nobody wants to wait.
+    /// state that they led to. `reply` is right if nobody wants to wait; without this nobody shall.
     pub reread: Option<Vec<u8>>,
+    /// When the message `{"wake":{}}` shall be sent, if nobody sent anything before: an update is in progress, and
+    /// who performs its probes may be gone by then.
+    pub wake_in: Option<Millis>,
     /// To perform before there is a reply: its outcome goes into the ask, which is sent again as `{"verify":…}`.
     pub work: Option<(Work, VerifyAsk)>,
 }
@@ -124,6 +132,7 @@ enum Message {
     Identify(IdentifyAsk),
     Verify(VerifyAsk),
     Probed(Probed),
+    Wake {},
 }
 
 #[derive(Deserialize)]
@@ -138,6 +147,9 @@ pub struct Registry {
     state: AccountState,
     /// Keys of the configured issuer; not stored.
     keys: Keys,
+    /// Updates whose probes were given out since it was loaded, and when. Whoever performs them ends with it, so
+    /// that it is not stored: what is not in here is probed anew.
+    probing: BTreeMap<String, UnixMillis>,
 }
 
 impl Registry {
@@ -149,7 +161,11 @@ impl Registry {
         account: AccountId,
         tables: impl IntoIterator<Item = (&'a str, Vec<Row>)>,
     ) -> Result<Self, LoadError> {
-        AccountState::load(account, tables).map(|state| Self { state, keys: Keys::default() })
+        AccountState::load(account, tables).map(|state| Self {
+            state,
+            keys: Keys::default(),
+            probing: BTreeMap::new(),
+        })
     }
 
     /// Its state.
@@ -175,9 +191,11 @@ impl Registry {
             Some(Message::Identify(ask)) => self.answer_identify(context.now, &ask),
             Some(Message::Verify(ask)) => self.answer_verify(context, ask),
             Some(Message::Probed(probed)) => self.settle(context.now, &probed),
+            Some(Message::Wake {}) => reply(b"{}".to_vec()),
             None => failure("the message cannot be read"),
         };
         handled.writes.splice(0..0, lapsed);
+        self.drive(context, &mut handled);
         handled
     }
 
@@ -239,7 +257,7 @@ impl Registry {
         };
         let reread = (!probes.is_empty() && answer.status < 300).then(|| reread(&target, request)).flatten();
         match serde_json::to_vec(&surface.stamped(answer, id)) {
-            Ok(reply) => Handled { reply, writes, probes, reread, work: None },
+            Ok(reply) => Handled { reply, writes, probes, reread, ..Handled::default() },
             Err(_) => failure("the answer cannot be written"),
         }
     }
@@ -296,30 +314,53 @@ impl Registry {
     }
 
     fn settle(&mut self, now: UnixMillis, probed: &Probed) -> Handled {
-        let Some(row) = databricks::config::settle(&self.state, now, probed) else {
+        self.probing.remove(&probed.update);
+        let Some(row) = update::settle(&self.state, now, probed) else {
             return reply(b"{}".to_vec());
         };
-        let failed = row.endpoint().is_some_and(|spec| spec.pending.is_some());
-        let action = if failed { "endpoint.config_failed" } else { "endpoint.config_ready" };
-        let target = row.name.clone();
-        let changes = Vec::from([Change::Deployment(row)]);
-        match commit(&mut self.state, now, "weir", action, target.as_str(), changes) {
+        match self.end(now, row) {
             Ok(writes) => Handled { writes, ..reply(b"{}".to_vec()) },
             Err(_) => failure("a row cannot be written"),
         }
     }
 
+    /// Stores an endpoint whose update has ended.
+    fn end(&mut self, now: UnixMillis, row: DeploymentRow) -> Result<Vec<Write>, serde_json::Error> {
+        let failed = row.endpoint().is_some_and(|spec| spec.pending.is_some());
+        let action = if failed { "endpoint.config_failed" } else { "endpoint.config_ready" };
+        let target = row.name.clone();
+        commit(&mut self.state, now, "weir", action, target.as_str(), Vec::from([Change::Deployment(row)]))
+    }
+
     /// Fails updates whose probes were never reported.
     fn lapse(&mut self, now: UnixMillis) -> Vec<Write> {
         let mut writes = Vec::new();
-        for row in databricks::config::lapsed(&self.state, now) {
-            let target = row.name.clone();
-            let changes = Vec::from([Change::Deployment(row)]);
-            let applied =
-                commit(&mut self.state, now, "weir", "endpoint.config_failed", target.as_str(), changes);
-            writes.extend(applied.unwrap_or_default());
+        for row in update::lapsed(&self.state, now, &self.probing) {
+            writes.extend(self.end(now, row).unwrap_or_default());
         }
         writes
+    }
+
+    /// Sees to it that each update in progress is probed by somebody, and that somebody looks after it.
+    fn drive(&mut self, context: &Context<'_>, handled: &mut Handled) {
+        for probe in &handled.probes {
+            self.probing.insert(probe.update.clone(), context.now);
+        }
+        if !update::any(&self.state) {
+            self.probing.clear();
+            return;
+        }
+        let seal_key = context.settings.seal_key.as_ref();
+        for (name, resumed) in update::resumed(&self.state, seal_key, context.now, &self.probing) {
+            match resumed {
+                Ok(probes) => {
+                    self.probing.insert(name, context.now);
+                    handled.probes.extend(probes);
+                }
+                Err(row) => handled.writes.extend(self.end(context.now, row).unwrap_or_default()),
+            }
+        }
+        handled.wake_in = Some(WAKE_AFTER);
     }
 }
 

@@ -4,8 +4,10 @@
 //! which answers count as ready; not when an update begins (`databricks::config`). The shell performs a probe
 //! within [`PROBE_MILLIS`] and reports the status.
 
-use super::command::{Desk, SecretFault};
-use super::state::EndpointConfig;
+use super::command::SecretFault;
+use super::databricks::foundation;
+use super::state::{AccountState, EndpointConfig, EntityRow};
+use crate::seal::{self, SealKey};
 use crate::snapshot::{ServedEntity, Target, Upstream, UpstreamAuth, UpstreamPaths};
 use crate::time::Millis;
 use alloc::borrow::ToOwned;
@@ -72,22 +74,59 @@ impl ProbeOutcome {
     }
 }
 
+/// What credentials are opened with.
+#[derive(Clone, Copy)]
+pub struct Opener<'a> {
+    /// The account, whose catalog has the backends of models.
+    pub state: &'a AccountState,
+    /// The installation's seal key.
+    pub seal_key: Option<&'a SealKey>,
+}
+
+impl Opener<'_> {
+    fn open(&self, place: &str, sealed: &str) -> Result<String, SecretFault> {
+        let key = self.seal_key.ok_or(SecretFault::NoSealKey)?;
+        seal::open(key, place, sealed).map_err(|_| SecretFault::OtherSealKey)
+    }
+}
+
 /// The probes that `config` needs; none for simulated models.
 ///
 /// # Errors
 /// [`SecretFault`] when a credential does not open.
-pub fn plan(desk: &Desk<'_>, update: &str, config: &EndpointConfig) -> Result<Vec<Probe>, SecretFault> {
+pub fn plan(opener: &Opener<'_>, update: &str, config: &EndpointConfig) -> Result<Vec<Probe>, SecretFault> {
     let mut probes = Vec::new();
     for row in &config.entities {
-        let entity = &row.backend.entity;
-        if let Target::Http(upstream) = &entity.target
-            && !upstream.base.is_empty()
-        {
-            let (url, headers) = (url(upstream, entity), headers(desk, upstream)?);
-            probes.push(Probe { update: update.to_owned(), entity: entity.name.clone(), url, headers });
+        for entity in &entities(opener.state, row) {
+            if let Some(upstream) = probed(entity) {
+                let (url, headers) = (url(upstream, entity), headers(opener, upstream)?);
+                probes.push(Probe { update: update.to_owned(), entity: row.name.clone(), url, headers });
+            }
         }
     }
     Ok(probes)
+}
+
+/// Whether an entity has an upstream that must answer before it serves.
+pub fn wanted(state: &AccountState, row: &EntityRow) -> bool {
+    entities(state, row).iter().any(|entity| probed(entity).is_some())
+}
+
+/// What serves an entity: its external model, or all backends of its model in the catalog.
+fn entities(state: &AccountState, row: &EntityRow) -> Vec<ServedEntity> {
+    if let Some(backend) = &row.backend {
+        return Vec::from([backend.entity.clone()]);
+    }
+    let entry = row.model().and_then(|name| foundation::model(state, name));
+    let backends = entry.iter().flat_map(|entry| &entry.backends);
+    backends.map(|backend| backend.entity.clone()).collect()
+}
+
+fn probed(entity: &ServedEntity) -> Option<&Upstream> {
+    match &entity.target {
+        Target::Http(upstream) if !upstream.base.is_empty() => Some(upstream),
+        Target::Http(_) | Target::Simulator(_) => None,
+    }
 }
 
 fn url(upstream: &Upstream, entity: &ServedEntity) -> String {
@@ -109,7 +148,7 @@ fn url(upstream: &Upstream, entity: &ServedEntity) -> String {
     }
 }
 
-fn headers(desk: &Desk<'_>, upstream: &Upstream) -> Result<Vec<(String, String)>, SecretFault> {
+fn headers(opener: &Opener<'_>, upstream: &Upstream) -> Result<Vec<(String, String)>, SecretFault> {
     let mut headers = Vec::new();
     match &upstream.auth {
         // What must be signed or exchanged first is not shown: that the address answers is all that is asked.
@@ -118,11 +157,11 @@ fn headers(desk: &Desk<'_>, upstream: &Upstream) -> Result<Vec<(String, String)>
         | UpstreamAuth::ServiceAccount { .. }
         | UpstreamAuth::Entra { .. } => {}
         UpstreamAuth::Bearer { sealed } => {
-            let token = desk.open(&upstream.base, sealed)?;
+            let token = opener.open(&upstream.base, sealed)?;
             headers.push(("authorization".to_string(), format!("Bearer {token}")));
         }
         UpstreamAuth::Header { name, sealed } => {
-            headers.push((name.clone(), desk.open(&upstream.base, sealed)?));
+            headers.push((name.clone(), opener.open(&upstream.base, sealed)?));
         }
     }
     if let Some(organization) = &upstream.organization {

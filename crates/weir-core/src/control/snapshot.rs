@@ -3,11 +3,12 @@
 //! Decides which deployments can be called, which limits hold for them and which keys open the account; not how
 //! they are found (`snapshot::index`). Limits: `azure.md` B4 and `design.md` section 8, "Limits".
 
+mod endpoint;
+
 use super::arm::deployments::version_in_force;
 use super::arm::{capacity, resource, subscriptions};
-use super::state::{
-    AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec, EndpointSpec, RateLimit,
-};
+use super::databricks::foundation;
+use super::state::{AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec};
 use super::{catalog, content, defaults};
 use crate::id::PrincipalId;
 use crate::snapshot::{
@@ -28,11 +29,21 @@ pub fn of(state: &AccountState) -> Snapshot {
         account: state.account.clone(),
         version: state.version,
         keys: keys(state),
-        deployments: state.deployments.values().filter_map(|row| deployment(state, row)).collect(),
+        deployments: deployments(state),
         network: resource::network(state),
         content: content::rules(state),
         access: super::access::rights::compile(state),
     }
+}
+
+/// Every deployment that can be called, those that exist by themselves among them.
+fn deployments(state: &AccountState) -> Vec<Deployment> {
+    let own = state.deployments.values().filter_map(|row| deployment(state, row));
+    let system = foundation::endpoints(state).into_iter().filter_map(|(row, spec)| {
+        let row = DeploymentRow { spec: DeploymentSpec::ServingEndpoint(spec), ..row };
+        deployment(state, &row)
+    });
+    own.chain(system).collect()
 }
 
 /// Every key that opens the data plane.
@@ -95,9 +106,8 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
             (entry.task, entry.name.clone(), entities, serverless_limits(state, &row.name.folded()))
         }
         DeploymentSpec::ServingEndpoint(spec) => {
-            let entities = endpoint_entities(state, spec)?;
-            let model = entities.first()?.upstream_model.clone();
-            (spec.task()?, model, entities, endpoint_limits(&spec.rate_limits))
+            let (entities, model) = endpoint::entities(state, spec)?;
+            (spec.task()?, model, entities, endpoint::limits(spec))
         }
     };
     if entities.is_empty() {
@@ -119,7 +129,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         spillover,
         content_policy: content::policy_of(row),
         // In catalog backends always, in the order of their priority (`design.md`, section 8).
-        fallback: row.endpoint().is_none_or(|spec| spec.gateway.fallback()),
+        fallback: row.endpoint().is_none_or(endpoint::fallback),
     })
 }
 
@@ -132,33 +142,10 @@ fn entities(backends: &[Backend], price: Option<&Price>) -> Vec<ServedEntity> {
     backends.iter().map(priced).collect()
 }
 
-/// Entities of an endpoint, each with the price of the catalog entry of its provider and model, if there is one.
-fn endpoint_entities(state: &AccountState, spec: &EndpointSpec) -> Option<Vec<ServedEntity>> {
-    let active = spec.active.as_ref()?;
-    let priced = |backend: &Backend| {
-        let mut entity = backend.entity.clone();
-        entity.price = catalog::price(state, &entity.provider, &entity.upstream_model);
-        entity
-    };
-    Some(active.entities.iter().map(|row| priced(&row.backend)).collect())
-}
-
 /// Limits of a serverless endpoint (`azure.md`, A6): the whole minute's amount at once.
 fn serverless_limits(state: &AccountState, endpoint: &str) -> Vec<Limit> {
     let own = defaults::serverless(state, endpoint);
     let limit =
         |meter, amount| Limit { meter, scope: LimitScope::Deployment, amount, per: MINUTE, burst: amount };
     Vec::from([limit(Meter::Requests, own.requests_per_minute), limit(Meter::Tokens, own.tokens_per_minute)])
-}
-
-fn endpoint_limits(rate_limits: &[RateLimit]) -> Vec<Limit> {
-    let scope = |key: &String| if key == "user" { LimitScope::EachPrincipal } else { LimitScope::Deployment };
-    let limit = |row: &RateLimit| Limit {
-        meter: Meter::Requests,
-        scope: scope(&row.key),
-        amount: row.calls,
-        per: MINUTE,
-        burst: row.calls,
-    };
-    rate_limits.iter().map(limit).collect()
 }

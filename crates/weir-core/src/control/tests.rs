@@ -28,6 +28,9 @@ const STORIES: &[(&str, &str)] = &[
     ("resources", include_str!("../../../../tests/vectors/control/resources.json")),
     ("endpoints", include_str!("../../../../tests/vectors/control/endpoints.json")),
     ("endpoint_faults", include_str!("../../../../tests/vectors/control/endpoint_faults.json")),
+    ("endpoint_life", include_str!("../../../../tests/vectors/control/endpoint_life.json")),
+    ("endpoint_gateway", include_str!("../../../../tests/vectors/control/endpoint_gateway.json")),
+    ("endpoint_foundation", include_str!("../../../../tests/vectors/control/endpoint_foundation.json")),
     ("providers", include_str!("../../../../tests/vectors/control/providers.json")),
     ("rai", include_str!("../../../../tests/vectors/control/rai.json")),
 ];

@@ -76,7 +76,7 @@ impl Facts<'_> {
         let answers = self.envelope.n.max(self.envelope.best_of);
         let max_tokens = self.envelope.max_tokens.or(self.max_tokens());
         let tokens = || estimate::tokens(self.task, self.envelope.prompt_chars(), max_tokens, answers);
-        let mut applied = Vec::with_capacity(deployment.limits.len());
+        let mut applied: Vec<AppliedLimit> = Vec::with_capacity(deployment.limits.len());
         for limit in &deployment.limits {
             let met = match &limit.scope {
                 LimitScope::Deployment => true,
@@ -101,6 +101,14 @@ impl Facts<'_> {
                 Meter::Requests => 1,
                 Meter::Tokens => tokens(),
             };
+            // A principal that is named by its id and by its name has one bucket: the smaller limit stands.
+            let same = |other: &&mut AppliedLimit| other.meter == limit.meter && other.scope == scope;
+            if let Some(other) = applied.iter_mut().find(same) {
+                if quota.amount() < other.quota.amount() {
+                    other.quota = quota;
+                }
+                continue;
+            }
             applied.push(AppliedLimit { scope, meter: limit.meter, quota, cells });
         }
         applied

@@ -132,6 +132,9 @@ fn weir(method: &str, parts: &[&str], caller: &Caller, state: &AccountState) -> 
         }
         ["principals", ..] => Needed::one(format!("Microsoft.Authorization/principals/{verb}"), "/"),
         ["keys", ..] => Needed::one(format!("Microsoft.Authorization/keys/{verb}"), &account_scope(state)),
+        ["serving-endpoints", ..] => {
+            Needed::one(format!("Weir/servingEndpoints/{verb}"), &account_scope(state))
+        }
         // A whole configuration has keys and roles in it.
         ["config", ..] if verb != "read" => {
             Needed::one("Microsoft.Authorization/config/write".to_owned(), "/")

@@ -120,6 +120,7 @@ fn entry(line: &str) -> Option<CatalogRow> {
         "format": publisher, "publisher": publisher, "task": task_text(task), "versions": versions,
         "default_version": default_version, "registry_id": format!("azureml://registries/{registry}/models/{name}"),
         "regions": regions, "offer": offer, "price": price_shown, "backends": backends,
+        "foundation_model": (publisher == "Databricks").then(|| json!({"pay_per_token": true})),
     });
     Some(CatalogRow {
         name: name.to_owned(),

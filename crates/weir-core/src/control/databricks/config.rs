@@ -1,192 +1,52 @@
-//! An endpoint's configuration: what it must hold, and how one replaces another (`databricks.md`, 3, 4 and 5.3).
+//! An endpoint's configuration: what it must hold (`databricks.md`, 3 and 5.3).
 //!
-//! Decides validation and the life of an update: while the new upstreams are probed the old configuration serves
-//! and a second update is refused; the outcomes of the probes commit the update or fail it. A configuration of
-//! simulated models only, or one that changes shares of traffic only, needs no probe and serves at once.
+//! Decides validation of the whole; not what an entity must hold (`entity`), nor how one configuration replaces
+//! another (`update`).
 
-use super::super::answer::{Answer, position};
-use super::super::command::{Change, Desk, Outcome};
+use super::super::answer::position;
+use super::super::command::Desk;
+use super::super::defaults;
 use super::super::document::{Faults, Members};
-use super::super::external_model;
-use super::super::probe::{self, Probed, UPDATE_MILLIS};
-use super::super::state::{
-    AccountState, DeploymentRow, DeploymentSpec, EndpointConfig, EndpointSpec, EntityRow, PendingConfig,
-    UpdateFailure,
-};
-use super::endpoints::find;
-use super::{error, rate_limits, refuse, show};
-use crate::snapshot::Target;
-use crate::time::UnixMillis;
+use super::super::state::{EndpointConfig, EndpointSpec, EntityRow};
+use super::entity;
 use alloc::borrow::ToOwned;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 /// Most served entities of an endpoint (`databricks.md`, 2.4: 15 are accepted by the service).
 const ENTITIES_MAX: usize = 15;
 
 /// What a body asks for.
 pub struct Wish {
-    config: EndpointConfig,
-    probed: bool,
+    /// The configuration.
+    pub config: EndpointConfig,
+    /// Whether its upstreams must be probed before it serves.
+    pub probed: bool,
 }
 
-/// `PUT …/{name}/config`.
-///
-/// # Errors
-/// 404; 409 while an update is in progress; 400 naming every fault. Nothing is changed then.
-pub fn update(desk: &mut Desk<'_>, name: &str, body: &Map<String, Value>) -> Result<Outcome, Answer> {
-    let (row, spec) = find(desk, name)?;
-    if spec.is_updating() {
-        let text = format!("Endpoint {} is currently updating. Wait for the update to finish.", row.name);
-        return Err(error(409, "RESOURCE_CONFLICT", &text));
+impl Wish {
+    /// Whether its entities are external models.
+    pub fn is_external(&self) -> bool {
+        self.config.entities.first().is_some_and(|row| row.backend.is_some())
     }
-    let mut faults = Faults::default();
-    let members = Members::root(body);
-    let mut spec = spec.clone();
-    let limits = rate_limits::read(&members, &mut faults);
-    let has_limits = limits.is_some();
-    if let Some(limits) = limits {
-        spec.rate_limits = limits;
-    }
-    // MLflow sends `{"served_entities":[],"rate_limits":[…]}` when only the limits shall change.
-    let entities = members.list("served_entities", &mut faults);
-    let limits_only = has_limits
-        && entities.is_none_or(Vec::is_empty)
-        && members.get("traffic_config").is_none()
-        && spec.active.is_some();
-    if limits_only {
-        refuse(&faults)?;
-        let answer = Answer::json(200, &show::endpoint(row, &spec));
-        return Ok(super::endpoints::changed(desk, row, spec, answer, "endpoint.rate_limits"));
-    }
-    let version = spec.newest_version().saturating_add(1);
-    let wish = read(desk, &members, spec.active.as_ref(), version, &mut faults);
-    refuse(&faults)?;
-    let Some(wish) = wish else {
-        return Err(error(400, "INVALID_PARAMETER_VALUE", "Invalid request: no configuration was given."));
-    };
-    begin(desk, row, spec, wish, "endpoint.config")
 }
 
-/// Makes `wish` the endpoint's next configuration: at once, or once its upstreams were probed.
-///
-/// # Errors
-/// 400 when a stored credential does not open.
-pub fn begin(
-    desk: &Desk<'_>,
-    row: &DeploymentRow,
-    mut spec: EndpointSpec,
-    wish: Wish,
-    action: &'static str,
-) -> Result<Outcome, Answer> {
-    let update = format!("{}/{}/{}", row.name.folded(), row.id, wish.config.version);
-    let probes = if wish.probed { probe::plan(desk, &update, &wish.config) } else { Ok(Vec::new()) };
-    let probes = probes.map_err(|fault| {
-        error(400, "INVALID_PARAMETER_VALUE", &format!("A credential of the endpoint {fault}."))
-    })?;
-    if probes.is_empty() {
-        spec.active = Some(wish.config);
-        spec.pending = None;
-    } else {
-        spec.pending = Some(PendingConfig { config: wish.config, started_at: desk.now, failure: None });
-    }
-    let row = DeploymentRow {
-        updated_at: desk.now,
-        spec: DeploymentSpec::ServingEndpoint(spec.clone()),
-        ..row.clone()
-    };
-    let (answer, target) = (Answer::json(200, &show::endpoint(&row, &spec)), row.name.as_str().to_owned());
-    let mut outcome = Outcome::writing(answer, action, &target, Vec::from([Change::Deployment(row)]));
-    outcome.probes = probes;
-    Ok(outcome)
-}
-
-/// What the outcomes of probes change: the update is committed or failed. `None` when it is not pending any more.
-pub fn settle(state: &AccountState, now: UnixMillis, probed: &Probed) -> Option<DeploymentRow> {
-    let mut parts = probed.update.splitn(3, '/');
-    let (name, id, version) = (parts.next()?, parts.next()?, parts.next()?.parse::<u64>().ok()?);
-    let row = state.deployments.get(name).filter(|row| row.id == id)?;
-    let spec = row.endpoint()?;
-    let pending = spec.pending.as_ref()?;
-    if pending.config.version != version || pending.failure.is_some() {
-        return None;
-    }
-    let mut problems = BTreeMap::new();
-    for entity in pending.config.entities.iter().map(|row| &row.backend.entity) {
-        if matches!(entity.target, Target::Simulator(_)) {
-            continue;
-        }
-        let outcome = probed.outcomes.iter().find(|outcome| outcome.entity == entity.name);
-        let problem = match outcome {
-            Some(outcome) => outcome.problem(),
-            None => Some("the upstream was not probed".to_owned()),
-        };
-        if let Some(problem) = problem {
-            problems.insert(entity.name.clone(), problem);
-        }
-    }
-    Some(ended(row, spec, pending, problems, now))
-}
-
-/// Endpoints whose update was never settled in time, failed.
-pub fn lapsed(state: &AccountState, now: UnixMillis) -> Vec<DeploymentRow> {
-    let lapse = |row: &DeploymentRow| {
-        let spec = row.endpoint()?;
-        let pending = spec.pending.as_ref().filter(|pending| pending.failure.is_none())?;
-        if now < pending.started_at.plus(UPDATE_MILLIS) {
-            return None;
-        }
-        let text = "the upstream was not probed in time; update the endpoint again";
-        let names = pending.config.entities.iter().map(|row| row.backend.entity.name.clone());
-        let problems = names.map(|name| (name, text.to_owned())).collect();
-        Some(ended(row, spec, pending, problems, now))
-    };
-    state.deployments.values().filter_map(lapse).collect()
-}
-
-fn ended(
-    row: &DeploymentRow,
-    spec: &EndpointSpec,
-    pending: &PendingConfig,
-    problems: BTreeMap<String, String>,
-    now: UnixMillis,
-) -> DeploymentRow {
-    let mut spec = spec.clone();
-    if problems.is_empty() {
-        spec.active = Some(pending.config.clone());
-        spec.pending = None;
-    } else {
-        let failure = Some(UpdateFailure { entities: problems });
-        spec.pending = Some(PendingConfig { failure, ..pending.clone() });
-    }
-    DeploymentRow { updated_at: now, spec: DeploymentSpec::ServingEndpoint(spec), ..row.clone() }
-}
-
-/// Reads a `CoreConfigInput`; every fault is noted. Entities that are not given stay as they are.
+/// Reads a `CoreConfigInput` for an endpoint as it is; every fault is noted. Entities that are not given stay as they
+/// are.
 pub fn read(
     desk: &mut Desk<'_>,
     members: &Members<'_>,
-    active: Option<&EndpointConfig>,
-    version: u64,
+    spec: &EndpointSpec,
     faults: &mut Faults,
 ) -> Option<Wish> {
-    for member in ["served_models", "auto_capture_config"] {
-        let value = members.get(member);
-        let empty = |value: &Value| {
-            value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
-        };
-        if value.is_some_and(|value| !empty(value)) {
-            let text = "is not supported with external models; use served_entities";
-            faults.note(&members.path(member), text);
-        }
-    }
-    let list = members.list("served_entities", faults);
+    let active = spec.active.as_ref();
+    let given = given_entities(members, faults);
     let traffic = members.members("traffic_config", faults);
-    let (mut entities, probed) = match (list, active) {
-        (Some(list), _) => (read_entities(desk, list, &members.path("served_entities"), faults), true),
+    let (mut entities, probed) = match (given, active) {
+        (Some((list, path, model)), _) => (read_entities(desk, list, &path, model, faults), true),
         (None, Some(active)) if traffic.is_some() => (active.entities.clone(), false),
         (None, _) => {
             faults.note(&members.path("served_entities"), "is required");
@@ -199,76 +59,118 @@ pub fn read(
         None => default_shares(&entities, active, &path, faults),
     };
     for row in &mut entities {
-        row.backend.entity.weight = shares.get(&row.backend.entity.name).copied().unwrap_or(0);
+        row.share = shares.get(&row.name).copied().unwrap_or(0);
     }
-    Some(Wish { config: EndpointConfig { version, entities }, probed })
+    check_kind(desk, &entities, spec, &members.path("served_entities"), faults);
+    let external = entities.first().is_some_and(|row| row.backend.is_some());
+    let kept = active.and_then(|active| active.auto_capture.clone());
+    let auto_capture = read_auto_capture(members, external, faults).or(kept);
+    let version = spec.newest_version().saturating_add(1);
+    Some(Wish { config: EndpointConfig { version, entities, auto_capture }, probed })
 }
 
-fn read_entities(desk: &mut Desk<'_>, list: &[Value], path: &str, faults: &mut Faults) -> Vec<EntityRow> {
+/// Requires what the provisioned-throughput variants size their entities by.
+pub fn read_units(members: &Members<'_>, faults: &mut Faults) {
+    let list = members.list("served_entities", faults).map(Vec::as_slice).unwrap_or_default();
+    for (at, item) in list.iter().enumerate() {
+        let path = position(&members.path("served_entities"), at);
+        let Some(entity) = Members::of(item, &path, faults) else { continue };
+        for name in ["entity_name", "entity_version", "provisioned_model_units"] {
+            if entity.get(name).is_none() {
+                faults.note(&entity.path(name), "is required");
+            }
+        }
+    }
+}
+
+/// The list of entities with its path, and whether it is the deprecated one, whose members have other names.
+fn given_entities<'a>(members: &Members<'a>, faults: &mut Faults) -> Option<(&'a [Value], String, bool)> {
+    let models = members.list("served_models", faults).filter(|list| !list.is_empty());
+    let entities = members.list("served_entities", faults);
+    match (entities, models) {
+        (Some(list), Some(_)) if !list.is_empty() => {
+            faults.note(&members.path("served_models"), "must not be given beside served_entities");
+            Some((list, members.path("served_entities"), false))
+        }
+        (_, Some(list)) => Some((list, members.path("served_models"), true)),
+        (Some(list), None) => Some((list, members.path("served_entities"), false)),
+        (None, None) => None,
+    }
+}
+
+fn read_entities(
+    desk: &mut Desk<'_>,
+    list: &[Value],
+    path: &str,
+    model: bool,
+    faults: &mut Faults,
+) -> Vec<EntityRow> {
     if list.is_empty() || list.len() > ENTITIES_MAX {
         faults.note(path, format!("must hold 1 to {ENTITIES_MAX} entities"));
         return Vec::new();
     }
     let (mut rows, mut names): (Vec<EntityRow>, _) = (Vec::new(), BTreeSet::new());
     for (at, item) in list.iter().enumerate() {
-        let Some(row) = read_entity(desk, item, &position(path, at), faults) else { continue };
-        if rows.first().is_some_and(|first| first.backend.task != row.backend.task) {
-            faults
-                .note(&position(path, at), "has another task than the first entity; all must have the same");
+        let path = position(path, at);
+        let Some(row) = entity::read(desk, item, &path, model, faults) else { continue };
+        if let Some(first) = rows.first() {
+            if first.task != row.task {
+                faults.note(&path, "has another task than the first entity; all must have the same");
+            }
+            if first.backend.is_some() != row.backend.is_some() {
+                faults.note(&path, "must be an external model if and only if the other entities are");
+            }
         }
-        if !names.insert(row.backend.entity.name.clone()) {
-            let text = format!("has the name '{}', which is not unique", row.backend.entity.name);
-            faults.note(&position(path, at), text);
+        if !names.insert(row.name.clone()) {
+            faults.note(&path, format!("has the name '{}', which is not unique", row.name));
         }
         rows.push(row);
     }
     rows
 }
 
-fn read_entity(desk: &mut Desk<'_>, item: &Value, path: &str, faults: &mut Faults) -> Option<EntityRow> {
-    /// Members that size or name a model of Unity Catalog, which an external model is not.
-    const SIZING: [&str; 11] = [
-        "entity_name",
-        "entity_version",
-        "workload_size",
-        "workload_type",
-        "scale_to_zero_enabled",
-        "min_provisioned_throughput",
-        "max_provisioned_throughput",
-        "provisioned_model_units",
-        "min_provisioned_concurrency",
-        "max_provisioned_concurrency",
-        "instance_profile_arn",
-    ];
-    let entity = Members::of(item, path, faults)?;
-    // Some clients send explicit zeros and empty texts for what they do not mean.
-    let meant = |name: &str| {
-        let void = |value: &Value| [json!(0), json!(""), json!(false)].contains(value);
-        entity.get(name).is_some_and(|value| !void(value))
-    };
-    let Some(model) = entity.get("external_model") else {
-        let text = if meant("entity_name") {
-            "is required: other models are not supported yet"
-        } else {
-            "is required"
-        };
-        faults.note(&entity.path("external_model"), text);
-        return None;
-    };
-    for member in SIZING.into_iter().filter(|member| meant(member)) {
-        faults.note(&entity.path(member), "must not be given with an external model");
+/// An endpoint of external models stays one, and one without never gets one (`databricks.md`, 3.4).
+fn check_kind(desk: &Desk<'_>, entities: &[EntityRow], spec: &EndpointSpec, path: &str, faults: &mut Faults) {
+    let Some(first) = entities.first() else { return };
+    match (spec.is_external(), first.backend.is_some()) {
+        (Some(true), false) => faults.note(path, "must have an external model: the endpoint has one"),
+        (Some(false), true) => {
+            faults.note(path, "must not have an external model: the endpoint was made without one");
+        }
+        (Some(_) | None, _) => {}
     }
-    let name = entity.text("name", faults);
-    let legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-    if name.is_some_and(|name| name.is_empty() || name.len() > 128 || !name.chars().all(legal)) {
-        faults.note(&entity.path("name"), "must be 1 to 128 letters, digits, '-' or '_'");
+    if first.backend.is_some() && entities.len() > 1 && defaults::one_external_model(desk.state) {
+        faults.note(path, "must hold exactly one entity with an external model (a setting of the account)");
+    }
+}
+
+/// The legacy inference table; none without a member that says something.
+fn read_auto_capture(
+    members: &Members<'_>,
+    external: bool,
+    faults: &mut Faults,
+) -> Option<Map<String, Value>> {
+    let wish = members.members("auto_capture_config", faults)?;
+    if wish.map().is_empty() {
         return None;
     }
-    let mut backend = external_model::read(model, &entity.path("external_model"), desk, faults)?;
-    if let Some(name) = name {
-        name.clone_into(&mut backend.entity.name);
+    if external {
+        let text = "is not supported with external models; use ai_gateway.inference_table_config";
+        faults.note(&members.path("auto_capture_config"), text);
     }
-    Some(EntityRow { backend, creator: desk.actor.to_owned(), created_at: desk.now })
+    let mut shown = Map::new();
+    if let Some(enabled) = wish.boolean("enabled", faults) {
+        shown.insert("enabled".to_owned(), enabled.into());
+    }
+    for name in ["catalog_name", "schema_name", "table_name_prefix"] {
+        if let Some(text) = wish.text(name, faults) {
+            if text.is_empty() || text.len() > 255 {
+                faults.note(&wish.path(name), "must be 1 to 255 bytes");
+            }
+            shown.insert(name.to_owned(), text.into());
+        }
+    }
+    Some(shown)
 }
 
 fn read_routes(
@@ -290,7 +192,7 @@ fn read_routes(
             faults.note(&route.path("served_entity_name"), "is required");
             continue;
         };
-        if !entities.is_empty() && !entities.iter().any(|row| row.backend.entity.name == name) {
+        if !entities.is_empty() && !entities.iter().any(|row| row.name == name) {
             faults.note(
                 &route.path("served_entity_name"),
                 format!("names '{name}', which is no served entity"),
@@ -322,13 +224,13 @@ fn default_shares(
     faults: &mut Faults,
 ) -> BTreeMap<String, u32> {
     if let [only] = entities {
-        return BTreeMap::from([(only.backend.entity.name.clone(), 100)]);
+        return BTreeMap::from([(only.name.clone(), 100)]);
     }
-    let exists = |name: &String| entities.iter().any(|row| row.backend.entity.name == *name);
+    let exists = |name: &String| entities.iter().any(|row| row.name == *name);
     let kept: BTreeMap<String, u32> = active
         .iter()
         .flat_map(|config| &config.entities)
-        .map(|row| (row.backend.entity.name.clone(), row.backend.entity.weight))
+        .map(|row| (row.name.clone(), row.share))
         .filter(|(_, share)| *share > 0)
         .collect();
     if kept.is_empty() || !kept.keys().all(exists) {

@@ -1,14 +1,21 @@
 //! Databricks' management wire over the same commands (`databricks.md`, 1.1, 1.3, 1.4, 5 and 9).
 //!
-//! Decides routes and the error envelope; not what an endpoint is (`endpoints`, `config`, `rate_limits`) a
+//! Decides routes and the error envelope; not what an endpoint is (`endpoints`, `config`, `entity`, `update`, `rate_limits`,
+//! `gateway`, `details`, `foundation`), a
 //! secret (`secrets`) or a token (`tokens`). A trailing slash changes nothing and is never redirected.
 
 pub mod config;
+pub mod details;
 pub mod endpoints;
+pub mod entity;
+pub mod foundation;
+pub mod gateway;
+pub mod openapi;
 pub mod rate_limits;
 pub mod secrets;
 pub mod show;
 pub mod tokens;
+pub mod update;
 
 use super::answer::{Answer, Denied, Location, ManagementRequest};
 use super::command::{Desk, Outcome};
@@ -48,16 +55,21 @@ fn serving_endpoints(
 ) -> Result<Outcome, Answer> {
     match (request.method.as_str(), rest) {
         ("GET", []) => Ok(endpoints::list(desk)),
-        ("POST", []) => endpoints::create(desk, &body(request)?),
+        ("POST", []) => endpoints::create(desk, &body(request)?, false),
+        ("POST", ["pt"]) => endpoints::create(desk, &body(request)?, true),
+        ("PUT", ["pt", name, "config"]) => endpoints::update_units(desk, name, &body(request)?),
+        ("GET", ["get-model-optimization-info", model, _version]) => foundation::optimization(desk, model),
         ("GET", [name]) => endpoints::get(desk, name),
         ("DELETE", [name]) => endpoints::delete(desk, name),
-        ("PUT", [name, "config"]) if *name != "pt" => config::update(desk, name, &body(request)?),
+        ("PUT", [name, "config"]) => update::update(desk, name, &body(request)?),
         ("PUT", [name, "rate-limits"]) => rate_limits::put(desk, name, &body(request)?),
-        ("PATCH", [name, "tags"]) => endpoints::patch_tags(desk, name, &body(request)?),
-        ("PUT", [_, "ai-gateway"] | ["pt", _, "config"])
-        | ("GET", [_, "openapi" | "metrics"] | [_, "served-models", _, "logs" | "build-logs"])
-        | ("PATCH", [_, "notifications" | "telemetry-config"])
-        | ("POST", ["pt"]) => Err(not_supported(&request.method, &location.path)),
+        ("PUT", [name, "ai-gateway"]) => gateway::put(desk, name, &body(request)?),
+        ("PATCH", [name, "tags"]) => details::patch_tags(desk, name, &body(request)?),
+        ("PATCH", [name, "notifications"]) => details::patch_notifications(desk, name, &body(request)?),
+        ("PATCH", [name, "telemetry-config"]) => details::patch_telemetry(desk, name, &body(request)?),
+        ("GET", [name, "openapi"]) => openapi::document(desk, name),
+        ("GET", [name, "served-models", entity, "logs" | "build-logs"]) => update::logs(desk, name, entity),
+        ("GET", [_, "metrics"]) => Err(not_supported(&request.method, &location.path)),
         _ => Err(no_such_route(&request.method, &location.path)),
     }
 }
@@ -83,9 +95,17 @@ fn secret_calls(
     }
 }
 
-/// An error in Databricks' envelope.
+/// An error in Databricks' envelope: the form that all its clients understand (`databricks.md`, 10.6, D).
 pub fn error(status: u16, code: &str, message: &str) -> Answer {
-    Answer::json(status, &json!({"error_code": code, "message": message}))
+    let kind = match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    };
+    let body = json!({"error_code": code, "message": message, "code": code, "type": kind, "param": null});
+    Answer::json(status, &body)
 }
 
 /// The answer to a caller who may not command.
@@ -114,7 +134,7 @@ pub fn no_such_route(method: &str, path: &str) -> Answer {
     error(404, "ENDPOINT_NOT_FOUND", &format!("No API found for '{method} {path}'."))
 }
 
-/// Refuses a body with faults in it.
+/// Refuses a body with faults in it. Codes are those that every client knows (`databricks.md`, 11.4).
 fn refuse(faults: &Faults) -> Result<(), Answer> {
     if faults.none() {
         return Ok(());
@@ -123,10 +143,12 @@ fn refuse(faults: &Faults) -> Result<(), Answer> {
 }
 
 fn body(request: &ManagementRequest) -> Result<Map<String, Value>, Answer> {
-    document::parse(request.body.as_bytes()).map_err(|problem| match problem {
+    // An empty body is an empty object: clients send none where every member is optional.
+    let text = if request.body.is_empty() { "{}" } else { request.body.as_str() };
+    document::parse(text.as_bytes()).map_err(|problem| match problem {
         DocumentError::TooLarge => error(413, "BAD_REQUEST", &format!("Invalid request: {problem}.")),
         DocumentError::Malformed(_) | DocumentError::NotAnObject => {
-            error(400, "MALFORMED_REQUEST", &format!("Malformed request: {problem}."))
+            error(400, "BAD_REQUEST", &format!("Malformed request: {problem}."))
         }
     })
 }

@@ -189,7 +189,7 @@ fn followers(desk: &mut Desk<'_>, secret: &str, value: &str) -> Result<Vec<Chang
         let mut spec = spec.clone();
         let pending = spec.pending.as_mut().map(|pending| &mut pending.config);
         let rows = spec.active.iter_mut().chain(pending).flat_map(|config| &mut config.entities);
-        if renew(desk, rows.map(|row| &mut row.backend), secret, value)? {
+        if renew(desk, rows.filter_map(|row| row.backend.as_mut()), secret, value)? {
             let spec = DeploymentSpec::ServingEndpoint(spec);
             changes.push(Change::Deployment(DeploymentRow { spec, ..row.clone() }));
         }

@@ -5,14 +5,15 @@
 use super::Backend;
 use crate::snapshot::Task;
 use crate::time::UnixMillis;
+use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// A serving endpoint: its upstreams are its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A serving endpoint: what it serves, who may how often, and what is told about it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointSpec {
     /// `description`.
     pub description: String,
@@ -23,6 +24,9 @@ pub struct EndpointSpec {
     /// `ai_gateway`.
     #[serde(default, skip_serializing_if = "Gateway::is_none")]
     pub gateway: Gateway,
+    /// What is only shown again: `route_optimized`, `budget_policy_id`, `email_notifications`, `telemetry_config`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub kept: Map<String, Value>,
     /// The configuration that serves; none while the first one was not ready yet.
     pub active: Option<EndpointConfig>,
     /// The configuration that shall serve, or failed to.
@@ -30,10 +34,19 @@ pub struct EndpointSpec {
 }
 
 impl EndpointSpec {
+    /// The configuration that serves, else the one that shall.
+    pub fn config(&self) -> Option<&EndpointConfig> {
+        self.active.as_ref().or_else(|| self.pending.as_ref().map(|pending| &pending.config))
+    }
+
     /// What its entities do: those that serve, else those that shall.
     pub fn task(&self) -> Option<Task> {
-        let config = self.active.as_ref().or_else(|| self.pending.as_ref().map(|pending| &pending.config))?;
-        config.entities.first().map(|row| row.backend.task)
+        self.config()?.entities.first().map(|row| row.task)
+    }
+
+    /// Whether its entities are external models; `None` without entities.
+    pub fn is_external(&self) -> Option<bool> {
+        self.config()?.entities.first().map(|row| row.backend.is_some())
     }
 
     /// The number of its newest configuration, whether it serves or not.
@@ -43,9 +56,9 @@ impl EndpointSpec {
         active.max(pending)
     }
 
-    /// Whether its upstreams are being probed.
-    pub fn is_updating(&self) -> bool {
-        self.pending.as_ref().is_some_and(|pending| pending.failure.is_none())
+    /// The configuration whose upstreams are being probed.
+    pub fn updating(&self) -> Option<&PendingConfig> {
+        self.pending.as_ref().filter(|pending| pending.failure.is_none())
     }
 }
 
@@ -74,35 +87,73 @@ impl Gateway {
     pub fn guardrails(&self) -> Option<&Value> {
         self.0.get("guardrails")
     }
+
+    /// `rate_limits`.
+    pub fn rate_limits(&self) -> impl Iterator<Item = RateLimit> {
+        let list = self.0.get("rate_limits").and_then(Value::as_array);
+        let text = |value: &Value| value.as_str().map(ToOwned::to_owned);
+        list.into_iter().flatten().map(move |limit| RateLimit {
+            key: text(&limit["key"]).unwrap_or_default(),
+            calls: limit["calls"].as_u64(),
+            tokens: limit["tokens"].as_u64(),
+            principal: text(&limit["principal"]),
+        })
+    }
 }
 
-/// A legacy rate limit (`databricks.md`, 6.1): calls per minute.
+/// A rate limit of either family (`databricks.md`, 6.1), by the minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RateLimit {
-    /// `user` or `endpoint`.
+    /// `user`, `endpoint`, `user_group` or `service_principal`.
     pub key: String,
     /// Calls a minute; zero admits nothing.
-    pub calls: u64,
+    pub calls: Option<u64>,
+    /// Tokens a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
+    /// Whose it is; everyone's of the kind, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
 }
 
 /// One version of an endpoint's configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndpointConfig {
     /// `config_version`.
     pub version: u64,
     /// In the order given; the order of fallback.
     pub entities: Vec<EntityRow>,
+    /// `auto_capture_config`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auto_capture: Option<Map<String, Value>>,
 }
 
 /// One served entity of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntityRow {
-    /// How it is reached; its name and its share of the traffic are in `backend.entity`.
-    pub backend: Backend,
+    /// Unique in the endpoint.
+    pub name: String,
+    /// `traffic_percentage`; one with zero is reached by fallback only.
+    pub share: u32,
+    /// What it does.
+    pub task: Task,
+    /// The external model that it is; a model of the catalog, named by `shown.entity_name`, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backend: Option<Backend>,
+    /// What else it is shown with: which model of the catalog, and its sizes.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub shown: Map<String, Value>,
     /// Who added it.
     pub creator: String,
     /// When it was added.
     pub created_at: UnixMillis,
+}
+
+impl EntityRow {
+    /// The model of the catalog that it is, by its name in Unity Catalog; none for an external model.
+    pub fn model(&self) -> Option<&str> {
+        self.shown.get("entity_name")?.as_str()
+    }
 }
 
 /// An endpoint's configuration that does not serve.
@@ -116,9 +167,12 @@ pub struct PendingConfig {
     pub failure: Option<UpdateFailure>,
 }
 
-/// Why an update failed: by entity name, what was wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// Why an update did not become the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateFailure {
-    /// Entities that were not ready.
+    /// Entities that were not ready, and what was wrong with them.
     pub entities: BTreeMap<String, String>,
+    /// Somebody canceled it.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub canceled: bool,
 }

@@ -10,8 +10,8 @@ pub mod principals;
 
 use super::answer::{Answer, Denied, Location, ManagementRequest};
 use super::command::{Change, Desk, Outcome};
-use super::defaults;
 use super::document::{self, DocumentError, Faults};
+use super::{databricks, defaults};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,12 +42,13 @@ pub fn handle(
         ("POST", ["keys", id, "rotate"]) => keys::rotate(desk, id),
         (_, ["principals", rest @ ..]) => principals::handle(desk, request, location, rest),
         ("GET", ["audit"]) => audit::list(desk, location),
+        ("POST", ["serving-endpoints", name, "cancel-update"]) => cancel_update(desk, name),
         (_, ["catalog", "models"] | ["audit"]) => Err(wrong_method("GET")),
         (_, ["defaults"]) => Err(wrong_method("GET, PUT")),
         (_, ["keys"]) => Err(wrong_method("GET, POST")),
         (_, ["catalog", "models", _]) => Err(wrong_method("GET, PUT, DELETE")),
         (_, ["keys", _]) => Err(wrong_method("PUT, DELETE")),
-        (_, ["keys", _, "rotate"]) => Err(wrong_method("POST")),
+        (_, ["keys", _, "rotate"] | ["serving-endpoints", _, "cancel-update"]) => Err(wrong_method("POST")),
         (_, ["requests" | "config", ..]) => Err(not_supported(method, &location.path)),
         _ => Err(no_such_route(method, &location.path)),
     }
@@ -63,6 +64,13 @@ fn put_defaults(body: &Map<String, Value>) -> Result<Outcome, Answer> {
     let answer = Answer::json(200, &document);
     let changes = Vec::from([Change::Document(String::from(defaults::KEY), document)]);
     Ok(Outcome::writing(answer, "defaults.put", "", changes))
+}
+
+/// `POST /api/weir/v1/serving-endpoints/{name}/cancel-update`: Databricks has this in its console only.
+fn cancel_update(desk: &Desk<'_>, name: &str) -> Result<Outcome, Answer> {
+    let canceled =
+        databricks::update::cancel(desk, name).ok_or_else(|| not_found("serving endpoint", name))?;
+    canceled.map_err(|()| conflict(&format!("No update of the endpoint '{name}' is in progress.")))
 }
 
 /// An error in this surface's form.
