@@ -21,6 +21,7 @@ pub(crate) async fn answer(mut request: Request, env: &Env) -> Result<Response> 
     panics::provoke(&url, || bindings::test_panics(env));
     match classify(&method, &url) {
         Disposition::Infra(Infra::Healthz) => Response::ok("ok\n"),
+        Disposition::Infra(Infra::Health) => Response::from_json(&serde_json::json!({"status": "OK"})),
         Disposition::Infra(Infra::Readyz) => ready(env).await,
         Disposition::Infra(Infra::Metrics | Infra::DatabricksConfig)
         | Disposition::Management(_)

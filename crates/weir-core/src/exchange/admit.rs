@@ -20,15 +20,16 @@ use crate::limit::{Ask, LimitError, Reservation, Reserved, WaitId};
 use crate::policy::{Lexicon, PolicyError};
 use crate::reply;
 use crate::route;
-use crate::snapshot::DeploymentKind;
 use crate::snapshot::index::{EntityFault, ReadyDeployment, SnapshotIndex};
 use crate::snapshot::network::Barred;
+use crate::snapshot::{DeploymentKind, Task};
 use crate::surface::{self, Asks, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::bounds::BODY_BYTES_MAX;
 use crate::wire::envelope::Envelope;
-use crate::wire::error::WireError;
+use crate::wire::error::{WireError, echo};
 use crate::wire::inference::Extra;
+use crate::wire::invocations;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
@@ -269,6 +270,13 @@ impl Isolate {
         admit_address(index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
         callable(ready)?;
         let task = route.task.unwrap_or(ready.deployment.task);
+        let extras = match route.task {
+            Some(_) => None,
+            None if invocations::is_table(&envelope) => {
+                return self.admit_table(asking, ready, &envelope, account, admission);
+            }
+            None => invoked(route.surface, &envelope, task)?,
+        };
         let dropped = dropped(request, route, &envelope)?;
         envelope.forget(&dropped);
         let mut facts = Facts {
@@ -280,6 +288,7 @@ impl Isolate {
             caller,
             envelope: &envelope,
             dropped: &dropped,
+            extras: extras.as_deref(),
             ready,
         };
         let reservation = self.reserve_or_spill(index, &mut facts, &account, admission)?;
@@ -398,6 +407,19 @@ fn dropped(
         }
         Asks::Answer | Asks::Models { .. } | Asks::Info | Asks::Document | Asks::Pass(_) => Ok(Vec::new()),
     }
+}
+
+/// What `extra_params` of a body for `…/invocations` come to, once it was found good.
+fn invoked(surface: Surface, envelope: &Envelope<'_>, task: Task) -> Result<Option<String>, WireError> {
+    if let Some(model) = envelope.model.filter(|_| surface == Surface::MlflowGateway) {
+        return Err(WireError::NotSupported {
+            member: "model".to_owned(),
+            expected: "absent, because the address names the endpoint".to_owned(),
+            got: Some(echo(model.raw)),
+        });
+    }
+    invocations::check(envelope, task)?;
+    invocations::extras(envelope)
 }
 
 /// The account that host or key name; `default` otherwise. A text that is no account's name is an unknown key.

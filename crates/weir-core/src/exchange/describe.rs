@@ -1,13 +1,14 @@
 //! Answers that the snapshot gives alone: what can be called, and what a deployment is.
 //!
 //! Above the stages. Decides the bodies of `GET …/models` (`azure.md` B1 and B2), `GET …/info` (A7) and
-//! `GET …/swagger.json` (A1). Only what the caller may query is shown.
+//! `GET …/swagger.json` (A1), and the endpoints and routes of `MLflow`'s gateway (`databricks.md` 11.5). Only what
+//! the caller may query is shown.
 
 use crate::auth::Caller;
 use crate::error::WeirError;
 use crate::route::{self, RouteError};
-use crate::snapshot::Task;
 use crate::snapshot::index::{ReadyDeployment, SnapshotIndex};
+use crate::snapshot::{LimitScope, Meter, Task};
 use crate::surface::{Asks, DataRoute, HeaderValues, Surface};
 use crate::wire::envelope::Envelope;
 use crate::wire::error::{WireError, echo};
@@ -32,10 +33,11 @@ pub(super) fn answer(
     let located = || route::locate(index, caller, route, headers, &Envelope::empty());
     match &route.asks {
         Asks::Answer | Asks::Schema(_) | Asks::Pass(_) => Ok(None),
-        Asks::Models { id: Some(id), .. } => {
+        Asks::Models { id: Some(id), deployments } => {
             let found = index.find(id).filter(|ready| may(ready));
             let ready = found.ok_or_else(|| RouteError::UnknownDeployment { name: echo(id) })?;
-            Ok(Some(model(ready, route.surface)))
+            let of_gateway = route.surface == Surface::MlflowGateway;
+            Ok(Some(if of_gateway { gateway(ready, *deployments) } else { model(ready, route.surface) }))
         }
         Asks::Models { id: None, deployments } => {
             let only = if route.name.is_some() { Some(located()?) } else { None };
@@ -48,7 +50,15 @@ pub(super) fn answer(
                 if !rows.is_empty() {
                     rows.push(',');
                 }
-                rows.push_str(&if *deployments { deployment(ready) } else { model(ready, route.surface) });
+                rows.push_str(&match (route.surface, deployments) {
+                    (Surface::MlflowGateway, legacy) => gateway(ready, *legacy),
+                    (_, true) => deployment(ready),
+                    (_, false) => model(ready, route.surface),
+                });
+            }
+            if route.surface == Surface::MlflowGateway {
+                let list = if *deployments { "routes" } else { "endpoints" };
+                return Ok(Some(format!("{{\"{list}\":[{rows}],\"next_page_token\":null}}")));
             }
             Ok(Some(format!("{{\"object\":\"list\",\"data\":[{rows}]}}")))
         }
@@ -95,6 +105,35 @@ fn deployment(ready: &ReadyDeployment) -> String {
     push_json(&mut row, &ready.deployment.model);
     let _written = write!(row, ",\"created_at\":{created}}}");
     row
+}
+
+/// An endpoint of `MLflow`'s gateway, or what its older API calls a route. One page holds them all.
+fn gateway(ready: &ReadyDeployment, legacy: bool) -> String {
+    let deployment = &ready.deployment;
+    let calls = deployment
+        .limits
+        .iter()
+        .find(|limit| limit.meter == Meter::Requests && limit.scope == LimitScope::Deployment);
+    let limit = calls.map_or_else(
+        || String::from("null"),
+        |limit| format!("{{\"calls\":{},\"key\":null,\"renewal_period\":\"minute\"}}", limit.amount),
+    );
+    let provider = deployment.entities.first().map_or("", |entity| entity.provider.as_str());
+    let (kind, url) = if legacy { ("route_type", "route_url") } else { ("endpoint_type", "endpoint_url") };
+    let task = match deployment.task {
+        Task::Chat => "llm/v1/chat",
+        Task::Completions => "llm/v1/completions",
+        Task::Embeddings => "llm/v1/embeddings",
+    };
+    let name = deployment.name.as_str();
+    format!(
+        "{{\"name\":{},\"{kind}\":\"{task}\",\"model\":{{\"name\":{},\"provider\":{}}},\
+         \"{url}\":{},\"limit\":{limit}}}",
+        quote::json(name),
+        quote::json(&deployment.model),
+        quote::json(provider),
+        quote::json(&format!("/gateway/{name}/invocations")),
+    )
 }
 
 fn start(ready: &ReadyDeployment) -> String {

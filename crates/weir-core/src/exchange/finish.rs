@@ -272,7 +272,8 @@ impl Isolate {
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);
         }
-        running.relay = Some(StreamRelay::new(running.usage_wanted));
+        let end_wanted = running.surface != Surface::MlflowGateway;
+        running.relay = Some(StreamRelay::new(running.usage_wanted, end_wanted));
         running.decoder = running.decoder(now).map(Box::new);
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "text/event-stream");

@@ -30,6 +30,7 @@ mod pass;
 mod passed;
 mod prepare;
 mod relay;
+mod tables;
 mod translated;
 mod unknown;
 mod verdicts;

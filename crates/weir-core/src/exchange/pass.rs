@@ -338,6 +338,7 @@ impl Isolate {
             caller: facts.caller,
             envelope,
             dropped: &[],
+            extras: None,
             ready,
         };
         let reservation = self.reserve(&facts, index, &account, admission)?;

@@ -17,14 +17,17 @@ use crate::time::UnixMillis;
 use crate::wire::marks::{self, Mark};
 use crate::wire::sse::EVENT_BYTES_MAX;
 use alloc::borrow::{Cow, ToOwned};
+use alloc::string::String;
 use alloc::vec::Vec;
 use memchr::memmem;
 
 /// What is special about a passed call.
 #[derive(Debug)]
 pub(super) struct Passed {
-    mark: Mark,
-    matter: Matter,
+    /// Written behind the ids of the answer, where the upstream keeps something.
+    mark: Option<Mark>,
+    /// Whether a stream says itself when it is over.
+    told: bool,
     /// Whether a model was asked for something.
     pub(super) generates: bool,
     /// The beginning of an event that is not whole yet.
@@ -36,7 +39,17 @@ pub(super) struct Passed {
 
 impl Passed {
     pub(super) const fn new(mark: Mark, matter: Matter, generates: bool) -> Self {
-        Self { mark, matter, generates, held: Vec::new(), usage: None, terminal: false }
+        let told = matches!(matter, Matter::Responses | Matter::Kept);
+        Self { mark: Some(mark), told, generates, held: Vec::new(), usage: None, terminal: false }
+    }
+
+    /// An answer to rows: whatever the upstream says, as it is.
+    pub(super) const fn rows() -> Self {
+        Self { mark: None, told: false, generates: true, held: Vec::new(), usage: None, terminal: false }
+    }
+
+    fn marked(&self, text: &str) -> String {
+        self.mark.map_or_else(|| text.to_owned(), |mark| marks::mark(text, mark))
     }
 
     /// Takes bytes of a stream, and gives its whole events, marked. `None` if it is none.
@@ -55,7 +68,7 @@ impl Passed {
         for event in text.split("\n\n") {
             self.watch(event);
         }
-        Some(marks::mark(text, self.mark).into_bytes())
+        Some(self.marked(text).into_bytes())
     }
 
     fn watch(&mut self, event: &str) {
@@ -73,9 +86,8 @@ impl Passed {
     /// Whether a stream that ended so is whole. Responses and runs say when they are; of other streams the regular
     /// end of the body is all there is.
     fn is_whole(&self, end: StreamEnd) -> bool {
-        let told = matches!(self.matter, Matter::Responses | Matter::Kept);
         self.held.is_empty()
-            && (self.terminal || (!told && end == StreamEnd::Closed))
+            && (self.terminal || (!self.told && end == StreamEnd::Closed))
             && end != StreamEnd::CallerLeft
     }
 }
@@ -181,7 +193,7 @@ impl Isolate {
         let Some(passed) = &running.passed else {
             return self.fail(now, running, &WeirError::Bug { what: "a passed call without its facts" });
         };
-        let body = marks::mark(text, passed.mark);
+        let body = passed.marked(text);
         let used = if passed.generates { usage::from_json(text.as_bytes()) } else { None };
         let head = self.passed_head_of(now, &mut running, status, Some("application/json"));
         self.settle(now, running, status, used.unwrap_or_default(), true);
@@ -247,7 +259,6 @@ impl Isolate {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use alloc::string::String;
     use proptest::prelude::*;
 
     const STREAM: &str = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_abcdef\"}}\n\n\

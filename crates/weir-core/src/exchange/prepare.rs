@@ -63,6 +63,8 @@ pub(super) struct Facts<'a> {
     pub(super) envelope: &'a Envelope<'a>,
     /// Members that are not passed on.
     pub(super) dropped: &'a [String],
+    /// What stands where `extra_params` stands, if it is there and is not passed on as it is.
+    pub(super) extras: Option<&'a str>,
     pub(super) ready: &'a ReadyDeployment,
 }
 
@@ -242,6 +244,9 @@ impl Facts<'_> {
     pub(super) fn edits(&self, entity: &ServedEntity) -> Vec<Edit> {
         let dropped: Vec<&str> = self.dropped.iter().map(String::as_str).collect();
         let drop: &[&str] = match self.route.surface {
+            Surface::ServingEndpoints | Surface::MlflowGateway if self.extras == Some("") => {
+                &["client_request_id", "usage_context", "extra_params"]
+            }
             Surface::ServingEndpoints | Surface::MlflowGateway => &["client_request_id", "usage_context"],
             Surface::ModelInference
             | Surface::AzureOpenAi
@@ -257,6 +262,7 @@ impl Facts<'_> {
             model: Some(&entity.upstream_model),
             include_usage: self.envelope.stream,
             max_tokens: self.max_tokens(),
+            extras: self.extras.filter(|text| !text.is_empty()),
             drop,
         })
     }

@@ -6,7 +6,7 @@
 //! back an event that is not whole yet, so a caller never gets a part of one that breaks off.
 
 use crate::account::observe::{Observed, StreamObserver};
-use crate::wire::sse::EVENT_BYTES_MAX;
+use crate::wire::sse::{DONE, EVENT_BYTES_MAX};
 use alloc::vec::Vec;
 use memchr::memmem;
 
@@ -27,14 +27,22 @@ pub(super) struct StreamRelay {
     observer: StreamObserver,
     /// Whether the caller asked for the usage event.
     usage_wanted: bool,
+    /// Whether the caller gets the terminal event; `MLflow`'s gateway sends none (`databricks.md` 11.5).
+    end_wanted: bool,
     /// The beginning of an event that is not whole yet.
     held: Vec<u8>,
     finished: bool,
 }
 
 impl StreamRelay {
-    pub(super) fn new(usage_wanted: bool) -> Self {
-        Self { observer: StreamObserver::default(), usage_wanted, held: Vec::new(), finished: false }
+    pub(super) fn new(usage_wanted: bool, end_wanted: bool) -> Self {
+        let (observer, held) = (StreamObserver::default(), Vec::new());
+        Self { observer, usage_wanted, end_wanted, held, finished: false }
+    }
+
+    /// Whether an event goes on to the caller.
+    fn passes(&self, event: &[u8]) -> bool {
+        (self.usage_wanted || !is_usage_event(event)) && (self.end_wanted || event != DONE)
     }
 
     /// Takes the next bytes of the upstream's stream.
@@ -59,19 +67,18 @@ impl StreamRelay {
         if self.observer.is_broken() {
             return Relayed::Broken;
         }
-        if self.usage_wanted || !has_usage(piece) {
-            self.finished = self.observer.is_terminal();
+        self.finished = self.observer.is_terminal();
+        if (self.usage_wanted || !has_usage(piece)) && (self.end_wanted || !self.finished) {
             return Relayed::Same;
         }
         let mut out = Vec::with_capacity(piece.len());
         let mut rest = piece;
         while let Some((event, after)) = split_event(rest) {
-            if !is_usage_event(event) {
+            if self.passes(event) {
                 out.extend_from_slice(event);
             }
             rest = after;
         }
-        self.finished = self.observer.is_terminal();
         Relayed::Instead(out)
     }
 
@@ -87,7 +94,7 @@ impl StreamRelay {
         while let Some((event, after)) = split_event(rest) {
             let event = strict(event);
             self.observer.push(&event);
-            if self.usage_wanted || !is_usage_event(&event) {
+            if self.passes(&event) {
                 out.extend_from_slice(&event);
             }
             rest = after;
@@ -173,10 +180,10 @@ mod tests {
         "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"},\"finish_reason\":null}]}\n\n";
     const STOP: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
     const USAGE: &str = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1,\"total_tokens\":4}}\n\n";
-    const DONE: &str = "data: [DONE]\n\n";
+    const END: &str = "data: [DONE]\n\n";
 
-    fn relay(stream: &[u8], cuts: &[usize], usage_wanted: bool) -> (String, Observed) {
-        let (mut relay, mut out, mut start) = (StreamRelay::new(usage_wanted), Vec::new(), 0);
+    fn relay(stream: &[u8], cuts: &[usize], usage: bool, end: bool) -> (String, Observed) {
+        let (mut relay, mut out, mut start) = (StreamRelay::new(usage, end), Vec::new(), 0);
         for cut in cuts.iter().copied().chain([stream.len()]) {
             let piece = &stream[start..cut.max(start)];
             start = cut.max(start);
@@ -192,8 +199,8 @@ mod tests {
     proptest! {
         /// Any split of the bytes gives the same answer, with usage withheld from those who did not ask.
         #[test]
-        fn splits_change_nothing(mut cuts in proptest::collection::vec(0usize..360, 0..8), crlf: bool, asked: bool) {
-            let mut stream = [": hello\n\n", DELTA, STOP, USAGE, DONE].concat();
+        fn splits_change_nothing(mut cuts in proptest::collection::vec(0usize..360, 0..8), crlf: bool, asked: bool, end: bool) {
+            let mut stream = [": hello\n\n", DELTA, STOP, USAGE, END].concat();
             if crlf {
                 stream = stream.replace('\n', "\r\n");
             }
@@ -201,9 +208,9 @@ mod tests {
             for cut in &mut cuts {
                 *cut = (*cut).min(stream.len());
             }
-            let (text, observed) = relay(stream.as_bytes(), &cuts, asked);
-            let want = if asked { [DELTA, STOP, USAGE, DONE].concat() } else { [DELTA, STOP, DONE].concat() };
-            prop_assert_eq!(text, want);
+            let (text, observed) = relay(stream.as_bytes(), &cuts, asked, end);
+            let want = [DELTA, STOP, if asked { USAGE } else { "" }, if end { END } else { "" }];
+            prop_assert_eq!(text, want.concat());
             prop_assert!(observed.terminal);
             prop_assert_eq!(observed.usage.map(|usage| usage.total()), Some(4));
         }
@@ -211,15 +218,15 @@ mod tests {
 
     #[test]
     fn whole_events_are_passed_on_as_they_are() {
-        let mut relay = StreamRelay::new(false);
+        let mut relay = StreamRelay::new(false, true);
         assert_eq!(relay.push(DELTA.as_bytes()), Relayed::Same);
-        assert_eq!(relay.push([STOP, DONE].concat().as_bytes()), Relayed::Same);
+        assert_eq!(relay.push([STOP, END].concat().as_bytes()), Relayed::Same);
         assert!(relay.observed().terminal);
     }
 
     #[test]
     fn an_event_without_an_end_is_bounded() {
-        let mut relay = StreamRelay::new(false);
+        let mut relay = StreamRelay::new(false, true);
         let piece = alloc::vec![b'x'; EVENT_BYTES_MAX as usize + 1];
         assert_eq!(relay.push(&piece), Relayed::Broken);
     }

@@ -83,7 +83,7 @@ impl Isolate {
         admission: &mut Admission,
         error: WeirError,
     ) -> Stop {
-        if matches!(error, WeirError::Route(RouteError::Lacks(_))) {
+        if matches!(error, WeirError::Route(RouteError::Lacks { .. })) {
             self.refresh_both_or(now, account, admission, error)
         } else if matches!(
             error,

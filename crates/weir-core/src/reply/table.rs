@@ -104,7 +104,7 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         }
         WeirError::Route(RouteError::NoModel) => Kind::NoModel,
         WeirError::Route(RouteError::UnknownDeployment { .. }) => Kind::UnknownDeployment,
-        WeirError::Route(RouteError::NotAllowed { .. } | RouteError::Lacks(_)) => Kind::Forbidden,
+        WeirError::Route(RouteError::NotAllowed { .. } | RouteError::Lacks { .. }) => Kind::Forbidden,
         WeirError::Policy(PolicyError::PromptFiltered { .. }) => Kind::Filtered,
         WeirError::Route(RouteError::UnknownId) => Kind::UnknownId,
         WeirError::Route(
@@ -183,6 +183,10 @@ pub(super) fn row(kind: Kind, surface: Surface) -> Row {
     if inference && matches!(kind, Kind::Parameter | Kind::Unprocessable) {
         // A value that is not supported (A8).
         return Row { status: 422, azure: "parameter_not_supported", ..common };
+    }
+    if surface == Surface::MlflowGateway && kind == Kind::Parameter {
+        // What a schema refuses, in `FastAPI`'s manner (`databricks.md`, 11.5).
+        return Row { status: 422, ..common };
     }
     if inference && kind == Kind::TaskMismatch {
         // The modality is not offered by the model (A8).

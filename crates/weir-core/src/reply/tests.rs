@@ -3,6 +3,7 @@
 use super::*;
 use crate::auth::AuthError;
 use crate::route::RouteError;
+use crate::snapshot::access::Right;
 use crate::snapshot::network::Barred;
 use crate::snapshot::{Meter, Task};
 use crate::surface::{CHAT, EMBEDDINGS, INVOCATIONS, OTHER};
@@ -204,6 +205,7 @@ fn databricks_bodies() {
         ("5.2 permission", Q, INVOCATIONS, RouteError::NotAllowed { name: "e".into() }.into(), 403, r#"{"error_code":"PERMISSION_DENIED","message":"User does not have permission 'Query' on Endpoint e","code":"PERMISSION_DENIED","type":"permission_error","param":null,"details":[{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"ID","serving_data":""}]}"#),
         ("5.2 unknown route", Q, INVOCATIONS, wrong_method(), 404, r#"{"error_code":"ENDPOINT_NOT_FOUND","message":"No API found for 'GET /serving-endpoints/e/invocations'","code":"ENDPOINT_NOT_FOUND","type":"invalid_request_error","param":null,"details":[{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"ID","serving_data":""}]}"#),
         ("10.2 wrong task", Q, INVOCATIONS, mismatch(), 400, r#"{"error_code":"BAD_REQUEST","message":"The deployment 'demo' does chat completions, not embeddings.","code":"BAD_REQUEST","type":"invalid_request_error","param":null,"details":[{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"ID","serving_data":""}]}"#),
+        ("5.2 permission", Q, INVOCATIONS, RouteError::Lacks { right: Right::Chat, name: "e".into() }.into(), 403, r#"{"error_code":"PERMISSION_DENIED","message":"User does not have permission 'Query' on Endpoint e","code":"PERMISSION_DENIED","type":"permission_error","param":null,"details":[{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"ID","serving_data":""}]}"#),
         ("6.3 exceeded", Q, INVOCATIONS, exceeded(Meter::Requests, 1500), 429, r#"{"error_code":"REQUEST_LIMIT_EXCEEDED","message":"REQUEST_LIMIT_EXCEEDED: Exceeded the call rate limit of this endpoint. Retry after 2 seconds.","code":"REQUEST_LIMIT_EXCEEDED","type":"rate_limit_error","param":null,"details":[{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"ID","serving_data":""}]}"#),
         ("5.2 timeout", Q, INVOCATIONS, AttemptError::Timeout.into(), 504, r#"{"error_code":"DEADLINE_EXCEEDED","message":"The model did not answer in time. Send the request again, or ask for less.","code":"DEADLINE_EXCEEDED","type":"timeout_error","param":null,"details":[{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"ID","serving_data":""}]}"#),
         ("5.2 management field", M, OTHER, out_of_range(), 400, r#"{"error_code":"INVALID_PARAMETER_VALUE","message":"The member 'n' must be between 1 and 128, not 0.","code":"INVALID_PARAMETER_VALUE","type":"invalid_request_error","param":"n","details":[{"@type":"type.googleapis.com/google.rpc.RequestInfo","request_id":"ID","serving_data":""}]}"#),
@@ -225,6 +227,8 @@ fn bodies_of_the_other_surfaces() {
         ("not served yet", OpenAi, OTHER, WireError::Unsupported { what: "The list of models" }.into(), 501, r#"{"error":{"message":"The list of models is not supported by this gateway yet.","type":"invalid_request_error","param":null,"code":"not_supported"}}"#),
         ("providers 4.6", Anthropic, OTHER, AuthError::UnknownKey.into(), 401, r#"{"type":"error","error":{"type":"authentication_error","message":"The key is not valid here. Present a key of this account or endpoint."},"request_id":"ID"}"#),
         ("databricks 11.5", MlflowGateway, OTHER, WireError::Unsupported { what: "The MLflow AI Gateway" }.into(), 501, r#"{"detail":"The MLflow AI Gateway is not supported by this gateway yet."}"#),
+        ("databricks 11.5 unknown", MlflowGateway, INVOCATIONS, unknown("x"), 404, r#"{"detail":"The endpoint 'x' is not present or active on the server. Please verify the endpoint name."}"#),
+        ("databricks 11.5 schema", MlflowGateway, INVOCATIONS, out_of_range(), 422, r#"{"detail":"The member 'n' must be between 1 and 128, not 0."}"#),
         ("C0 401", Arm, OTHER, AuthError::Missing.into(), 401, r#"{"error":{"code":"AuthenticationFailed","message":"No key was presented. Send it as Authorization: Bearer <key>."}}"#),
         ("design 5", Weir, OTHER, WireError::WrongType { member: "name", expected: "a string", got: "1".into() }.into(), 400, r#"{"error":{"code":"invalid_request","message":"The member 'name' must be a string, not 1.","details":[{"path":"name","problem":"The member 'name' must be a string, not 1."}]}}"#),
         ("design 5 unknown", Weir, OTHER, WireError::UnknownRoute { method: "GET".into(), path: "/".into() }.into(), 404, r#"{"error":{"code":"not_found","message":"There is no GET / here. Compare the base address with the documentation.","details":[]}}"#),

@@ -163,6 +163,9 @@ fn route(error: &RouteError, surface: Surface) -> String {
         RouteError::UnknownDeployment { name } if databricks(surface) => {
             format!("Endpoint with name '{name}' does not exist.")
         }
+        RouteError::UnknownDeployment { name } if surface == Surface::MlflowGateway => format!(
+            "The endpoint '{name}' is not present or active on the server. Please verify the endpoint name."
+        ),
         RouteError::UnknownDeployment { .. } if surface == Surface::Serverless => {
             "Serverless endpoint not found".to_owned()
         }
@@ -170,13 +173,10 @@ fn route(error: &RouteError, surface: Surface) -> String {
             "There is no deployment called '{name}' in this account. If it was created a moment ago, wait five \
              seconds."
         ),
-        RouteError::NotAllowed { name } if databricks(surface) => {
+        RouteError::NotAllowed { name } | RouteError::Lacks { name, .. } if databricks(surface) => {
             format!("User does not have permission 'Query' on Endpoint {name}")
         }
-        RouteError::Lacks(_) if databricks(surface) => {
-            "User does not have permission 'Query' on this endpoint".to_owned()
-        }
-        RouteError::Lacks(right) => format!(
+        RouteError::Lacks { right, .. } => format!(
             "The principal lacks the required data action `{}`. Have a role assigned that gives it, or use a key.",
             right.action()
         ),

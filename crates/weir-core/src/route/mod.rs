@@ -13,6 +13,7 @@ use crate::surface::{Asks, DataRoute, Header, HeaderValues, Matter, Surface};
 use crate::wire::envelope::Envelope;
 use crate::wire::error::echo;
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::String;
 
 /// Why no deployment takes the request.
@@ -34,8 +35,13 @@ pub enum RouteError {
         name: String,
     },
     /// No role of the caller's gives the right to query in this way: it may be newer than the snapshot.
-    #[error("no role gives {0:?}")]
-    Lacks(Right),
+    #[error("no role gives {right:?} on {name:?}")]
+    Lacks {
+        /// What is missing.
+        right: Right,
+        /// As it is configured.
+        name: String,
+    },
     /// The marketplace subscription of its model is gone (`azure.md`, C2).
     #[error("{name:?} is suspended")]
     Suspended {
@@ -78,7 +84,7 @@ impl RouteError {
             Self::NoModel => "no_model",
             Self::UnknownDeployment { .. } => "unknown_deployment",
             Self::NotAllowed { .. } => "not_allowed",
-            Self::Lacks(_) => "lacks_role",
+            Self::Lacks { .. } => "lacks_role",
             Self::Suspended { .. } => "suspended",
             Self::ProviderLacks { .. } => "provider_lacks",
             Self::NowhereKept { .. } => "nowhere_kept",
@@ -126,7 +132,7 @@ pub fn locate<'i>(
     envelope: &Envelope<'_>,
 ) -> Result<&'i ReadyDeployment, RouteError> {
     let name = named(route, headers, envelope).ok_or(RouteError::NoModel)?;
-    let Some(ready) = index.find(&name) else {
+    let Some(ready) = index.find(&name).or_else(|| foundation(index, route, &name)) else {
         return Err(RouteError::UnknownDeployment { name: echo(&name) });
     };
     let configured = || String::from(ready.deployment.name.as_str());
@@ -135,8 +141,19 @@ pub fn locate<'i>(
         Ok(()) if suspended => Err(RouteError::Suspended { name: configured() }),
         Ok(()) => Ok(ready),
         Err(Refusal::Unbound) => Err(RouteError::NotAllowed { name: configured() }),
-        Err(Refusal::Lacks(right)) => Err(RouteError::Lacks(right)),
+        Err(Refusal::Lacks(right)) => Err(RouteError::Lacks { right, name: configured() }),
     }
+}
+
+/// A model of Databricks' own by its name in the catalog: `system.ai.x` is served by the endpoint `databricks-x`
+/// (`databricks.md`, 1.2 and 10.8).
+fn foundation<'i>(
+    index: &'i SnapshotIndex,
+    route: &DataRoute<'_>,
+    name: &str,
+) -> Option<&'i ReadyDeployment> {
+    let model = name.strip_prefix("system.ai.").filter(|_| route.surface == Surface::ServingEndpoints)?;
+    index.find(&format!("databricks-{model}"))
 }
 
 /// The right that a route needs (`azure.md`, C5), `has` being the task of the deployment: the model inference API

@@ -2,7 +2,8 @@
 //!
 //! Stage 0. Sources: `databricks.md` 1.2 (Q1 to Q9), 1.4, 11.5.
 
-use super::{Asked, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, INVOCATIONS, Surface};
+use super::passage::passage;
+use super::{Asked, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, INVOCATIONS, Surface, openai};
 use crate::snapshot::Task;
 
 /// `/serving-endpoints/*`: literal routes differ from an endpoint's only in the last segment, so an endpoint may
@@ -14,21 +15,27 @@ pub(super) fn serving_endpoints<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disp
         ["chat", "completions"] => asked.data(SURFACE, Some(Task::Chat), CHAT, None),
         ["completions"] => asked.data(SURFACE, Some(Task::Completions), COMPLETIONS, None),
         ["embeddings"] => asked.data(SURFACE, Some(Task::Embeddings), EMBEDDINGS, None),
-        ["responses"] => asked.unsupported(SURFACE, "POST", "The Responses API"),
-        ["models"] => asked.unsupported(SURFACE, "GET", "The list of models"),
-        ["anthropic", "v1", "messages"] => asked.unsupported(SURFACE, "POST", "The Messages API"),
-        ["gemini", "v1beta", "models", _] => asked.unsupported(SURFACE, "POST", "The Gemini API"),
-        _ => asked.unknown(SURFACE),
+        ["responses", ..] => passage(asked, SURFACE, rest, None).unwrap_or_else(|| asked.unknown(SURFACE)),
+        ["models"] => asked.models(SURFACE, None, false),
+        ["models", id] => asked.models(SURFACE, Some(id), false),
+        _ => native(asked, rest),
     }
 }
 
-/// `/ai-gateway/*`.
+/// `/ai-gateway/*`: the newer base addresses, in the form of `OpenAI` (Q8, Q9) or in a provider's own.
 pub(super) fn ai_gateway<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
+    match rest {
+        ["mlflow" | "openai", "v1", rest @ ..] => openai::v1(asked, Surface::ServingEndpoints, rest),
+        _ => native(asked, rest),
+    }
+}
+
+/// A provider's own dialect below a base of Databricks. Clients of Anthropic read errors in its form only.
+fn native<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
     const SURFACE: Surface = Surface::ServingEndpoints;
     match rest {
-        ["mlflow" | "openai", "v1", _, ..] => {
-            asked.unsupported(SURFACE, "POST, GET", "The /ai-gateway base address")
-        }
+        ["anthropic", "v1", "messages", rest @ ..] => openai::messages(asked, rest),
+        ["gemini", "v1beta", "models", _] => asked.unsupported(SURFACE, "POST", "The Gemini API"),
         _ => asked.unknown(SURFACE),
     }
 }
@@ -37,17 +44,27 @@ pub(super) fn ai_gateway<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition
 pub(super) fn mlflow_query<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
     const SURFACE: Surface = Surface::MlflowGateway;
     match rest {
-        [_, "invocations"] => asked.unsupported(SURFACE, "POST", "The MLflow AI Gateway"),
+        [name, "invocations"] => asked.data(SURFACE, None, INVOCATIONS, Some(name)),
         _ => asked.unknown(SURFACE),
     }
 }
 
-/// `/api/*` but Weir's own: Databricks' management plane, and the lists of `MLflow`'s gateway.
+/// `/api/*` but Weir's own: Databricks' management plane, and the lists of `MLflow`'s gateway, old and new.
 pub(super) fn api<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
+    const SURFACE: Surface = Surface::MlflowGateway;
     match rest {
-        ["2.0", "endpoints", ..] | ["2.0" | "3.0", "gateway", ..] => {
-            asked.unsupported(Surface::MlflowGateway, "GET", "The MLflow AI Gateway")
+        ["2.0", "endpoints" | "gateway", "limits", ..] => {
+            asked.unsupported(SURFACE, "GET, POST", "Reading and setting of limits by the MLflow AI Gateway")
         }
+        ["2.0", "endpoints"] | ["2.0", "endpoints", ""] => asked.models(SURFACE, None, false),
+        ["2.0", "endpoints", name] | ["3.0", "gateway", "endpoint", name] => {
+            asked.models(SURFACE, Some(name), false)
+        }
+        ["2.0", "gateway", "routes"] | ["2.0", "gateway", "routes", ""] => asked.models(SURFACE, None, true),
+        ["2.0", "gateway", "routes", name] | ["3.0", "gateway", "route", name] => {
+            asked.models(SURFACE, Some(name), true)
+        }
+        ["2.0" | "3.0", "gateway", ..] => asked.unknown(SURFACE),
         ["2.0" | "2.1", _, ..] => asked.management(Surface::DatabricksApi),
         _ => asked.unknown(Surface::DatabricksApi),
     }

@@ -113,7 +113,7 @@ pub enum Asks<'a> {
     Models {
         /// The one that is asked for; all, if absent.
         id: Option<Cow<'a, str>>,
-        /// Whether the form is that of `/openai/deployments`.
+        /// Whether the form is the older one: that of `/openai/deployments`, of `MLflow`'s routes.
         deployments: bool,
     },
     /// What the deployment's model is (`azure.md`, A7).
@@ -163,6 +163,8 @@ pub enum Infra {
     Readyz,
     /// `GET /metrics`: Prometheus text, for the administrator.
     Metrics,
+    /// `GET /health`: what `MLflow`'s gateway answers there (`databricks.md`, 11.5).
+    Health,
     /// `GET /.well-known/databricks-config`: for everyone, always fast (`databricks.md`, 11.3 and 12.1).
     DatabricksConfig,
 }
@@ -241,7 +243,9 @@ fn surface_of(address: &Address<'_>) -> Surface {
         ["v1", ..] => Surface::OpenAi,
         ["serving-endpoints" | "ai-gateway", ..] => Surface::ServingEndpoints,
         ["serverless", _, ..] => Surface::Serverless,
-        ["endpoints" | "gateway", ..] => Surface::MlflowGateway,
+        ["endpoints" | "gateway", ..]
+        | ["api", "2.0", "endpoints", ..]
+        | ["api", "2.0" | "3.0", "gateway", ..] => Surface::MlflowGateway,
         ["api", "weir", ..] => Surface::Weir,
         ["api" | "oidc" | ".well-known", ..] => Surface::DatabricksApi,
         [first, ..] if is_arm(first) => Surface::Arm,
@@ -366,6 +370,7 @@ impl<'a> Asked<'a> {
             ["healthz"] => Infra::Healthz,
             ["readyz"] => Infra::Readyz,
             ["metrics"] => Infra::Metrics,
+            ["health"] => Infra::Health,
             [".well-known", "databricks-config"] => Infra::DatabricksConfig,
             _ => return self.unknown(surface_of(&self.address)),
         };

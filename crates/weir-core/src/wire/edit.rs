@@ -17,6 +17,8 @@ pub struct Rewrite<'r> {
     pub include_usage: bool,
     /// `max_tokens` where the caller set no maximum.
     pub max_tokens: Option<u64>,
+    /// What stands where `extra_params` stands; never empty.
+    pub extras: Option<&'r str>,
     /// Top-level members to take out, by name.
     pub drop: &'r [&'r str],
 }
@@ -79,6 +81,11 @@ impl Envelope<'_> {
                 None => push_member(&mut put_in, "max_tokens", &value),
                 Some((start, end)) => edits.push(Edit::new(start, end, value)),
             }
+        }
+        if let Some(extras) = ask.extras {
+            let named = |name| unquote(name).is_some_and(|text| text == "extra_params");
+            let member = self.members.iter().find(|member| named(member.name));
+            edits.extend(member.map(|member| Edit::new(member.name_start, member.value_end, extras)));
         }
         let kept = self.take_out(ask, &mut edits);
         if !put_in.is_empty() {

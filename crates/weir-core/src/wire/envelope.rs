@@ -373,8 +373,8 @@ impl<'a> Envelope<'a> {
         let missing = match task {
             Some(Task::Chat) => self.messages.is_none().then_some("messages"),
             Some(Task::Embeddings) => self.input.is_none().then_some("input"),
-            Some(Task::Completions) => None,
-            None => self.task().is_none().then_some("messages"),
+            // The deployment's own task says what must be there (`invocations`).
+            Some(Task::Completions) | None => None,
         };
         missing.map_or(Ok(()), |member| Err(WireError::MissingMember { member }))
     }

@@ -8,6 +8,7 @@ pub mod envelope;
 pub mod error;
 pub mod form;
 pub mod inference;
+pub mod invocations;
 pub mod marks;
 pub mod object;
 pub mod quote;

@@ -129,7 +129,10 @@ fn the_task_of_an_invocation_is_told_by_its_members() {
 #[test]
 fn edits_replace_put_in_and_take_out() {
     let none = Rewrite::default();
-    let rows: [(&str, Rewrite<'_>, &str); 14] = [
+    let extras = Rewrite { extras: Some("\"top_p\":0.5,\"x\":1"), ..none };
+    let rows: [(&str, Rewrite<'_>, &str); 16] = [
+        (r#"{"extra_params":{"x":"1"},"messages":[1]}"#, extras, r#"{"top_p":0.5,"x":1,"messages":[1]}"#),
+        (r#"{"messages":[1], "extra_params" : {}}"#, extras, r#"{"messages":[1], "top_p":0.5,"x":1}"#),
         (r#"{"messages":[1]}"#, none, r#"{"messages":[1]}"#),
         (
             r#"{ "model" : "a" , "messages":[1]}"#,
@@ -184,12 +187,24 @@ fn edits_replace_put_in_and_take_out() {
         ),
         (
             r#"{"messages":[1],"b":2,"c":3,"d":4}"#,
-            Rewrite { drop: &["b", "c"], model: Some("m"), include_usage: false, max_tokens: None },
+            Rewrite {
+                drop: &["b", "c"],
+                model: Some("m"),
+                include_usage: false,
+                max_tokens: None,
+                extras: None,
+            },
             r#"{"model":"m","messages":[1],"d":4}"#,
         ),
         (
             r#"{"messages":[1]}"#,
-            Rewrite { drop: &["messages"], model: Some("m"), include_usage: false, max_tokens: None },
+            Rewrite {
+                drop: &["messages"],
+                model: Some("m"),
+                include_usage: false,
+                max_tokens: None,
+                extras: None,
+            },
             r#"{"model":"m"}"#,
         ),
     ];
@@ -204,7 +219,7 @@ fn edits_replace_put_in_and_take_out() {
 fn a_body_that_is_already_as_asked_has_no_edits() {
     let body = r#"{"model":"m","stream_options":{"include_usage":true},"messages":[1]}"#;
     let ask =
-        Rewrite { model: Some("m"), include_usage: true, max_tokens: None, drop: &["client_request_id"] };
+        Rewrite { model: Some("m"), include_usage: true, drop: &["client_request_id"], ..Rewrite::default() };
     assert_eq!(chat(body).unwrap().edits(&ask), []);
 }
 
@@ -267,7 +282,7 @@ proptest! {
     #[test]
     fn near_json_never_panics(body in "[{}\\[\\]:,\"\\\\a0-9eE.+\\- ntf]{0,60}") {
         if let Ok(envelope) = Envelope::parse(body.as_bytes(), None) {
-            let _ = envelope.edits(&Rewrite { model: Some("m"), include_usage: true, max_tokens: None, drop: &["a"] });
+            let _ = envelope.edits(&Rewrite { model: Some("m"), include_usage: true, max_tokens: None, extras: None, drop: &["a"] });
         }
     }
 
@@ -288,6 +303,7 @@ proptest! {
             include_usage,
             drop: &["client_request_id", "usage_context"],
             max_tokens: None,
+            extras: None,
         };
         let envelope = chat(&text).unwrap();
         let edits = envelope.edits(&ask);

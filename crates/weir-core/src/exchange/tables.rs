@@ -1,0 +1,97 @@
+//! Rows instead of a prompt, on `…/invocations` (`databricks.md`, 10.2): they go on as they came to upstreams that take
+//! them, and their answers come back as they are.
+//!
+//! Above the stages. Decides which upstreams take rows and at which address; what becomes of the answer is `passed`'s.
+
+use super::action::Send;
+use super::admit::{Admission, Stop};
+use super::finish::{PreparedEntity, Running};
+use super::isolate::Isolate;
+use super::pass::Asking;
+use super::passed::Passed;
+use super::prepare::Facts;
+use crate::attempt::plan::AttemptPlan;
+use crate::id::AccountId;
+use crate::route::{self, RouteError};
+use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity};
+use crate::snapshot::{ServedEntity, Target, Task, UpstreamPaths};
+use crate::wire::envelope::{Envelope, Rewrite};
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The address at which an entity takes rows, if it does.
+fn address(entity: &ServedEntity, ready: &ReadyEntity) -> Option<String> {
+    let Target::Http(upstream) = &entity.target else { return None };
+    if ready.fault.is_some() {
+        return None;
+    }
+    match (entity.provider.as_str(), &upstream.paths) {
+        ("custom", UpstreamPaths::Exact) => Some(upstream.base.clone()),
+        ("custom", _) => Some(index::address(upstream, "invocations")),
+        ("databricks-model-serving", _) => {
+            let base = upstream.base.trim_end_matches('/');
+            let base = base.strip_suffix("/serving-endpoints").unwrap_or(base);
+            Some(format!("{base}/serving-endpoints/{}/invocations", entity.upstream_model))
+        }
+        _ => None,
+    }
+}
+
+impl Isolate {
+    /// The admission of rows, from their deployment on.
+    pub(super) fn admit_table(
+        &mut self,
+        asking: &Asking<'_>,
+        ready: &ReadyDeployment,
+        envelope: &Envelope<'_>,
+        account: AccountId,
+        admission: &mut Admission,
+    ) -> Result<Running, Stop> {
+        let random = u64::try_from(admission.random & u128::from(u64::MAX)).unwrap_or(0);
+        let order = route::select::order(&ready.deployment.entities, random);
+        let edits =
+            envelope.edits(&Rewrite { drop: &["client_request_id", "usage_context"], ..Rewrite::default() });
+        let prepared: Vec<PreparedEntity> = order
+            .into_iter()
+            .filter_map(|at| {
+                let (entity, own) = (ready.deployment.entities.get(at)?, ready.entities.get(at)?);
+                let mut headers = Vec::from([("content-type".to_owned(), "application/json".to_owned())]);
+                headers.extend_from_slice(own.headers());
+                let send = Send {
+                    url: address(entity, own)?,
+                    headers,
+                    edits: edits.clone(),
+                    timeout: crate::time::Millis(0),
+                    head_first: true,
+                    rest: false,
+                    script: None,
+                };
+                Some(PreparedEntity { name: entity.name.clone(), price: entity.price.clone(), send })
+            })
+            .collect();
+        // A content policy does not read rows, so what it watches over does not take them.
+        if prepared.is_empty() || ready.policy.is_some() {
+            let name = ready.deployment.name.as_str().to_owned();
+            return Err(RouteError::ProviderLacks { name, what: "Tabular input" }.into());
+        }
+        let facts = Facts {
+            now: asking.now,
+            request: asking.request,
+            route: asking.route,
+            admission: *admission,
+            task: Task::Embeddings,
+            caller: asking.caller,
+            envelope,
+            dropped: &[],
+            extras: None,
+            ready,
+        };
+        let reservation = self.reserve(&facts, asking.index, &account, admission)?;
+        let mut running = facts.running_with(account, reservation, prepared, AttemptPlan::ATTEMPTS_MAX);
+        running.passed = Some(Box::new(Passed::rows()));
+        Ok(running)
+    }
+}
