@@ -315,6 +315,16 @@ async def model_call(x: Exchange, task: str) -> None:
             watch.cancel()
 
 
+async def rows_call(x: Exchange) -> None:
+    """A model that is not generative: one prediction a row. Recorded under the segment before `/invocations`."""
+    model = x.path.split("/")[-2]
+    STATE.records.append({"model": model, "method": x.method, "path": x.target, "headers": x.headers,
+                          "body": x.body.decode()})
+    asked = json.loads(x.body)
+    rows = asked.get("dataframe_records") or asked.get("instances") or asked.get("inputs") or asked["dataframe_split"]["data"]
+    await x.answer(200, {"predictions": [str(row) for row in rows], "id": "run-0123456789abcdef"})
+
+
 async def note_departure(x: Exchange, record: Json) -> None:
     await x.gone.wait()
     if not record["finished"]:
@@ -353,6 +363,8 @@ async def route(x: Exchange) -> None:
         return await model_call(x, "completions")
     if x.path.endswith("/embeddings"):
         return await model_call(x, "embeddings")
+    if x.path.endswith("/invocations"):
+        return await rows_call(x)
     if x.path.endswith("/models"):
         return await x.answer(200, {"object": "list", "data": [{"id": "m", "object": "model", "owned_by": "weir"}]})
     if x.path == "/script":
