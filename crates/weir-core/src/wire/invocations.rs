@@ -160,7 +160,7 @@ mod tests {
             (r#"{"messages":[{}]}"#, Task::Chat, None),
             (r#"{"max_tokens":1}"#, Task::Chat, Some("messages")),
             (r#"{"max_tokens":1}"#, Task::Completions, Some("prompt")),
-            (r#"{}"#, Task::Embeddings, Some("input")),
+            ("{}", Task::Embeddings, Some("input")),
         ];
         for (body, has, missing) in rows {
             let expected = missing.map(|member| WireError::MissingMember { member });
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn extra_params_are_merged_or_refused() {
         let rows = [
-            (r#"{}"#, Ok(None)),
+            ("{}", Ok(None)),
             (r#"{"extra_params":null}"#, Ok(Some(""))),
             (r#"{"extra_params":{}}"#, Ok(Some(""))),
             (

@@ -127,12 +127,23 @@ fn the_task_of_an_invocation_is_told_by_its_members() {
 }
 
 #[test]
+fn extras_stand_where_extra_params_stood() {
+    let ask = Rewrite { extras: Some("\"top_p\":0.5,\"x\":1"), ..Rewrite::default() };
+    let rows = [
+        (r#"{"extra_params":{"x":"1"},"messages":[1]}"#, r#"{"top_p":0.5,"x":1,"messages":[1]}"#),
+        (r#"{"messages":[1], "extra_params" : {}}"#, r#"{"messages":[1], "top_p":0.5,"x":1}"#),
+        (r#"{"messages":[1]}"#, r#"{"messages":[1]}"#),
+    ];
+    for (body, expected) in rows {
+        let after = Edit::apply(body.as_bytes(), &chat(body).unwrap().edits(&ask));
+        assert_eq!(core::str::from_utf8(&after).unwrap(), expected);
+    }
+}
+
+#[test]
 fn edits_replace_put_in_and_take_out() {
     let none = Rewrite::default();
-    let extras = Rewrite { extras: Some("\"top_p\":0.5,\"x\":1"), ..none };
-    let rows: [(&str, Rewrite<'_>, &str); 16] = [
-        (r#"{"extra_params":{"x":"1"},"messages":[1]}"#, extras, r#"{"top_p":0.5,"x":1,"messages":[1]}"#),
-        (r#"{"messages":[1], "extra_params" : {}}"#, extras, r#"{"messages":[1], "top_p":0.5,"x":1}"#),
+    let rows: [(&str, Rewrite<'_>, &str); 14] = [
         (r#"{"messages":[1]}"#, none, r#"{"messages":[1]}"#),
         (
             r#"{ "model" : "a" , "messages":[1]}"#,
