@@ -198,24 +198,12 @@ fn edits_replace_put_in_and_take_out() {
         ),
         (
             r#"{"messages":[1],"b":2,"c":3,"d":4}"#,
-            Rewrite {
-                drop: &["b", "c"],
-                model: Some("m"),
-                include_usage: false,
-                max_tokens: None,
-                extras: None,
-            },
+            Rewrite { drop: &["b", "c"], model: Some("m"), ..none },
             r#"{"model":"m","messages":[1],"d":4}"#,
         ),
         (
             r#"{"messages":[1]}"#,
-            Rewrite {
-                drop: &["messages"],
-                model: Some("m"),
-                include_usage: false,
-                max_tokens: None,
-                extras: None,
-            },
+            Rewrite { drop: &["messages"], model: Some("m"), ..none },
             r#"{"model":"m"}"#,
         ),
     ];
@@ -293,7 +281,7 @@ proptest! {
     #[test]
     fn near_json_never_panics(body in "[{}\\[\\]:,\"\\\\a0-9eE.+\\- ntf]{0,60}") {
         if let Ok(envelope) = Envelope::parse(body.as_bytes(), None) {
-            let _ = envelope.edits(&Rewrite { model: Some("m"), include_usage: true, max_tokens: None, extras: None, drop: &["a"] });
+            let _ = envelope.edits(&Rewrite { model: Some("m"), include_usage: true, drop: &["a"], ..Rewrite::default() });
         }
     }
 
