@@ -69,7 +69,12 @@ impl Isolate {
                     rest: false,
                     script: None,
                 };
-                Some(PreparedEntity { name: entity.name.clone(), price: entity.price.clone(), send })
+                Some(PreparedEntity {
+                    name: entity.name.clone(),
+                    price: entity.price.clone(),
+                    send,
+                    translation: None,
+                })
             })
             .collect();
         // A content policy does not read rows, so what it watches over does not take them.
