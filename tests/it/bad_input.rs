@@ -20,6 +20,7 @@ use weir_core::surface::{DataRoute, Disposition, HEADER_COUNT, HEADERS, HeaderVa
 use weir_core::time::UnixMillis;
 use weir_core::wire::bounds::BODY_BYTES_MAX;
 use weir_core::wire::envelope::Envelope;
+use weir_core::wire::invocations;
 
 #[derive(serde::Deserialize)]
 struct Vectors {
@@ -120,6 +121,9 @@ fn admit(
     let caller = authenticate(index, None, &Presented::of(headers), UnixMillis(1_000))?;
     let envelope = Envelope::parse(body, route.task)?;
     let ready = route::find(index, &caller, route, headers, &envelope)?;
+    if route.task.is_none() {
+        invocations::check(&envelope, ready.deployment.task)?;
+    }
     Ok(ready.folded.clone())
 }
 
