@@ -72,7 +72,10 @@ async fn manage(mut request: ManagementRequest, env: &Env) -> Result<Response> {
     match plan {
         FrontPlan::Identify(..) => Err("a caller stays unknown".into()),
         FrontPlan::Reply(answer) => respond(answer),
-        FrontPlan::Registry(account) => respond(ask(request, &account, env).await?),
+        FrontPlan::Registry(account) => {
+            let answer = ask(request.clone(), &account, env).await?;
+            if answer.ledger { usage(&request, &account, env, id).await } else { respond(answer) }
+        }
         FrontPlan::Usage(account) => usage(&request, &account, env, id).await,
     }
 }
@@ -124,7 +127,7 @@ async fn usage(
         },
     };
     let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    let answer = Answer { status: answer.status, headers, body: answer.body, errand: None };
+    let answer = Answer { status: answer.status, headers, body: answer.body, errand: None, ledger: false };
     respond(ManagementSurface::of_url(&request.url).stamped(answer, id))
 }
 

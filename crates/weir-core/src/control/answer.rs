@@ -73,18 +73,21 @@ pub struct Answer {
     /// What the shell shall do before it answers with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errand: Option<Errand>,
+    /// The caller may ask, and the thing is there: the answer itself is the ledger's (`ledger::question`).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub ledger: bool,
 }
 
 impl Answer {
     /// A JSON answer.
     pub fn json(status: u16, body: &Value) -> Self {
         let headers = Vec::from([("content-type".to_owned(), "application/json; charset=utf-8".to_owned())]);
-        Self { status, headers, body: body.to_string(), errand: None }
+        Self { status, headers, body: body.to_string(), errand: None, ledger: false }
     }
 
     /// An answer without a body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, headers: Vec::new(), body: String::new(), errand: None }
+        Self { status, headers: Vec::new(), body: String::new(), errand: None, ledger: false }
     }
 
     /// With a message to another Registry that does not decide the answer.
@@ -92,6 +95,11 @@ impl Answer {
     pub fn after(mut self, errand: Errand) -> Self {
         self.errand = Some(errand);
         self
+    }
+
+    /// Leaves the answer to the ledger.
+    pub fn of_ledger() -> Self {
+        Self { ledger: true, ..Self::empty(200) }
     }
 
     /// With one more header.

@@ -2,6 +2,7 @@
 
 mod azure;
 mod front;
+mod restart;
 
 use super::front::{FrontPlan, plan};
 use super::probe::{Probe, ProbeOutcome, Probed};
@@ -77,7 +78,11 @@ impl World {
         let context = Context { now: UnixMillis(self.now), random, settings: &self.settings };
         // An update whose probes were never reported is given up by the first message after its time, as a command
         // of its own. It shall not be taken for a part of this one.
-        let given_up = self.registry.handle(&context, br#"{"snapshot":{"known":null}}"#).writes;
+        let first = self.registry.handle(&context, br#"{"snapshot":{"known":null}}"#);
+        let given_up = first.writes;
+        if !first.probes.is_empty() {
+            self.probes = first.probes;
+        }
         let before = self.registry.state().clone();
         let handled = self.registry.handle(&context, message.to_string().as_bytes());
         let reply: Value = serde_json::from_slice(&handled.reply).unwrap();

@@ -19,6 +19,7 @@ mod render;
 mod store;
 mod sums;
 
+pub mod endpoint;
 pub mod metrics;
 pub mod query;
 pub mod requests;

@@ -1,11 +1,12 @@
 //! A question that an account's ledger objects answer together, whichever it is.
 //!
 //! Decides which routes are such questions (`usage` and `requests` below `/api/weir/v1/`, metrics and cost of Azure's
-//! resources); not their parameters
+//! resources, metrics of Databricks' endpoints); not their parameters
 //! and answers ([`super::query`], [`super::requests`]), and not who may ask.
 
 use super::answer::Answer;
 use super::cost::CostQuery;
+use super::endpoint::EndpointQuery;
 use super::metrics::{self, MetricsQuery};
 use super::query::{LedgerAsk, UsageQuery};
 use super::requests::RequestsQuery;
@@ -28,6 +29,8 @@ pub enum Question {
     Metrics(MetricsQuery),
     /// `POST {scope}/providers/Microsoft.CostManagement/query`.
     Cost(CostQuery),
+    /// `GET /api/2.0/serving-endpoints/{name}/metrics`.
+    Endpoint(EndpointQuery),
     /// Answered without asking.
     Fixed(Answer),
 }
@@ -49,6 +52,9 @@ impl Question {
             "/api/weir/v1/requests" => return Some(RequestsQuery::parse(account, query).map(Self::Requests)),
             _ => {}
         }
+        if let Some(name) = endpoint(path) {
+            return Some(Ok(Self::Endpoint(EndpointQuery::new(account, name, now))));
+        }
         let (resource, kind) = extension(path)?;
         Some(match kind {
             Extension::Metrics => MetricsQuery::parse(account, resource, query, now).map(Self::Metrics),
@@ -64,6 +70,7 @@ impl Question {
             Self::Requests(question) => question.asks(),
             Self::Metrics(question) => question.usage.asks(),
             Self::Cost(question) => question.usage.asks(),
+            Self::Endpoint(question) => question.usage.asks(),
             Self::Fixed(_) => Vec::new(),
         }
     }
@@ -75,6 +82,7 @@ impl Question {
             Self::Requests(question) => question.answered(shard, outcome),
             Self::Metrics(question) => question.usage.answered(shard, outcome),
             Self::Cost(question) => question.usage.answered(shard, outcome),
+            Self::Endpoint(question) => question.usage.answered(shard, outcome),
             Self::Fixed(_) => {}
         }
     }
@@ -86,9 +94,16 @@ impl Question {
             Self::Requests(question) => question.answer(),
             Self::Metrics(question) => question.answer(),
             Self::Cost(question) => question.answer(),
+            Self::Endpoint(question) => question.answer(),
             Self::Fixed(answer) => answer.clone(),
         }
     }
+}
+
+/// The serving endpoint whose metrics a path asks for.
+fn endpoint(path: &str) -> Option<&str> {
+    let rest = path.trim_end_matches('/').strip_prefix("/api/2.0/serving-endpoints/")?;
+    rest.strip_suffix("/metrics").filter(|name| !name.contains('/'))
 }
 
 /// What can be asked of any resource of Azure.

@@ -69,7 +69,10 @@ fn serving_endpoints(
         ("PATCH", [name, "telemetry-config"]) => details::patch_telemetry(desk, name, &body(request)?),
         ("GET", [name, "openapi"]) => openapi::document(desk, name),
         ("GET", [name, "served-models", entity, "logs" | "build-logs"]) => update::logs(desk, name, entity),
-        ("GET", [_, "metrics"]) => Err(not_supported(&request.method, &location.path)),
+        ("GET", [name, "metrics"]) => {
+            endpoints::find(desk, name)?;
+            Ok(Outcome::reading(Answer::of_ledger()))
+        }
         _ => Err(no_such_route(&request.method, &location.path)),
     }
 }
