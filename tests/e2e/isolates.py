@@ -108,10 +108,15 @@ class Isolates:
             shutil.copy(ROOT / "worker" / "build" / name, here / "build")
         (here / "config.capnp").write_text(config(self.fronts, self.variables))
         self.log = open(here / "log", "w+")
+        self.start()
+        return self
+
+    def start(self) -> None:
+        """Starts the server on the state that it left; it listens on other ports than before."""
         # --control-fd tells the port of each socket that was opened on port 0, as one JSON line each.
         read, write = os.pipe()
         self.process = subprocess.Popen([workerd(), "serve", "--experimental", f"--control-fd={write}", "config.capnp"],
-                                        cwd=here, pass_fds=[write], stdout=self.log, stderr=subprocess.STDOUT)
+                                        cwd=self.folder.name, pass_fds=[write], stdout=self.log, stderr=subprocess.STDOUT)
         os.close(write)
         ports: dict[str, str] = {}
         with os.fdopen(read) as control:
@@ -125,7 +130,11 @@ class Isolates:
         self.urls = [f"http://127.0.0.1:{ports[f'front{i}']}" for i in range(self.fronts)]
         for url in self.urls:
             self._wait(url)
-        return self
+
+    def kill(self) -> None:
+        """Kills the server where it stands."""
+        self.process.kill()
+        self.process.wait()
 
     def _wait(self, url: str) -> None:
         deadline = time.monotonic() + 20

@@ -50,11 +50,11 @@ impl EndpointQuery {
         for (_, _, rollup) in groups.filter(|(_, by, _)| own(by)) {
             rollup.0.values().for_each(|sums| sum.add(sums));
         }
-        let mut text = String::new();
-        for (name, about, count) in COUNTERS {
-            text.push_str(&format!("# HELP {name} {about}.\n# TYPE {name} counter\n"));
-            text.push_str(&format!("{name}{{endpoint_name=\"{}\"}} {}\n", self.name, count(&sum)));
-        }
+        let lines = |(name, about, count): &Counter| {
+            let sample = format!("{name}{{endpoint_name=\"{}\"}} {}", self.name, count(&sum));
+            format!("# HELP {name} {about}.\n# TYPE {name} counter\n{sample}\n")
+        };
+        let text: String = COUNTERS.iter().map(lines).collect();
         Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text)
     }
 }

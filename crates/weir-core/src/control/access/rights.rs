@@ -34,7 +34,10 @@ pub fn compile(state: &AccountState) -> Access {
             groups.entry(member).or_default().push(group.id.as_str());
         }
     }
-    let ids: BTreeSet<&str> = held.keys().chain(groups.keys()).copied().collect();
+    // Limits speak of principals and groups, so those are told that have keys of their own or are in a group.
+    let keyed: BTreeSet<&str> =
+        state.keys.values().filter_map(|row| Some(row.principal.as_ref()?.as_str())).collect();
+    let ids: BTreeSet<&str> = held.keys().chain(groups.keys()).chain(&keyed).copied().collect();
     let principals = ids.into_iter().filter_map(|id| {
         let mut circle = Vec::from([id]);
         let mut scopes: BTreeMap<&str, u32> = BTreeMap::new();
@@ -59,7 +62,8 @@ pub fn compile(state: &AccountState) -> Access {
         let groups = circle.get(1..).unwrap_or_default();
         let groups = groups.iter().map(|id| String::from(*id)).chain(groups.iter().filter_map(called));
         let (name, groups) = (called(&id).unwrap_or_default(), groups.collect());
-        (!given.is_empty()).then(|| PrincipalEntry { id: id.into(), given, name, groups })
+        let told = !given.is_empty() || circle.len() > 1 || keyed.contains(id);
+        told.then(|| PrincipalEntry { id: id.into(), given, name, groups })
     });
     Access { scope, tokens: tokens.collect(), principals: principals.collect(), issuer: None }
 }

@@ -103,9 +103,9 @@ fn run(killed: usize, stored: bool) -> (World, Option<Served>, Option<Served>) {
 
 #[test]
 fn after_a_kill_at_any_step_the_old_or_the_new_serves_and_every_update_goes_on() {
-    for killed in 0..STEPS.len() {
+    for (killed, (step, _)) in STEPS.iter().enumerate() {
         for stored in [false, true] {
-            let name = format!("{} {}", STEPS[killed].0, if stored { "stored" } else { "lost" });
+            let name = format!("{step} {}", if stored { "stored" } else { "lost" });
             let (mut world, old, new) = run(killed, stored);
             assert_eq!(served(&world), if stored { new } else { old }, "{name}");
             // Whoever speaks to it next, or the alarm if nobody does, has the update probed again.
