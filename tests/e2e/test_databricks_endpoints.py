@@ -41,7 +41,7 @@ def external(name: str, base: str, task: str = "llm/v1/chat") -> s.ServedEntityI
 
 
 def core(*entities: s.ServedEntityInput, **more) -> s.EndpointCoreConfigInput:
-    return s.EndpointCoreConfigInput(served_entities=list(entities), **more)
+    return s.EndpointCoreConfigInput(name="", served_entities=list(entities), **more)
 
 
 def routes(**shares: int) -> s.TrafficConfig:
@@ -159,7 +159,7 @@ def test_the_ai_gateway_is_stored_replaced_and_cleared(w, made):
         usage_tracking_config=s.AiGatewayUsageTrackingConfig(enabled=True), fallback_config=s.FallbackConfig(enabled=True))
     assert answer.guardrails.input.safety is True and answer.rate_limits[0].tokens == 100000 and answer.fallback_config.enabled
     assert w.serving_endpoints.get(made).ai_gateway.rate_limits[0].calls == 1000
-    assert w.serving_endpoints.put_ai_gateway(made).rate_limits is None
+    assert not w.serving_endpoints.put_ai_gateway(made).rate_limits
     assert w.serving_endpoints.get(made).ai_gateway is None
 
 

@@ -83,7 +83,12 @@ fn common(row: &DeploymentRow, spec: &EndpointSpec) -> Value {
         "tags": tags(spec), "description": spec.description,
     });
     if !row.id.is_empty() {
-        for (name, text) in [("id", row.id.as_str()), ("creator", &row.creator), ("creator_kind", "User")] {
+        for (name, text) in [
+            ("id", row.id.as_str()),
+            ("creator", &row.creator),
+            ("creator_display_name", &row.creator),
+            ("creator_kind", "User"),
+        ] {
             set(&mut shown, name, text.into());
         }
     }
