@@ -41,10 +41,22 @@ struct Row {
     broken: bool,
 }
 
-const DIALECTS: [(&str, Dialect); 1] = [("anthropic", Dialect::Anthropic)];
+const DIALECTS: [(&str, Dialect); 5] = [
+    ("anthropic", Dialect::Anthropic),
+    ("vertex_anthropic", Dialect::VertexAnthropic),
+    ("cohere", Dialect::Cohere),
+    ("gemini", Dialect::Gemini),
+    ("vertex", Dialect::Vertex),
+];
 
 fn form() -> Form {
-    Form { id: "weir-1".into(), created: 1_800_000_000, model: "up-model".into(), base64: false }
+    Form {
+        id: "weir-1".into(),
+        created: 1_800_000_000,
+        model: "up-model".into(),
+        base64: false,
+        input_tokens: 9,
+    }
 }
 
 fn provider_of(folder: &Path) -> &'static dyn Provider {

@@ -11,7 +11,7 @@ use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
 use super::passed::{self, Passed};
 use super::relay::{Relayed, StreamRelay};
-use super::translated::{self, Translation, Whole};
+use super::translated::{self, Translation};
 use super::vetting::Vetted;
 use crate::account::price;
 use crate::account::record::{Usage, UsageRecord};
@@ -118,9 +118,11 @@ impl Isolate {
                 self.keep(now, handle, running);
                 Action::ReadWhole
             }
-            Event::Answer { status, headers, body } => match running.canonical(now, status, &headers, body) {
+            Event::Answer { status, headers, body } => match running.canonical(now, status, body) {
                 None => self.answered(now, random, handle, running, status, &headers, Cow::Borrowed(body)),
-                Some(Whole { status, headers, body }) => {
+                Some(mut whole) => {
+                    let (status, body) = (whole.status, core::mem::take(&mut whole.body));
+                    let headers = whole.headers(&headers);
                     self.answered(now, random, handle, running, status, &headers, Cow::Owned(body))
                 }
             },

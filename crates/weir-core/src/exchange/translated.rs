@@ -30,10 +30,26 @@ pub(super) struct Translation {
 }
 
 /// An upstream's whole answer, canonical by now.
-pub(super) struct Whole<'a> {
+pub(super) struct Whole {
     pub(super) status: u16,
-    pub(super) headers: UpstreamHeaders<'a>,
     pub(super) body: Vec<u8>,
+    /// The wait that the body asked for, in milliseconds.
+    wait_ms: Option<String>,
+    should_retry: Option<bool>,
+}
+
+impl Whole {
+    /// The upstream's headers with what its body said beside them.
+    pub(super) fn headers<'h>(&'h self, own: &UpstreamHeaders<'h>) -> UpstreamHeaders<'h> {
+        let mut headers = *own;
+        headers.retry_after_ms = self.wait_ms.as_deref().or(own.retry_after_ms);
+        headers.should_retry = match self.should_retry {
+            Some(true) => Some("true"),
+            Some(false) => Some("false"),
+            None => own.should_retry,
+        };
+        headers
+    }
 }
 
 impl Translation {
@@ -76,7 +92,8 @@ impl Translation {
 
     fn form(&self, running: &Running, now: UnixMillis) -> Form {
         let (id, created) = (running.admission.id.to_string(), now.0 / 1000);
-        Form { id, created, model: self.model.clone(), base64: self.base64 }
+        let input_tokens = crate::account::usage::estimate(running.prompt_chars, 0).input;
+        Form { id, created, model: self.model.clone(), base64: self.base64, input_tokens }
     }
 }
 
@@ -117,28 +134,24 @@ impl Running {
 
     /// The upstream's whole answer in the canonical dialect; `None` if it is already. A body that is none of the
     /// dialect becomes an empty one, which nobody takes for an answer.
-    pub(super) fn canonical<'h>(
-        &self,
-        now: UnixMillis,
-        status: u16,
-        headers: &UpstreamHeaders<'h>,
-        body: &[u8],
-    ) -> Option<Whole<'h>> {
+    pub(super) fn canonical(&self, now: UnixMillis, status: u16, body: &[u8]) -> Option<Whole> {
         let own = self.translation()?;
         if (200..300).contains(&status) {
             let answer = translate::answer(own.provider, own.task, &own.form(self, now), body);
             let body = answer.unwrap_or_default().into_bytes();
-            return Some(Whole { status, headers: *headers, body });
+            return Some(Whole { status, body, wait_ms: None, should_retry: None });
         }
-        let refusal = own.provider.refusal(status, Raw::object(body));
-        let mut headers = *headers;
-        headers.should_retry = match refusal.should_retry {
-            Some(true) => Some("true"),
-            Some(false) => Some("false"),
-            None => headers.should_retry,
-        };
-        Some(Whole { status: refusal.status, headers, body: refusal.body().into_bytes() })
+        let refusal = own.provider.refusal(status, error_of(body));
+        let body = refusal.body().into_bytes();
+        let wait_ms = refusal.wait_ms.map(|wait| wait.to_string());
+        Some(Whole { status: refusal.status, body, wait_ms, should_retry: refusal.should_retry })
     }
+}
+
+/// An error's body; of a list, as Google gives where it would have streamed, the first item.
+fn error_of(body: &[u8]) -> Option<Raw<'_>> {
+    let whole = Raw::parse(core::str::from_utf8(body).ok()?)?;
+    if whole.is_array() { whole.items().next() } else { Some(whole) }
 }
 
 /// Bytes of an upstream's stream as they are relayed.

@@ -9,6 +9,14 @@ use super::{ServedEntity, Target, Upstream, UpstreamPaths};
 pub enum Dialect {
     /// Anthropic Messages.
     Anthropic,
+    /// The same at Vertex AI.
+    VertexAnthropic,
+    /// Cohere's API, version 2.
+    Cohere,
+    /// The Gemini API.
+    Gemini,
+    /// The same models at Vertex AI.
+    Vertex,
 }
 
 impl Dialect {
@@ -19,6 +27,12 @@ impl Dialect {
         };
         match entity.provider.as_str() {
             "anthropic" => Some(Self::Anthropic),
+            "cohere" => Some(Self::Cohere),
+            "palm" => Some(Self::Gemini),
+            "google-cloud-vertex-ai" if entity.upstream_model.starts_with("claude") => {
+                Some(Self::VertexAnthropic)
+            }
+            "google-cloud-vertex-ai" => Some(Self::Vertex),
             _ => None,
         }
     }

@@ -108,8 +108,11 @@ impl Answer<'_> {
         }
         let mut body = Object::new().text("object", "list").raw("data", &data.end());
         body.put("model", &self.model(form));
-        let none = "{\"prompt_tokens\":0,\"total_tokens\":0}";
-        body.put("usage", self.counts.write(false).as_deref().unwrap_or(none));
+        let counted = self.counts.write(false).unwrap_or_else(|| {
+            let tokens = form.input_tokens;
+            Object::new().number("prompt_tokens", tokens).number("total_tokens", tokens).end()
+        });
+        body.put("usage", &counted);
         body.end()
     }
 }

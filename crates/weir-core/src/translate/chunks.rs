@@ -31,6 +31,8 @@ pub struct Form {
     pub model: String,
     /// Whether vectors are asked for in base64.
     pub base64: bool,
+    /// What the input is taken for where the provider of an embedding does not count it, in tokens.
+    pub input_tokens: u64,
 }
 
 /// A canonical stream being written.
@@ -68,9 +70,9 @@ impl Chunks {
         self.closed
     }
 
-    /// Whether a choice's end was told.
+    /// Whether there was a choice, and every choice's end was told.
     pub fn is_finished(&self) -> bool {
-        self.choices.iter().any(|choice| choice.finish.is_some())
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finish.is_some())
     }
 
     /// What was written since the last call.
@@ -143,6 +145,7 @@ impl Chunks {
         if self.completes {
             return;
         }
+        let name = if name.is_text() { name } else { Raw::trusted("\"\"") };
         self.role(index);
         let Some(told) = self.choices.iter_mut().find(|choice| choice.index == index) else { return };
         if told.calls.len() >= CALLS_MAX || told.calls.iter().any(|(known, _)| *known == key) {

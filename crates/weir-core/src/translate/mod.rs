@@ -25,6 +25,7 @@ pub mod answer;
 pub mod chat;
 pub mod chunks;
 mod completions;
+pub mod embeddings;
 pub mod members;
 pub mod refusal;
 pub mod sse;
@@ -32,6 +33,8 @@ pub mod stop;
 pub mod usage;
 
 mod anthropic;
+mod cohere;
+mod gemini;
 
 use crate::snapshot::{Dialect, Task};
 use crate::wire::WireError;
@@ -40,6 +43,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::Write as _;
 
 pub use answer::{Answer, Called, Choice};
 pub use chunks::{Chunks, Form};
@@ -125,7 +129,32 @@ pub trait Stream {
 /// What speaks `dialect`.
 pub fn provider(dialect: Dialect) -> &'static dyn Provider {
     match dialect {
-        Dialect::Anthropic => &anthropic::Anthropic,
+        Dialect::Anthropic => &anthropic::Anthropic::Own,
+        Dialect::VertexAnthropic => &anthropic::Anthropic::Vertex,
+        Dialect::Cohere => &cohere::Cohere,
+        Dialect::Gemini => &gemini::Gemini::Api,
+        Dialect::Vertex => &gemini::Gemini::Vertex,
+    }
+}
+
+/// `text` as one segment of a path: all but letters, digits, `-`, `.`, `_` and `~` is percent-encoded.
+pub fn path_segment(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a string never fails.
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    out
+}
+
+impl Ask<'_> {
+    /// A member of the provider's config as a segment of a path; empty if it is not there.
+    pub fn placed(&self, member: &str) -> String {
+        self.place.get(member).map(|text| path_segment(text)).unwrap_or_default()
     }
 }
 

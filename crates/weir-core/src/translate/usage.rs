@@ -42,6 +42,28 @@ pub const ANTHROPIC: Row = &[
     ("output_tokens_details.thinking_tokens", Of::ReasoningWithin),
 ];
 
+/// `providers.md`, 5.2. What is billed is something else.
+pub const COHERE: Row = &[
+    ("tokens.input_tokens", Of::Input),
+    ("tokens.output_tokens", Of::Output),
+    ("cached_tokens", Of::CachedWithin),
+];
+
+/// `providers.md`, 5.4; of `meta`.
+pub const COHERE_EMBEDDINGS: Row = &[("billed_units.input_tokens", Of::Input)];
+
+/// `providers.md`, 6.6.
+pub const GEMINI: Row = &[
+    ("promptTokenCount", Of::Input),
+    ("toolUsePromptTokenCount", Of::Input),
+    ("cachedContentTokenCount", Of::CachedWithin),
+    ("candidatesTokenCount", Of::Output),
+    ("thoughtsTokenCount", Of::ReasoningBeside),
+];
+
+/// `providers.md`, 7; of one prediction.
+pub const VERTEX_EMBEDDINGS: Row = &[("embeddings.statistics.token_count", Of::Input)];
+
 /// The counts of an answer, or of a stream whose events tell them again and again: the last of each counts.
 #[derive(Clone, Debug)]
 pub struct Counts {
@@ -70,6 +92,15 @@ impl Counts {
             if let Some(count) = usage.at(path).and_then(|raw| raw.count(COUNT_MAX)) {
                 *value = Some(count);
             }
+        }
+    }
+
+    /// Adds what `usage`, of one of several parts, tells.
+    pub fn add(&mut self, usage: Raw<'_>) {
+        let more = Self::of(self.row, Some(usage));
+        for (value, more) in self.values.iter_mut().zip(more.values) {
+            let sum = value.unwrap_or(0).saturating_add(more.unwrap_or(0));
+            *value = value.or(more).map(|_| sum);
         }
     }
 

@@ -16,16 +16,24 @@ use alloc::boxed::Box;
 /// The version of the API.
 const VERSION: &str = "2023-06-01";
 
-/// The dialect.
-pub(super) struct Anthropic;
+/// The dialect, at one of two places.
+pub(super) enum Anthropic {
+    /// Anthropic's own API.
+    Own,
+    /// Vertex AI (`providers.md`, 7), which has the model in the path and the version in the body.
+    Vertex,
+}
 
 impl Provider for Anthropic {
     fn headers(&self) -> &'static [(&'static str, &'static str)] {
-        &[("anthropic-version", VERSION)]
+        match self {
+            Self::Own => &[("anthropic-version", VERSION)],
+            Self::Vertex => &[],
+        }
     }
 
     fn request(&self, ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
-        request::translate(ask, notes)
+        request::translate(self, ask, notes)
     }
 
     fn answer<'a>(&self, _task: Task, body: Raw<'a>) -> Option<Answer<'a>> {

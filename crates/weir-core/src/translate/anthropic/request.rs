@@ -5,9 +5,11 @@
 //! `reasoning_effort` is a budget of thinking tokens, and thinking is not begun in the middle of a tool's loop without
 //! the blocks of the turns before.
 
+use super::Anthropic;
 use crate::translate::chat::{self, Content, Format, Message, Role, Source, ToolChoice};
+use crate::translate::gemini::publishers;
 use crate::translate::members::{self, Rule, refuse};
-use crate::translate::{Ask, Notes, Translated};
+use crate::translate::{Ask, Notes, Translated, path_segment};
 use crate::wire::WireError;
 use crate::wire::object::{Array, Object, Text};
 use crate::wire::raw::Raw;
@@ -16,6 +18,8 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
+/// `anthropic_version` at Vertex AI.
+const VERTEX_VERSION: &str = "vertex-2023-10-16";
 /// Answers of callers that set no maximum.
 const MAX_TOKENS: u64 = 8192;
 /// Room for the answer beside its thinking.
@@ -42,7 +46,11 @@ const TABLE: &[(&str, Rule)] = &[
 /// Members of content parts that are said in the block's own words.
 const PART_MEMBERS: [&str; 6] = ["type", "text", "refusal", "image_url", "file", "input_audio"];
 
-pub(super) fn translate(ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
+pub(super) fn translate(
+    place: &Anthropic,
+    ask: &Ask<'_>,
+    notes: &mut Notes,
+) -> Result<Translated, WireError> {
     let body = ask.body;
     members::one_answer(body)?;
     let messages = chat::messages(body)?;
@@ -50,7 +58,10 @@ pub(super) fn translate(ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, 
     let choice = chat::tool_choice(body)?;
     let format = chat::format_of(body)?;
     let thinking = thinking(body, &messages, notes);
-    let mut out = Object::new().text("model", ask.model);
+    let mut out = match place {
+        Anthropic::Own => Object::new().text("model", ask.model),
+        Anthropic::Vertex => Object::new().text("anthropic_version", VERTEX_VERSION),
+    };
     let asked = chat::max_tokens(body).unwrap_or(MAX_TOKENS);
     let max_tokens = thinking.map_or(asked, |budget| asked.max(budget.saturating_add(BESIDE_THINKING)));
     if max_tokens != asked {
@@ -86,7 +97,18 @@ pub(super) fn translate(ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, 
         out.put("metadata", &Object::new().raw("user_id", user.as_str()).end());
     }
     members::pass(body, TABLE, &mut out, notes);
-    Ok(Translated { path: "/v1/messages".to_owned(), body: out.end() })
+    Ok(Translated { path: path(place, ask), body: out.end() })
+}
+
+fn path(place: &Anthropic, ask: &Ask<'_>) -> String {
+    match place {
+        Anthropic::Own => "/v1/messages".to_owned(),
+        Anthropic::Vertex => {
+            let method = if ask.stream { "streamRawPredict" } else { "rawPredict" };
+            let (publishers, model) = (publishers(ask), path_segment(ask.model));
+            format!("{publishers}/anthropic/models/{model}:{method}")
+        }
+    }
 }
 
 /// The tokens to think with, if the caller asks for reasoning.
