@@ -32,13 +32,13 @@ def new_key(url: str) -> dict:
     return manage(url, "POST", "/api/weir/v1/keys", {"name": weir.fresh("k")})
 
 
-def create(url: str, calls: int | None = None) -> str:
+def create(url: str, calls: int | None = None, key: str = "endpoint") -> str:
     """A simulated chat model, limited to so many calls a minute."""
     name = weir.fresh("iso")
     model = {"name": name, "provider": "simulator", "task": "llm/v1/chat", "simulator_config": {}}
     body: dict = {"name": name, "config": {"served_entities": [{"name": "a", "external_model": model}]}}
     if calls is not None:
-        body["rate_limits"] = [{"calls": calls, "key": "endpoint", "renewal_period": "minute"}]
+        body["rate_limits"] = [{"calls": calls, "key": key, "renewal_period": "minute"}]
     manage(url, "POST", weir.ENDPOINTS, body)
     weir.until(lambda: manage(url, "GET", f"{weir.ENDPOINTS}/{name}")["state"]["ready"], lambda r: r == "READY", 15, "ready")
     return name
@@ -72,6 +72,20 @@ def test_all_isolates_together_admit_the_limit_and_no_more(fronts, limit):
     assert set(statuses) <= {200, 429}
     assert admitted <= limit + limit * took / 60 + 1, (admitted, took)
     assert admitted >= 0.95 * limit, (admitted, took)
+
+
+def test_two_users_at_once_on_all_isolates_have_each_their_own_limit(fronts):
+    name = create(fronts.urls[0], calls=60, key="user")
+    keys = [new_key(fronts.urls[0])["key"] for _ in range(2)]
+    began = time.monotonic()
+    asked = list(itertools.product(range(60), fronts.urls, keys))
+    with ThreadPoolExecutor(60) as pool:
+        statuses = list(pool.map(lambda of: ask(of[1], name, of[2]).status, asked))
+    took = time.monotonic() - began
+    for key in keys:
+        admitted = sum(status == 200 for status, (_, _, by) in zip(statuses, asked) if by == key)
+        print(f"admitted {admitted} of 180 in {took:.1f} s")
+        assert 0.95 * 60 <= admitted <= 60 + took + 1, (admitted, took)
 
 
 def test_the_rate_is_admitted_as_it_refills(fronts):

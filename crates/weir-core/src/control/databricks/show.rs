@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 /// The endpoint as `EndpointDetailed`.
 pub fn endpoint(desk: &Desk<'_>, row: &DeploymentRow, spec: &EndpointSpec) -> Value {
-    let mut shown = common(row, spec);
+    let mut shown = common(desk.state, row, spec);
     let may = desk.caller.may("Weir/servingEndpoints/write", &account_scope(desk.state));
     let level = if may { "CAN_MANAGE" } else { "CAN_VIEW" };
     let kind = if spec.is_external() == Some(false) { "FOUNDATION_MODEL_API" } else { "EXTERNAL_MODEL" };
@@ -48,7 +48,7 @@ pub fn endpoint(desk: &Desk<'_>, row: &DeploymentRow, spec: &EndpointSpec) -> Va
 
 /// The endpoint as an item of the list.
 pub fn summary(desk: &Desk<'_>, row: &DeploymentRow, spec: &EndpointSpec) -> Value {
-    let mut shown = common(row, spec);
+    let mut shown = common(desk.state, row, spec);
     let entity = |row: &EntityRow| {
         let mut shown = json!({"name": row.name});
         if let Some(backend) = &row.backend {
@@ -68,9 +68,15 @@ pub fn summary(desk: &Desk<'_>, row: &DeploymentRow, spec: &EndpointSpec) -> Val
     shown
 }
 
-/// What list and details both have. An endpoint that exists by itself has neither id nor creator.
-fn common(row: &DeploymentRow, spec: &EndpointSpec) -> Value {
-    let ready = if spec.active.is_some() { "READY" } else { "NOT_READY" };
+/// What list and details both have. An endpoint that exists by itself has neither id nor creator. One is not ready
+/// whose model of the catalog lost its backends.
+fn common(state: &AccountState, row: &DeploymentRow, spec: &EndpointSpec) -> Value {
+    let serves = |row: &EntityRow| {
+        let entry = row.model().and_then(|name| foundation::model(state, name));
+        row.backend.is_some() || entry.is_some_and(|entry| !entry.backends.is_empty())
+    };
+    let ready = spec.active.as_ref().is_some_and(|active| active.entities.iter().any(serves));
+    let ready = if ready { "READY" } else { "NOT_READY" };
     let update = match spec.pending.as_ref().map(|pending| &pending.failure) {
         None => "NOT_UPDATING",
         Some(None) => "IN_PROGRESS",
