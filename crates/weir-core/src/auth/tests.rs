@@ -70,9 +70,15 @@ fn index() -> SnapshotIndex {
         .map(|(id, scope)| PrincipalEntry {
             id: (*id).into(),
             given: given(scope),
-            name: String::new(),
-            groups: vec![],
+            name: format!("{id}@example.com"),
+            groups: vec!["0f-2".into(), "everybody".into()],
         })
+        .chain([PrincipalEntry {
+            id: "team".into(),
+            given: vec![],
+            name: "team@example.com".into(),
+            groups: vec!["0f-1".into(), "analysts".into()],
+        }])
         .collect();
     let keys = vec![
         entry("K", "one", None),
@@ -181,6 +187,36 @@ fn a_token_queries_what_its_principals_roles_allow_at_or_above_the_deployment() 
     let key = Presented { api_key: Some("K"), ..Presented::default() };
     let got = authenticate_token(&index, &key, NOW).err();
     assert_eq!(got, Some(AuthError::UnknownKey), "a key opens its own account only");
+}
+
+#[test]
+fn a_limit_means_a_caller_by_id_or_name_and_a_group_by_either() {
+    let index = index();
+    let (admin, groups) = (digest(b"root"), ["from-the-token".into()]);
+    let told = |credential: &str| {
+        let bearer = format!("Bearer {credential}");
+        let presented = Presented { authorization: Some(&bearer), ..Presented::default() };
+        authenticate(&index, Some(&admin), &presented, UnixMillis(0)).unwrap()
+    };
+    let of_issuer = Caller::of_token(&index, "group", &groups);
+    let unknown = Caller::of_token(&index, "0f-9", &groups);
+    let rows = [
+        (told("K"), "team", "analysts", true, true),
+        (told("K"), "TEAM@example.com", "0F-1", true, true),
+        (told("K"), "one", "everybody", false, false),
+        (told("token of account"), "account", "0f-2", true, true),
+        (told("token of account"), "account@example.com", "Everybody", true, true),
+        (told("token of account"), "team", "analysts", false, false),
+        (of_issuer, "group@example.com", "from-the-token", true, true),
+        (of_issuer, "group", "everybody", true, true),
+        (unknown, "0F-9", "From-The-Token", true, true),
+        (unknown, "", "everybody", false, false),
+        (told("root"), "admin", "", true, false),
+    ];
+    for (caller, who, group, is, is_in) in rows {
+        assert_eq!(caller.is(who, &index), is, "{} is {who:?}", caller.principal);
+        assert_eq!(caller.is_in(group, &index), is_in, "{} is in {group:?}", caller.principal);
+    }
 }
 
 #[test]
