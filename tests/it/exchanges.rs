@@ -30,6 +30,9 @@ struct Vectors {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
+    /// The row of the contract's tables that it shows (`contract`).
+    #[serde(default, rename = "row")]
+    _row: String,
     /// The rule that the row shows.
     source: String,
     /// Method and address; a path stands for one of the host `weir.example`.
@@ -39,8 +42,13 @@ struct Row {
     /// A JSON value, or text as it is.
     #[serde(default)]
     body: Value,
+    /// Members of the snapshot that are otherwise than usual.
+    #[serde(default)]
+    snapshot: BTreeMap<String, Value>,
     /// What the upstream answers.
     upstream: Option<Upstream>,
+    /// What it answers from the second call of an exchange on, if that is something else.
+    then: Option<Upstream>,
     /// How often the request is sent; the last answer counts.
     #[serde(default = "once")]
     times: u32,
@@ -117,8 +125,15 @@ fn snapshot() -> Value {
     };
     let chat = "llm/v1/chat";
     let limit = |meter: &str, amount: u64| json!([{"meter": meter, "scope": "deployment", "amount": amount, "per": 60_000, "burst": amount}]);
+    let with = |mut deployment: Value, member: &str, value: Value| {
+        deployment[member] = value;
+        deployment
+    };
+    let gone = json!({"region": "eastus2", "suspended": true});
+    let mut account_key = key("wk_default_account", None, None);
+    account_key["id"] = json!("key1");
     json!({"account": "default", "version": 1,
-    "keys": [key("K1", None, None), key("embed-key", Some("sim-embed"), None), key("old-key", None, Some(1))],
+    "keys": [account_key, key("K1", None, None), key("embed-key", Some("sim-embed"), None), key("old-key", None, Some(1))],
     "deployments": [
         deployment("Sim-Chat", "account", chat, "simulator", simulator(), json!([])),
         deployment("sim-embed", "account", "llm/v1/embeddings", "simulator", simulator(), json!([])),
@@ -130,6 +145,12 @@ fn snapshot() -> Value {
         deployment("busy", "account", chat, "simulator", simulator(), limit("requests", 1)),
         deployment("small", "account", chat, "simulator", simulator(), limit("tokens", 10)),
         deployment("few", "account", chat, "simulator", simulator(), limit("tokens", 300)),
+        with(deployment("guarded", "account", chat, "simulator", simulator(), json!([])), "content_policy",
+            json!("Microsoft.DefaultV2")),
+        with(deployment("gone", "serverless", chat, "openai", open_ai(base), json!([])), "serverless", gone),
+        with(deployment("ptu", "account", chat, "openai", open_ai(base), json!([])), "spillover", json!("up")),
+        with(deployment("ptu-busy", "account", chat, "openai", open_ai(base), limit("requests", 1)), "spillover",
+            json!("up")),
     ]})
 }
 
@@ -150,10 +171,14 @@ struct World {
 }
 
 impl World {
-    fn new() -> Self {
+    fn new(row: &Row) -> Self {
         let settings = Settings { seal_key: Some(SealKey::parse(SEAL).unwrap()), ..Settings::default() };
         // The snapshot is legal: what the row asks is about the request alone.
-        let text = snapshot().to_string();
+        let mut snapshot = snapshot();
+        for (member, value) in &row.snapshot {
+            snapshot[member] = value.clone();
+        }
+        let text = snapshot.to_string();
         let _checked: Snapshot = serde_json::from_str(&text).unwrap();
         let objects = Objects::new(weir_core::control::Settings::default(), Skew::default());
         Self { isolate: Isolate::new(IsolateId(9), settings), objects, snapshot: text.into_bytes(), now: NOW }
@@ -179,7 +204,7 @@ impl World {
     fn exchange(&mut self, row: &Row) -> Outcome {
         let mut outcome = Outcome::default();
         let (handle, mut action) = self.begin(row);
-        let (mut answer, mut whole) = (Vec::new(), 200);
+        let (mut answer, mut whole, mut calls) = (Vec::new(), 200, 0);
         for _ in 0..64 {
             let event = match action {
                 Action::Reply(reply) => {
@@ -203,7 +228,8 @@ impl World {
                 }
                 Action::Send(send) => {
                     outcome.sent = Some(sent(&send, row));
-                    match answer_of(&send, row) {
+                    calls += 1;
+                    match answer_of(&send, row, calls) {
                         Ok((status, headers, bytes)) => {
                             (answer, whole) = (bytes, status);
                             let headers = UpstreamHeaders {
@@ -276,13 +302,15 @@ impl Outcome {
 fn answer_of<'r>(
     send: &Send,
     row: &'r Row,
+    call: u32,
 ) -> Result<(u16, (Option<&'r str>, Option<&'r str>), Vec<u8>), Failure> {
     if let Some(script) = &send.script {
         let stream = script.header("content-type").is_some_and(|kind| kind.starts_with("text/event-stream"));
         let kind = if stream { "text/event-stream" } else { "application/json" };
         return Ok((script.status, (Some(kind), None), script.body()));
     }
-    let upstream = row.upstream.as_ref().unwrap_or_else(|| panic!("{}: no upstream", row.source));
+    let upstream = row.then.as_ref().filter(|_| call > 1).or(row.upstream.as_ref());
+    let upstream = upstream.unwrap_or_else(|| panic!("{}: no upstream", row.source));
     match upstream.failure.as_deref() {
         Some("timeout") => Err(Failure::TimedOut),
         Some(_) => Err(Failure::Unreachable),
@@ -322,7 +350,7 @@ fn differs(want: &Value, got: &Value, part: bool) -> bool {
 }
 
 fn faults(row: &Row) -> Vec<String> {
-    let mut world = World::new();
+    let mut world = World::new(row);
     let mut outcome = world.exchange(row);
     for _ in 1..row.times {
         outcome = world.exchange(row);

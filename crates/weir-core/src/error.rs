@@ -67,6 +67,7 @@ impl WeirError {
             Self::Limit(LimitError::Unavailable) => "limiter_unavailable",
             Self::Policy(PolicyError::PromptFiltered { .. }) => "prompt_filtered",
             Self::Attempt(AttemptError::UpstreamStatus { .. }) => "upstream_status",
+            Self::Attempt(AttemptError::PromptTooLong { .. }) => "prompt_too_long",
             Self::Attempt(AttemptError::Unreachable) => "upstream_unreachable",
             Self::Attempt(AttemptError::Timeout) => "upstream_timeout",
             Self::Attempt(AttemptError::Malformed) => "upstream_malformed",
@@ -87,9 +88,10 @@ impl WeirError {
             | Self::Route(_)
             | Self::Policy(_)
             | Self::Limit(LimitError::Exceeded { .. } | LimitError::NeverFits { .. }) => Blame::Client,
-            Self::Attempt(AttemptError::UpstreamStatus { status: 400 | 404 | 409 | 413 | 422, .. }) => {
-                Blame::Client
-            }
+            Self::Attempt(
+                AttemptError::UpstreamStatus { status: 400 | 404 | 409 | 413 | 422, .. }
+                | AttemptError::PromptTooLong { .. },
+            ) => Blame::Client,
             Self::Attempt(AttemptError::BadCredential)
             | Self::Limit(LimitError::Unavailable)
             | Self::ConfigurationUnavailable

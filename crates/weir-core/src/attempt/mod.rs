@@ -40,6 +40,12 @@ pub enum AttemptError {
         /// Its own words for the caller, bounded; `None` if it gave none that can be shown.
         message: Option<String>,
     },
+    /// The prompt is longer than the model takes: the upstream's 400 says so.
+    #[error("the prompt is longer than the model takes")]
+    PromptTooLong {
+        /// Its own words for the caller, bounded.
+        message: String,
+    },
     /// No connection, or it broke before an answer.
     #[error("the model could not be reached")]
     Unreachable,

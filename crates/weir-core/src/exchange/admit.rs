@@ -57,10 +57,11 @@ pub(super) struct Admission {
 /// A request that waits, with its own copy of what the driver had lent.
 pub(super) struct Held {
     pub(super) admission: Admission,
-    parts: Rc<Parts>,
+    pub(super) parts: Rc<Parts>,
 }
 
-struct Parts {
+/// A request, kept.
+pub(super) struct Parts {
     method: String,
     url: String,
     headers: [Option<String>; HEADER_COUNT],
@@ -76,6 +77,16 @@ pub(super) enum Stop {
     Answer(String),
     /// More of the caller's body must be read to know.
     More,
+}
+
+impl Stop {
+    /// Whether a limit stands against the request, so that another deployment may take it.
+    pub(super) const fn is_full(&self) -> bool {
+        matches!(
+            self,
+            Self::Refuse(WeirError::Limit(LimitError::Exceeded { .. } | LimitError::NeverFits { .. }))
+        )
+    }
 }
 
 impl<E: Into<WeirError>> From<E> for Stop {
@@ -169,6 +180,9 @@ impl Isolate {
         };
         match outcome {
             Ok(mut running) => {
+                if running.spills && !admission.spilled {
+                    running.kept = Some(kept.map_or_else(|| Rc::new(Parts::keep(request)), Rc::clone));
+                }
                 let budget = self.retries.entry(running.scope.clone()).or_default();
                 let step = running.machine.first(now, budget);
                 self.perform(now, handle, running, step, None)
@@ -333,9 +347,7 @@ impl Isolate {
         let Some(target) = target else { return self.reserve(facts, index, account, admission) };
         if !admission.spilled {
             match self.reserve(facts, index, account, admission) {
-                Err(Stop::Refuse(WeirError::Limit(
-                    LimitError::Exceeded { .. } | LimitError::NeverFits { .. },
-                ))) => admission.spilled = true,
+                Err(stop) if stop.is_full() => admission.spilled = true,
                 reserved => return reserved,
             }
         }

@@ -5,7 +5,7 @@
 //! writes one usage record (promise 2).
 
 use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
-use super::admit::Admission;
+use super::admit::{Admission, Held, Parts};
 use super::filtering::Filtering;
 use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
@@ -13,6 +13,7 @@ use super::passed::{self, Passed};
 use super::relay::{Relayed, StreamRelay};
 use super::translated::{self, Translation};
 use super::vetting::Vetted;
+use super::words::{Words, upstream_words};
 use crate::account::price;
 use crate::account::record::{Usage, UsageRecord};
 use crate::account::usage;
@@ -26,17 +27,15 @@ use crate::route::RouteError;
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
-use crate::translate::{Decoder, Notes, refusal};
-use crate::wire::raw::Raw;
+use crate::translate::{Decoder, Notes};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
+use alloc::rc::Rc;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 /// The longest wait of an upstream that is told to the caller.
 const RETRY_AFTER_MAX: Millis = Millis(60_000);
-/// An upstream's own words for the caller are cut to this.
-const MESSAGE_BYTES_MAX: usize = 2_048;
 
 /// An admitted exchange.
 pub(super) struct Running {
@@ -70,6 +69,10 @@ pub(super) struct Running {
     /// Given if the call is passed as it came.
     pub(super) passed: Option<Box<Passed>>,
     pub(super) head_at: Option<UnixMillis>,
+    /// Whether another deployment takes what this one refuses (`azure.md`, C3).
+    pub(super) spills: bool,
+    /// The request, if it is to be admitted again there when this one's upstream has no room.
+    pub(super) kept: Option<Rc<Parts>>,
 }
 
 /// All that a call of one entity needs, prepared while the request was at hand.
@@ -139,14 +142,14 @@ impl Isolate {
         }
     }
 
-    /// Does what the attempt machine says. `message` is the upstream's own words, for an error that ends it.
+    /// Does what the attempt machine says. `words` is what the upstream said, for an error that ends it.
     pub(super) fn perform(
         &mut self,
         now: UnixMillis,
         handle: u32,
         mut running: Running,
         step: Step,
-        message: Option<String>,
+        words: Option<Words>,
     ) -> Action {
         match step {
             Step::Send { entity, timeout } => {
@@ -172,10 +175,17 @@ impl Isolate {
             }
             Step::GiveUp(error) => {
                 let error = match error {
-                    AttemptError::UpstreamStatus { status, retry_after, .. } => {
-                        AttemptError::UpstreamStatus { status, retry_after, message }
-                    }
-                    AttemptError::Unreachable
+                    AttemptError::UpstreamStatus { status, retry_after, .. } => match words {
+                        Some(Words { text, too_long: true }) if status == 400 => {
+                            AttemptError::PromptTooLong { message: text }
+                        }
+                        words => {
+                            let message = words.map(|words| words.text);
+                            AttemptError::UpstreamStatus { status, retry_after, message }
+                        }
+                    },
+                    AttemptError::PromptTooLong { .. }
+                    | AttemptError::Unreachable
                     | AttemptError::Timeout
                     | AttemptError::Malformed
                     | AttemptError::BadCredential
@@ -195,10 +205,18 @@ impl Isolate {
         handle: u32,
         mut running: Running,
         outcome: &Outcome,
-        message: Option<String>,
+        words: Option<Words>,
     ) -> Action {
         let step = self.step(now, random, &mut running, outcome);
-        self.perform(now, handle, running, step, message)
+        self.perform(now, handle, running, step, words)
+    }
+
+    /// The upstream has no room, and another deployment takes what this one refuses: the request is admitted there,
+    /// under that one's limits. Here it stays counted; its tokens go back.
+    fn spill(&mut self, now: UnixMillis, handle: u32, running: Running, parts: Rc<Parts>) -> Action {
+        self.leases.settle(now, running.reservation, 0);
+        let admission = Admission { spilled: true, wait: None, looks: 0, ..running.admission };
+        self.admit_held(now, handle, &Held { admission, parts })
     }
 
     /// What the attempt machine makes of an outcome, within the deployment's retry budget.
@@ -237,8 +255,17 @@ impl Isolate {
             }
         };
         let Some(answer) = answer else {
-            let message = (400..500).contains(&status).then(|| upstream_message(&body)).flatten();
-            return self.outcome(now, random, handle, running, &outcome, message);
+            let words = (400..500).contains(&status).then(|| upstream_words(&body)).flatten();
+            let step = self.step(now, random, &mut running, &outcome);
+            return match (step, running.kept.take()) {
+                (Step::Wait { .. } | Step::GiveUp(_), Some(parts)) if status == 429 => {
+                    self.spill(now, handle, running, parts)
+                }
+                (step, kept) => {
+                    running.kept = kept;
+                    self.perform(now, handle, running, step, words)
+                }
+            };
         };
         let step = self.step(now, random, &mut running, &outcome);
         if step != Step::Deliver {
@@ -464,16 +491,4 @@ pub(super) fn is_event_stream(headers: &UpstreamHeaders<'_>) -> bool {
     headers.content_type.is_some_and(|value| {
         value.trim_start().get(..17).is_some_and(|head| head.eq_ignore_ascii_case("text/event-stream"))
     })
-}
-
-/// The upstream's own words in an error body, cut to a bounded length.
-fn upstream_message(body: &[u8]) -> Option<String> {
-    if body.len() > 1 << 20 {
-        return None;
-    }
-    let mut message = refusal::said(Raw::object(body)?)?.into_owned();
-    while message.len() > MESSAGE_BYTES_MAX {
-        message.pop();
-    }
-    Some(message)
 }

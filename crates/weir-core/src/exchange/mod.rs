@@ -35,6 +35,7 @@ mod translated;
 mod unknown;
 mod verdicts;
 mod vetting;
+mod words;
 
 pub use action::{Action, Event, Failure, Head, Pause, Request, Send, StreamEnd, UpstreamHeaders};
 pub use isolate::{Isolate, Settings};

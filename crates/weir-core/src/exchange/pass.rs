@@ -81,6 +81,15 @@ fn passes(entity: &ServedEntity) -> bool {
     addressed && PROVIDERS.contains(&entity.provider.as_str())
 }
 
+/// Why no entity of a deployment can be sent a call.
+fn unable(ready: &ReadyDeployment, passage: &Passage<'_>) -> WeirError {
+    if ready.deployment.entities.iter().any(passes) {
+        return AttemptError::BadCredential.into();
+    }
+    let name = ready.deployment.name.as_str().to_owned();
+    RouteError::ProviderLacks { name, what: passage.what() }.into()
+}
+
 impl<'a> Call<'a> {
     fn read(facts: &Asking<'a>, passage: &'a Passage<'a>) -> Result<Self, Stop> {
         let (path, of_path) = marks::unmark(passage.path);
@@ -193,6 +202,14 @@ impl<'a> Call<'a> {
         Err(refused.unwrap_or(RouteError::NowhereKept { what: self.passage.what() }))
     }
 
+    /// The deployment that takes what the limits or the upstream of `ready` refuse (`azure.md`, C3). What is kept at an
+    /// upstream is there and nowhere else.
+    fn spillover(&self, facts: &Asking<'a>, ready: &ReadyDeployment) -> Option<&'a ReadyDeployment> {
+        let bound = self.mark.is_some() || !self.generates();
+        let target = ready.deployment.spillover.as_deref().filter(|_| !bound)?;
+        facts.index.find(target).filter(|ready| ready.deployment.entities.iter().any(passes))
+    }
+
     /// What each entity that can would be sent, the preferred one first.
     fn prepare(
         &self,
@@ -302,24 +319,22 @@ impl Isolate {
     ) -> Result<Running, Stop> {
         let (now, index): (UnixMillis, _) = (facts.now, facts.index);
         let call = Call::read(facts, passage)?;
-        let ready = match call.deployment(facts) {
+        let mut ready = match call.deployment(facts) {
             Ok(ready) => ready,
             Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
         };
+        let rest = facts.request.length > u64::try_from(facts.request.body.len()).unwrap_or(u64::MAX);
+        let spillover = call.spillover(facts, ready);
+        match spillover {
+            Some(target) if admission.spilled => ready = target,
+            Some(_) | None => {}
+        }
         let serverless = ready.deployment.kind == DeploymentKind::Serverless;
         admit_address(facts.index, serverless, facts.request)?;
-        let rest = facts.request.length > u64::try_from(facts.request.body.len()).unwrap_or(u64::MAX);
         let random = u64::try_from(admission.random & u128::from(u64::MAX)).unwrap_or(0);
         let prepared = call.prepare(facts, ready, random, rest);
         let Some((_, mark)) = prepared.first() else {
-            let name = ready.deployment.name.as_str().to_owned();
-            let able = ready.deployment.entities.iter().any(passes);
-            let error: WeirError = if able {
-                AttemptError::BadCredential.into()
-            } else {
-                RouteError::ProviderLacks { name, what: passage.what() }.into()
-            };
-            return Err(error.into());
+            return Err(unable(ready, passage).into());
         };
         let empty = Envelope::empty();
         let (envelope, streamed) = match &call.body {
@@ -329,19 +344,26 @@ impl Isolate {
         let asks_chat = call.generates() && passage.matter == Matter::Responses;
         // Tokens are estimated where text is asked for; elsewhere nobody can say before.
         let task = if asks_chat { Task::Chat } else { Task::Embeddings };
+        let asking = facts;
         let mut facts = Facts {
             now,
-            request: facts.request,
-            route: facts.route,
+            request: asking.request,
+            route: asking.route,
             admission: *admission,
             task,
-            caller: facts.caller,
+            caller: asking.caller,
             envelope,
             dropped: &[],
             extras: None,
             ready,
         };
-        let reservation = self.reserve(&facts, index, &account, admission)?;
+        let reservation = match self.reserve(&facts, index, &account, admission) {
+            Err(stop) if spillover.is_some() && !admission.spilled && stop.is_full() => {
+                admission.spilled = true;
+                return self.admit_passed(asking, passage, account, admission);
+            }
+            reserved => reserved?,
+        };
         // What goes to a model is judged by the deployment's policy (an image's prompt, else the input); answers in
         // these dialects are not read.
         facts.task = if passage.matter == Matter::Images { Task::Completions } else { Task::Embeddings };
@@ -354,6 +376,7 @@ impl Isolate {
         let entities = prepared.into_iter().map(|(entity, _)| entity).collect();
         let mut running = facts.running_with(account, reservation, entities, attempts);
         running.streamed = streamed;
+        running.spills = spillover.is_some() && !rest;
         running.passed = Some(Box::new(passed));
         Ok(running)
     }

@@ -170,6 +170,8 @@ impl Facts<'_> {
             filtering: None,
             passed: None,
             head_at: None,
+            spills: deployment.spillover.is_some(),
+            kept: None,
         }
     }
 

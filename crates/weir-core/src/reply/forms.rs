@@ -3,6 +3,7 @@
 //! Sources: `azure.md` A8, B7 and C0; `databricks.md` 5.1, 10.6 and 11.5; `providers.md` 1.4 and 4.6.
 
 use super::table::Row;
+use crate::attempt::AttemptError;
 use crate::auth::AuthError;
 use crate::error::WeirError;
 use crate::id::RequestId;
@@ -60,6 +61,7 @@ impl Shown<'_> {
             ) => Some(member),
             WeirError::Route(RouteError::NoModel) => Some("model"),
             WeirError::Policy(_) => Some("prompt"),
+            WeirError::Attempt(AttemptError::PromptTooLong { .. }) => Some("messages"),
             WeirError::Wire(_)
             | WeirError::Auth(_)
             | WeirError::Route(_)

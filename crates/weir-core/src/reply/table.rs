@@ -18,6 +18,8 @@ pub(super) enum Kind {
     Invalid,
     /// One member of it is not.
     Parameter,
+    /// The prompt is longer than the model takes.
+    PromptTooLong,
     /// The model's server takes the request for well formed and refuses it all the same.
     Unprocessable,
     /// No deployment is named.
@@ -118,6 +120,7 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         | WeirError::ConfigurationUnavailable
         | WeirError::Overloaded => Kind::Unavailable,
         WeirError::Attempt(AttemptError::UpstreamStatus { status, .. }) => upstream(*status),
+        WeirError::Attempt(AttemptError::PromptTooLong { .. }) => Kind::PromptTooLong,
         WeirError::Attempt(AttemptError::Timeout) => Kind::Timeout,
         WeirError::Attempt(
             AttemptError::Unreachable
@@ -223,6 +226,7 @@ fn common(kind: Kind) -> Row {
     let (status, azure, openai_type, openai_code, databricks, anthropic, arm, weir) = match kind {
         Kind::Invalid | Kind::Unprocessable => (400, "BadRequest", INVALID, None, "BAD_REQUEST", INVALID, "InvalidRequestContent", "invalid_request"),
         Kind::Parameter => (400, "BadRequest", INVALID, Some("invalid_value"), "BAD_REQUEST", INVALID, "InvalidRequestContent", "invalid_request"),
+        Kind::PromptTooLong => (400, "context_length_exceeded", INVALID, Some("context_length_exceeded"), "BAD_REQUEST", INVALID, "BadRequest", "context_length_exceeded"),
         Kind::NoModel => (400, "no_model_name", INVALID, Some("missing_required_parameter"), "BAD_REQUEST", INVALID, "BadRequest", "invalid_request"),
         Kind::TooLarge => (413, "413", INVALID, Some("request_too_large"), "BAD_REQUEST", "request_too_large", "RequestEntityTooLarge", "body_too_large"),
         Kind::UrlTooLong => (414, "414", INVALID, Some("uri_too_long"), "BAD_REQUEST", INVALID, "BadRequest", "uri_too_long"),

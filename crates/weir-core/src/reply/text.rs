@@ -248,6 +248,7 @@ fn limit(error: LimitError, surface: Surface, operation: &str) -> String {
 fn attempt(error: &AttemptError) -> String {
     let text = match error {
         AttemptError::UpstreamStatus { status, message, .. } => return upstream(*status, message.as_deref()),
+        AttemptError::PromptTooLong { message } => return shown(message),
         AttemptError::Unreachable => "The model could not be reached. Send the request again.",
         AttemptError::Timeout => "The model did not answer in time. Send the request again, or ask for less.",
         AttemptError::Malformed => "The model's answer could not be understood. Tell the operator.",

@@ -7,8 +7,8 @@ use super::super::answer::Answer;
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::super::state::AccountKeyRow;
-use super::convention::not_found;
-use super::{AccountPath, error, resource};
+use super::convention::{not_found, refuse};
+use super::{AccountPath, Provider, error, resource};
 use crate::seal::key_hash;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -38,10 +38,12 @@ pub fn regenerate_key(
 ) -> Result<Outcome, Answer> {
     let mut faults = Faults::default();
     let name = Members::root(body).required_text("keyName", &mut faults).map(str::to_ascii_lowercase);
-    match name.filter(|name| KEY_NAMES.contains(&name.as_str())) {
-        Some(name) => keys(desk, path, Some(&name)),
-        None => Err(error(400, "InvalidRequestContent", "'keyName' must be Key1 or Key2.")),
+    let name = name.unwrap_or_default();
+    if !name.is_empty() && !KEY_NAMES.contains(&name.as_str()) {
+        faults.note("keyName", "must be Key1 or Key2");
     }
+    refuse(Provider::CognitiveServices, &faults)?;
+    keys(desk, path, Some(&name))
 }
 
 /// Lists both keys, after drawing those that are missing and the one to be replaced.

@@ -8,8 +8,8 @@ use super::super::answer::Answer;
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::authorization::{Filter, check_guid, refuse};
-use super::error;
 use super::roles::{TEXT_CHARS_MAX, assignable, is_scope, no_such_role, role_id};
+use super::{error, error_at};
 use crate::ledger::calendar::format_rfc3339;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -17,6 +17,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
+/// The member that names the role.
+const ROLE: &str = "properties.roleDefinitionId";
 /// Most assignments of an installation.
 const ASSIGNMENTS_MAX: usize = 100_000;
 
@@ -113,9 +115,9 @@ fn check_role(desk: &Desk<'_>, role: &str, scope: &str) -> Result<(), Answer> {
         (None, Some(_)) => {
             let text =
                 format!("The scope '{scope}' is not among the assignable scopes of the role '{role}'.");
-            Err(error(400, "RoleAssignmentScopeNotAssignableToRoleDefinition", &text))
+            Err(error_at(400, "RoleAssignmentScopeNotAssignableToRoleDefinition", ROLE, &text))
         }
-        (None, None) => Err(no_such_role(role)),
+        (None, None) => Err(no_such_role(role, ROLE)),
     }
 }
 

@@ -9,8 +9,9 @@ use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::command::{Desk, Outcome};
 use super::super::document::Faults;
 use super::assignments::{delete_assignment, get_assignment, list_assignments, put_assignment};
+use super::convention::details;
 use super::roles::{delete_role, get_role, list_roles, put_role};
-use super::{body, error, no_such_route, wrong_method};
+use super::{body, error, error_at, no_such_route, wrong_method};
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -168,13 +169,14 @@ pub(super) fn check_guid(what: &str, name: &str) -> Result<(), Answer> {
     if name.len() == 36 && name.bytes().enumerate().all(shape) {
         return Ok(());
     }
-    Err(error(400, "InvalidRequestUri", &format!("The {what}'s name '{name}' must be a GUID.")))
+    Err(error_at(400, "InvalidRequestUri", "name", &format!("The {what}'s name '{name}' must be a GUID.")))
 }
 
 pub(super) fn refuse(code: &str, faults: &Faults) -> Result<(), Answer> {
     if faults.none() {
         Ok(())
     } else {
-        Err(error(400, code, &format!("The request was refused: {}.", faults.sentence())))
+        let text = format!("The request was refused: {}.", faults.sentence());
+        Err(Answer::json(400, &json!({"error": {"code": code, "message": text, "details": details(faults)}})))
     }
 }

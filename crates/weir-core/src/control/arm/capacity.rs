@@ -10,7 +10,7 @@ use super::super::command::Desk;
 use super::super::defaults;
 use super::super::document::{Faults, Members};
 use super::super::state::AccountSpec;
-use super::error;
+use super::error_at;
 use crate::snapshot::{Limit, LimitScope, Meter};
 use crate::time::Millis;
 use alloc::borrow::ToOwned;
@@ -112,7 +112,7 @@ pub fn check_quota(desk: &Desk<'_>, name: &str, spec: &AccountSpec) -> Result<()
                  (PUT /api/weir/v1/defaults).",
                 spec.capacity
             );
-            return Err(error(400, "InsufficientQuota", &text));
+            return Err(error_at(400, "InsufficientQuota", "sku.capacity", &text));
         }
     }
     Ok(())

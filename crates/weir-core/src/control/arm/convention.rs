@@ -76,6 +76,22 @@ pub fn error(status: u16, code: &str, message: &str) -> Answer {
     Answer::json(status, &json!({"error": {"code": code, "message": message}}))
 }
 
+/// An error about one member of the request, in ARM's envelope; `target` is its path.
+pub fn error_at(status: u16, code: &str, target: &str, message: &str) -> Answer {
+    let details = details(&fault(target, message));
+    Answer::json(
+        status,
+        &json!({"error": {"code": code, "message": message, "target": target, "details": details}}),
+    )
+}
+
+/// One fault alone.
+pub fn fault(path: &str, problem: &str) -> Faults {
+    let mut faults = Faults::default();
+    faults.note(path, problem);
+    faults
+}
+
 /// An error as Machine Learning tells it: `UserError` outside, what it is inside.
 pub fn user_error(status: u16, inner: &str, message: &str, faults: &Faults) -> Answer {
     let category = match status {
@@ -96,7 +112,8 @@ pub fn user_error(status: u16, inner: &str, message: &str, faults: &Faults) -> A
     )
 }
 
-fn details(faults: &Faults) -> Vec<Value> {
+/// Each fault as an inner error.
+pub fn details(faults: &Faults) -> Vec<Value> {
     let detail = |fault: &document::Fault| json!({"code": "InvalidValue", "target": fault.path, "message": fault.problem});
     faults.0.iter().map(detail).collect()
 }
@@ -133,8 +150,10 @@ pub fn wrong_method(allowed: &str) -> Answer {
 /// Checks that the request names an api-version of `provider`.
 ///
 /// # Errors
-/// 400 `MissingApiVersionParameter` or `InvalidApiVersionParameter`.
-pub fn check_version(location: &Location, versions: &[&str]) -> Result<(), Answer> {
+/// 400 `MissingApiVersionParameter`; `NoRegisteredProviderFound` for a version of the other provider only;
+/// `InvalidApiVersionParameter` for one of none.
+pub fn check_version(location: &Location, provider: Provider) -> Result<(), Answer> {
+    let versions = provider.versions();
     let version = api_version(location);
     if version.is_empty() {
         let text = "The api-version query parameter (?api-version=) is required for all requests.";
@@ -142,6 +161,16 @@ pub fn check_version(location: &Location, versions: &[&str]) -> Result<(), Answe
     }
     if versions.iter().any(|known| known.eq_ignore_ascii_case(version)) {
         return Ok(());
+    }
+    let of_another = |known: &&str| known.eq_ignore_ascii_case(version);
+    if COGNITIVE_SERVICES.iter().chain(&MACHINE_LEARNING).any(|known| of_another(&known)) {
+        let (namespace, kind) = (provider.namespace(), provider.kind());
+        let text = format!(
+            "No registered resource provider found for API version '{version}' and type '{kind}' in the namespace \
+             '{namespace}'. The supported api-versions are '{}'.",
+            versions.join(", ")
+        );
+        return Err(error(400, "NoRegisteredProviderFound", &text));
     }
     let (shown, supported) = (version.chars().take(40).collect::<String>(), versions.join(", "));
     let text = format!("The api-version '{shown}' is invalid. The supported versions are '{supported}'.");

@@ -10,10 +10,12 @@ use super::super::content;
 use super::super::document::{Faults, Members};
 use super::super::state::{AccountSpec, CatalogRow, DeploymentRow, DeploymentSpec};
 use super::capacity::{check_quota, provisioned, rate_limits, read_sku};
-use super::convention::{body, error, listed, not_found, precondition, read_tags, refuse, system_data};
+use super::convention::{
+    body, error, error_at, listed, not_found, precondition, read_tags, refuse, system_data,
+};
 use super::{AccountPath, Provider, offers};
 use crate::id::DeploymentName;
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -61,7 +63,8 @@ pub fn put(
     name: &str,
 ) -> Result<Outcome, Answer> {
     let parsed = DeploymentName::parse(name)
-        .map_err(|problem| error(400, "InvalidResourceName", &format!("The deployment's name {problem}.")))?;
+        .map_err(|problem| format!("The deployment's name {problem}."))
+        .map_err(|text| error_at(400, "InvalidResourceName", "name", &text))?;
     let body = &body(request)?;
     let known = desk.state.deployments.get(&parsed.folded());
     if known.is_some_and(|row| row.account().is_none()) {
@@ -184,28 +187,23 @@ fn read(
     let tags = read_tags(&members, &mut faults);
     let target = properties.as_ref().and_then(|map| map.text("spilloverDeploymentName", &mut faults));
     let spillover = target.map(|target| check_spillover(desk, own, &sku, target, &mut faults));
-    refuse(Provider::CognitiveServices, &faults)?;
-    let unsupported = || {
-        let version = version.map(|version| format!(", Version:{version}")).unwrap_or_default();
-        let text = format!(
-            "The model 'Format:{format}, Name:{name}{version}' of account deployment is not supported: \
-             it is not in this installation's catalog (GET /api/weir/v1/catalog/models)."
-        );
-        error(400, "DeploymentModelNotSupported", &text)
+    let entry = (!name.is_empty()).then(|| model_of(desk, &format, &name, version));
+    let entry = match entry {
+        Some(Err((path, text))) if faults.none() => {
+            return Err(error_at(400, "DeploymentModelNotSupported", path, &text));
+        }
+        Some(Err((path, text))) => {
+            faults.note(path, text);
+            None
+        }
+        Some(Ok(entry)) => Some(entry),
+        None => None,
     };
-    let entry = catalog::find(desk.state, &name).ok_or_else(unsupported)?;
+    refuse(Provider::CognitiveServices, &faults)?;
+    let Some(entry) = entry else {
+        return Err(error(400, "DeploymentModelNotSupported", "No model is named."));
+    };
     let version = version.unwrap_or(&entry.default_version).to_owned();
-    if !entry.versions.is_empty() && !entry.versions.contains(&version) {
-        return Err(unsupported());
-    }
-    if entry.backends.is_empty() {
-        let text = format!(
-            "The model '{0}' has no upstream in this installation yet: an administrator must name its backends first \
-             (PUT /api/weir/v1/catalog/models/{0}).",
-            entry.name
-        );
-        return Err(error(400, "DeploymentModelNotSupported", &text));
-    }
     Ok(AccountSpec {
         resource_id: resource_id.to_owned(),
         sku,
@@ -221,6 +219,38 @@ fn read(
         default_version: entry.default_version.clone(),
         modified_by: Some(desk.actor.to_owned()),
     })
+}
+
+/// The catalog's entry for a model that can be deployed; else the member that is wrong, and why.
+fn model_of<'a>(
+    desk: &Desk<'a>,
+    format: &str,
+    name: &str,
+    version: Option<&str>,
+) -> Result<Cow<'a, CatalogRow>, (&'static str, String)> {
+    const NAME: &str = "properties.model.name";
+    let unsupported = |path| {
+        let version = version.map(|version| format!(", Version:{version}")).unwrap_or_default();
+        let text = format!(
+            "The model 'Format:{format}, Name:{name}{version}' of account deployment is not supported: \
+             it is not in this installation's catalog (GET /api/weir/v1/catalog/models)."
+        );
+        Err((path, text))
+    };
+    let Some(entry) = catalog::find(desk.state, name) else { return unsupported(NAME) };
+    let known = |version: &str| entry.versions.iter().any(|known| known == version);
+    if version.is_some_and(|version| !entry.versions.is_empty() && !known(version)) {
+        return unsupported("properties.model.version");
+    }
+    if entry.backends.is_empty() {
+        let text = format!(
+            "The model '{0}' has no upstream in this installation yet: an administrator must name its backends first \
+             (PUT /api/weir/v1/catalog/models/{0}).",
+            entry.name
+        );
+        return Err((NAME, text));
+    }
+    Ok(entry)
 }
 
 /// The version that a deployment serves now, by its upgrade option: a newer default, or the default once its own

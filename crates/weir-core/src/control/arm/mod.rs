@@ -29,7 +29,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use convention::body;
 
-pub use convention::{error, wrong_method};
+pub use convention::{error, error_at, wrong_method};
 
 /// A resource provider of ARM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -162,7 +162,7 @@ pub fn handle(
     }
     let path = account_path(location).ok_or_else(|| no_such_route(&request.method, &location.path))?;
     let path = path.map_err(invalid_account)?;
-    convention::check_version(location, path.provider.versions())?;
+    convention::check_version(location, path.provider)?;
     let announced = resource::announced(desk, &path);
     let mut outcome = match (path.place, path.provider) {
         (Place::Resource, _) if path.rest.is_empty() => resource::handle(desk, request, &path),
@@ -259,7 +259,7 @@ fn in_region(
 
 /// The answer for a name that cannot be an account's.
 pub fn invalid_account(problem: InvalidName) -> Answer {
-    error(400, "InvalidResourceName", &format!("The account's name {problem}."))
+    error_at(400, "InvalidResourceName", "name", &format!("The account's name {problem}."))
 }
 
 /// The answer to a caller who may not command.

@@ -10,7 +10,7 @@ use super::super::answer::Answer;
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::authorization::{Filter, check_guid, refuse};
-use super::error;
+use super::{error, error_at};
 use crate::ledger::calendar::format_rfc3339;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -79,15 +79,16 @@ pub(super) fn get_role(desk: &Desk<'_>, scope: &str, guid: &str) -> Result<Outco
     let shown = match (built_in::find(guid), desk.state.access.roles.get(guid)) {
         (Some(role), _) => shown_built_in(scope, role),
         (None, Some(row)) => shown_role(scope, row),
-        (None, None) => return Err(no_such_role(guid)),
+        (None, None) => return Err(no_such_role(guid, "name")),
     };
     Ok(Outcome::reading(Answer::json(200, &shown)))
 }
 
-pub(super) fn no_such_role(guid: &str) -> Answer {
-    error(
+pub(super) fn no_such_role(guid: &str, target: &str) -> Answer {
+    error_at(
         404,
         "RoleDefinitionDoesNotExist",
+        target,
         &format!("The specified role definition with ID '{guid}' does not exist."),
     )
 }
@@ -129,7 +130,7 @@ pub(super) fn put_role(
         || built_in::ROLES.iter().any(|role| role.name.eq_ignore_ascii_case(&name))
     {
         let text = format!("A role named '{name}' exists already.");
-        return Err(error(409, "RoleDefinitionWithSameNameExists", &text));
+        return Err(error_at(409, "RoleDefinitionWithSameNameExists", &properties.path("roleName"), &text));
     }
     if known.is_none() && access.roles.len() >= ROLES_MAX {
         return Err(error(

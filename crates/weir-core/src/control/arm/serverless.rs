@@ -14,7 +14,8 @@ use super::super::errand::{Entry, Errand};
 use super::super::state::{CatalogRow, DeploymentRow, DeploymentSpec, ServerlessSpec};
 use super::super::{catalog, defaults};
 use super::convention::{
-    began, body, listed, not_found, read_region, read_tags, read_word, refuse, user_error, wrong_method,
+    began, body, fault, listed, not_found, read_region, read_tags, read_word, refuse, user_error,
+    wrong_method,
 };
 use super::{AccountPath, Provider, not_supported, subscriptions};
 use crate::id::DeploymentName;
@@ -24,6 +25,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
+/// The member that names the model.
+const MODEL: &str = "properties.modelSettings.modelId";
 const AUTH_MODES: [&str; 3] = ["Key", "AAD", "KeyAndAAD"];
 
 /// Answers one request below `W/serverlessEndpoints`.
@@ -129,8 +132,7 @@ fn update(
 ) -> Result<Outcome, Answer> {
     let mut faults = Faults::default();
     if !wish.model_id.eq_ignore_ascii_case(&spec.model_id) {
-        faults
-            .note("properties.modelSettings.modelId", "cannot change; delete the endpoint and make another");
+        faults.note(MODEL, "cannot change; delete the endpoint and make another");
     }
     if wish.location != spec.location {
         faults.note("location", "cannot change; delete the endpoint and make another");
@@ -200,7 +202,7 @@ fn read(body: &Map<String, Value>) -> Result<Wish, Answer> {
         faults.note("properties.modelSettings", "is required");
     }
     if let Some(id) = model_id {
-        check_model_id(id, "properties.modelSettings.modelId", &mut faults);
+        check_model_id(id, MODEL, &mut faults);
     }
     let auth_mode = properties.as_ref().and_then(|map| read_word(map, "authMode", &AUTH_MODES, &mut faults));
     let safety = of("contentSafety", &mut faults);
@@ -251,17 +253,16 @@ fn read_shown(members: &Members<'_>, faults: &mut Faults) -> Map<String, Value> 
 
 /// The catalog entry that a new endpoint is for, if it can have one.
 fn deployable<'a>(desk: &Desk<'a>, wish: &Wish) -> Result<Cow<'a, CatalogRow>, Answer> {
-    let none = Faults::default();
     let Some(entry) = catalog::by_registry_id(desk.state, &wish.model_id) else {
         let text = format!(
             "The model '{}' is not offered: it is not in this installation's catalog (GET /api/weir/v1/catalog/models).",
             wish.model_id
         );
-        return Err(user_error(400, "ServerlessOfferNotFound", &text, &none));
+        return Err(user_error(400, "ServerlessOfferNotFound", &text, &fault(MODEL, &text)));
     };
     if !catalog::in_region(&entry, &wish.location) {
         let text = format!("The model '{}' is not offered in the region '{}'.", entry.name, wish.location);
-        return Err(user_error(400, "ModelNotSupportedInRegion", &text, &none));
+        return Err(user_error(400, "ModelNotSupportedInRegion", &text, &fault("location", &text)));
     }
     if entry.backends.is_empty() {
         let text = format!(
@@ -269,7 +270,7 @@ fn deployable<'a>(desk: &Desk<'a>, wish: &Wish) -> Result<Cow<'a, CatalogRow>, A
              (PUT /api/weir/v1/catalog/models/{0}).",
             entry.name
         );
-        return Err(user_error(400, "ModelHasNoBackends", &text, &none));
+        return Err(user_error(400, "ModelHasNoBackends", &text, &fault(MODEL, &text)));
     }
     if !subscriptions::covered(desk.state, &entry) {
         let text = format!(
@@ -277,7 +278,7 @@ fn deployable<'a>(desk: &Desk<'a>, wish: &Wish) -> Result<Cow<'a, CatalogRow>, A
              (PUT …/marketplaceSubscriptions/{{name}}).",
             entry.name
         );
-        return Err(user_error(400, "MarketplaceSubscriptionRequired", &text, &none));
+        return Err(user_error(400, "MarketplaceSubscriptionRequired", &text, &fault(MODEL, &text)));
     }
     Ok(entry)
 }
@@ -294,13 +295,13 @@ fn refuse_second(desk: &Desk<'_>, entry: &CatalogRow, name: &str) -> Result<(), 
         "The model '{}' is deployed in this workspace already, as '{}'; a workspace has {most} endpoint for each model.",
         entry.name, first.name
     );
-    Err(user_error(409, "EndpointLimitReached", &text, &Faults::default()))
+    Err(user_error(409, "EndpointLimitReached", &text, &fault(MODEL, &text)))
 }
 
 fn taken(name: &str, region: &str) -> Answer {
     let text =
         format!("The endpoint name '{name}' is not available in the region '{region}'; choose another.");
-    user_error(409, "EndpointNameNotAvailable", &text, &Faults::default())
+    user_error(409, "EndpointNameNotAvailable", &text, &fault("name", &text))
 }
 
 /// The endpoint's entry in the directory: names are unique in a region, across workspaces.
@@ -328,7 +329,7 @@ fn old_name(name: &str) -> Result<(), Answer> {
 
 fn illegal_name(rule: &str) -> Answer {
     let text = format!("The endpoint's name must be {rule}.");
-    user_error(400, "InvalidEndpointName", &text, &Faults::default())
+    user_error(400, "InvalidEndpointName", &text, &fault("name", &text))
 }
 
 fn find<'a>(desk: &Desk<'a>, name: &str) -> Option<(&'a DeploymentRow, &'a ServerlessSpec)> {

@@ -9,7 +9,7 @@ use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::super::state::{AccountState, CatalogRow};
 use super::convention::{
-    REGION, began, body, listed, not_found, refuse, system_data, user_error, wrong_method,
+    REGION, began, body, fault, listed, not_found, refuse, system_data, user_error, wrong_method,
 };
 use super::serverless::check_model_id;
 use super::{AccountPath, Provider, not_supported};
@@ -98,26 +98,25 @@ fn put(
     }
     refuse(Provider::MachineLearning, &faults)?;
     let model = model.unwrap_or_default();
-    let none = Faults::default();
     let Some(entry) = catalog::by_registry_id(desk.state, model) else {
         let text = format!("The model '{model}' is not offered: it is not in this installation's catalog.");
-        return Err(user_error(400, "ServerlessOfferNotFound", &text, &none));
+        return Err(user_error(400, "ServerlessOfferNotFound", &text, &fault("properties.modelId", &text)));
     };
     let Some(plan) = catalog::offer(&entry) else {
         let text = format!("The model '{}' has no offer: it is deployed without a subscription.", entry.name);
-        return Err(user_error(400, "MarketplaceOfferNotFound", &text, &none));
+        return Err(user_error(400, "MarketplaceOfferNotFound", &text, &fault("properties.modelId", &text)));
     };
     let known = desk.state.documents.get(&key(name));
     if known.is_some_and(|row| row["plan"].as_object() != Some(plan)) {
         let text = format!("The subscription '{name}' is for another offer; delete it or use another name.");
-        return Err(user_error(409, "SubscriptionNameTaken", &text, &none));
+        return Err(user_error(409, "SubscriptionNameTaken", &text, &fault("name", &text)));
     }
     if known.is_none() && all(desk.state).count() >= SUBSCRIPTIONS_MAX {
         return Err(user_error(
             409,
             "TooManySubscriptions",
             "The workspace has 1000 subscriptions already.",
-            &none,
+            &Faults::default(),
         ));
     }
     let id = format!("{}/marketplaceSubscriptions/{name}", path.id);
