@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod contract;
 mod exchanges;
 mod simulation;
 mod translate;

@@ -33,6 +33,7 @@ const STORIES: &[(&str, &str)] = &[
     ("endpoint_gateway", include_str!("../../../../tests/vectors/control/endpoint_gateway.json")),
     ("endpoint_foundation", include_str!("../../../../tests/vectors/control/endpoint_foundation.json")),
     ("providers", include_str!("../../../../tests/vectors/control/providers.json")),
+    ("contract", include_str!("../../../../tests/vectors/control/contract.json")),
     ("rai", include_str!("../../../../tests/vectors/control/rai.json")),
 ];
 
@@ -47,6 +48,10 @@ struct World {
     commands: u8,
     /// Texts of answers that later steps use: as a token, or in `<name>`.
     kept: BTreeMap<String, String>,
+    /// `If-Match` and `If-None-Match` of the next request.
+    conditions: (Option<String>, Option<String>),
+    /// Headers of the last answer.
+    headers: Value,
 }
 
 impl World {
@@ -61,6 +66,8 @@ impl World {
             now: 1_700_000_000_000,
             commands: 0,
             kept: BTreeMap::new(),
+            conditions: (None, None),
+            headers: Value::Null,
         }
     }
 
@@ -137,6 +144,8 @@ impl World {
             url,
             authorization,
             body: body.to_owned(),
+            if_match: self.conditions.0.take(),
+            if_none_match: self.conditions.1.take(),
             ..ManagementRequest::default()
         };
         let mut request = request;
@@ -158,6 +167,7 @@ impl World {
         }
         let headers = reply["headers"].as_array().unwrap();
         assert!(headers.iter().any(|header| header[0] == "x-request-id"), "{name}: no request id");
+        self.headers = reply["headers"].clone();
         let text = reply["body"].as_str().unwrap();
         let body = if text.is_empty() { Value::Null } else { serde_json::from_str(text).unwrap() };
         (reply["status"].as_u64().unwrap(), body)
@@ -235,9 +245,15 @@ fn step(world: &mut World, story: &Value, step: &Value, name: &str) {
         world.probed(serde_json::from_value(outcomes.clone()).unwrap(), name);
         return;
     }
+    if let Some(message) = step.get("message") {
+        world.send(message, name);
+        return;
+    }
     let (method, path) = step["do"].as_str().unwrap().split_once(' ').unwrap();
     let path = path.replace('@', story["prefix"].as_str().unwrap_or("@"));
     let path = world.filled(&path);
+    let condition = |name: &str| step[name].as_str().map(ToOwned::to_owned);
+    world.conditions = (condition("if_match"), condition("if_none_match"));
     let kept = step["as"].as_str().and_then(|who| world.kept.get(who).cloned());
     let token = match step["as"].as_str() {
         None | Some("admin") => Some("the-admin"),
@@ -261,6 +277,11 @@ fn step(world: &mut World, story: &Value, step: &Value, name: &str) {
     if let Some(expected) = step.get("has") {
         let expected = serde_json::from_str(&world.filled(&expected.to_string())).unwrap();
         check_has(&answer, &expected, name);
+    }
+    for (header, expected) in step["headers"].as_object().into_iter().flatten() {
+        let all = world.headers.as_array().unwrap();
+        let got = all.iter().find(|row| row[0] == header.as_str()).map(|row| row[1].clone());
+        check_has(&got.unwrap_or_default(), expected, &format!("{name}: header {header}"));
     }
     if let Some(probes) = step["probes"].as_u64() {
         assert_eq!(world.probes_made, probes, "{name}");
@@ -303,7 +324,7 @@ proptest! {
                 }
                 continue;
             }
-            let (method, path) = row["do"].as_str().unwrap().split_once(' ').unwrap();
+            let Some((method, path)) = row["do"].as_str().and_then(|line| line.split_once(' ')) else { continue };
             let path = path.replace('@', story["prefix"].as_str().unwrap_or("@"));
             let body = row.get("body").map(|body| body.as_str().map_or_else(|| body.to_string(), ToOwned::to_owned));
             let (status, _) = world.http(method, &path, Some("the-admin"), &body.unwrap_or_default(), "any order");

@@ -19,6 +19,8 @@ use serde_json::{Map, Value, json};
 
 /// The member that names the role.
 const ROLE: &str = "properties.roleDefinitionId";
+/// Conditions are refused: one that is not checked would give too much.
+pub(super) const NO_CONDITION: &str = "is not supported: a condition would not be checked";
 /// Most assignments of an installation.
 const ASSIGNMENTS_MAX: usize = 100_000;
 
@@ -83,7 +85,7 @@ pub(super) fn put_assignment(
     let principal_type = properties.text("principalType", &mut faults).map(ToOwned::to_owned);
     let description = properties.text("description", &mut faults).map(ToOwned::to_owned);
     if properties.get("condition").is_some() {
-        faults.note(&properties.path("condition"), "is not supported: a condition would not be checked");
+        faults.note(&properties.path("condition"), NO_CONDITION);
     }
     let texts = [Some(principal), principal_type.as_deref(), description.as_deref()];
     if texts

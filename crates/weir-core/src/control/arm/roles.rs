@@ -159,6 +159,9 @@ fn read_permissions(properties: &Members<'_>, faults: &mut Faults) -> Vec<Permis
     for (at, value) in list.into_iter().flatten().take(ENTRIES_MAX).enumerate() {
         let path = format!("{}[{at}]", properties.path("permissions"));
         let Some(entry) = Members::of(value, &path, faults) else { continue };
+        if entry.get("condition").is_some() {
+            faults.note(&entry.path("condition"), super::assignments::NO_CONDITION);
+        }
         let mut texts = |name: &str| -> Vec<String> {
             let texts = entry.texts(name, faults).unwrap_or_default();
             if texts.len() > ENTRIES_MAX || texts.iter().any(|text| text.is_empty() || text.len() > 512) {
