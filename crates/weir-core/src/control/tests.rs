@@ -3,6 +3,7 @@
 mod azure;
 mod front;
 mod restart;
+mod refused;
 
 use super::front::{FrontPlan, plan};
 use super::probe::{Probe, ProbeOutcome, Probed};

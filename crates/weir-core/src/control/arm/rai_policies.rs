@@ -192,7 +192,13 @@ fn each(
 }
 
 fn read_filter(members: &Members<'_>, faults: &mut Faults) -> Option<(String, Value)> {
-    let name = members.required_text("name", faults)?;
+    let name = members.required_text("name", faults);
+    let enabled = members.boolean("enabled", faults).unwrap_or(true);
+    // Api-versions of 2023 call it `allowedContentLevel`.
+    let member =
+        if members.get("severityThreshold").is_some() { "severityThreshold" } else { "allowedContentLevel" };
+    let level = read_word(members, member, &LEVELS, faults);
+    let name = name?;
     let Some(known) = filter(name) else {
         let names: Vec<&str> = FILTERS.iter().map(|known| known.shown).collect();
         faults.note(&members.path("name"), format!("must be one of {}", names.join(", ")));
@@ -206,11 +212,6 @@ fn read_filter(members: &Members<'_>, faults: &mut Faults) -> Option<(String, Va
         let only = if prompt { "Prompt" } else { "Completion" };
         faults.note(&members.path("source"), format!("must be {only} for the filter {}", known.shown));
     }
-    let enabled = members.boolean("enabled", faults).unwrap_or(true);
-    // Api-versions of 2023 call it `allowedContentLevel`.
-    let member =
-        if members.get("severityThreshold").is_some() { "severityThreshold" } else { "allowedContentLevel" };
-    let level = read_word(members, member, &LEVELS, faults);
     if known.levels && enabled && members.get(member).is_none() {
         faults.note(&members.path("severityThreshold"), "is required: Low, Medium or High");
     }

@@ -1,23 +1,22 @@
-//! What commands over ARM change for callers: keys, suspended endpoints, network rules; and that a body with any fault
-//! in it changes nothing.
+//! What commands over ARM change for callers: keys, suspended endpoints, network rules.
 
 use super::*;
 use crate::auth::{AuthError, Presented, admit_address, authenticate};
 use crate::snapshot::network::Barred;
 use crate::surface::{HEADER_COUNT, HEADERS, HeaderValues};
 
-const ACCOUNT: &str =
+pub(super) const ACCOUNT: &str =
     "/subscriptions/s/resourceGroups/weir/providers/Microsoft.CognitiveServices/accounts/default";
-const WORKSPACE: &str =
+pub(super) const WORKSPACE: &str =
     "/subscriptions/s/resourceGroups/weir/providers/Microsoft.MachineLearningServices/workspaces/default";
-const LLAMA: &str = "azureml://registries/azureml-meta/models/Meta-Llama-3-8B-Instruct";
-const VERSION: &str = "?api-version=2025-09-01";
+pub(super) const LLAMA: &str = "azureml://registries/azureml-meta/models/Meta-Llama-3-8B-Instruct";
+pub(super) const VERSION: &str = "?api-version=2025-09-01";
 
-fn world() -> World {
+pub(super) fn world() -> World {
     World::new(settings(&Value::Null))
 }
 
-fn done(world: &mut World, method: &str, path: &str, body: &Value) -> Value {
+pub(super) fn done(world: &mut World, method: &str, path: &str, body: &Value) -> Value {
     let (status, answer) = world.admin(method, &format!("{path}{VERSION}"), body);
     assert!((200..300).contains(&status), "{method} {path}: {status} {answer}");
     answer
@@ -28,7 +27,7 @@ fn index(world: &World) -> SnapshotIndex {
 }
 
 /// A catalog entry with an upstream, a subscription and an endpoint of it; answers the endpoint's path.
-fn llama(world: &mut World) -> String {
+pub(super) fn llama(world: &mut World) -> String {
     let model = json!({"name": "l", "provider": "openai", "task": "llm/v1/chat", "openai_config": {
         "openai_api_base": "https://up.example/v1", "openai_api_key_plaintext": "CANARY"}});
     let backends = json!({"backends": [{"external_model": model}]});
@@ -179,104 +178,4 @@ fn an_account_without_local_auth_takes_no_account_keys() {
     assert_eq!(opens(&index(&world), key), Err(AuthError::KeysDisabled));
     let (status, _) = world.admin("POST", &format!("{ACCOUNT}/listKeys{VERSION}"), &Value::Null);
     assert_eq!(status, 400);
-}
-
-/// Good bodies, and the paths in them that can be broken.
-fn bodies() -> Vec<(&'static str, &'static str, Value, Vec<&'static str>)> {
-    let endpoint = json!({"location": "eastus2", "tags": {"a": "b"}, "sku": {"name": "Consumption"}, "properties": {
-        "modelSettings": {"modelId": LLAMA}, "authMode": "Key", "contentSafety": {"contentSafetyStatus": "Enabled"}}});
-    let paths = vec![
-        "location",
-        "tags",
-        "tags.a",
-        "sku",
-        "properties",
-        "properties.modelSettings",
-        "properties.modelSettings.modelId",
-        "properties.authMode",
-        "properties.contentSafety",
-        "properties.contentSafety.contentSafetyStatus",
-    ];
-    let account = json!({"location": "eastus2", "kind": "AIServices", "sku": {"name": "S0"}, "properties": {
-        "publicNetworkAccess": "Enabled", "disableLocalAuth": false, "networkAcls": {
-        "defaultAction": "Deny", "bypass": "None", "ipRules": [{"value": "203.0.113.7"}], "virtualNetworkRules": []}}});
-    let account_paths = vec![
-        "location",
-        "kind",
-        "sku",
-        "sku.name",
-        "properties",
-        "properties.publicNetworkAccess",
-        "properties.disableLocalAuth",
-        "properties.networkAcls",
-        "properties.networkAcls.defaultAction",
-        "properties.networkAcls.bypass",
-        "properties.networkAcls.ipRules",
-        "properties.networkAcls.virtualNetworkRules",
-    ];
-    let connection = json!({"properties": {"category": "Serverless", "target": "https://x", "authType": "ApiKey",
-        "credentials": {"key": "k"}, "metadata": {}, "isSharedToAll": true}});
-    let connection_paths = vec![
-        "properties",
-        "properties.category",
-        "properties.target",
-        "properties.authType",
-        "properties.credentials",
-        "properties.credentials.key",
-        "properties.metadata",
-        "properties.isSharedToAll",
-    ];
-    let subscription = json!({"properties": {"modelId": LLAMA}});
-    vec![
-        (WORKSPACE, "/serverlessEndpoints/Llama", endpoint, paths),
-        (ACCOUNT, "", account.clone(), account_paths.clone()),
-        (WORKSPACE, "", account, account_paths),
-        (WORKSPACE, "/connections/other", connection, connection_paths),
-        (
-            WORKSPACE,
-            "/marketplaceSubscriptions/llama",
-            subscription,
-            vec!["properties", "properties.modelId"],
-        ),
-    ]
-}
-
-fn break_at(body: &mut Value, path: &str) {
-    let mut at = body;
-    for part in path.split('.') {
-        at = &mut at[part];
-    }
-    // What is no text, no object, no list and no flag is wrong everywhere.
-    *at = json!(17);
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-    /// A body with faults is refused whole: each fault is named by its path, and nothing changes ([`World::send`]).
-    #[test]
-    fn a_faulty_body_is_refused_whole(at in 0usize..5, picks in prop::collection::vec(0usize..20, 1..3)) {
-        let mut world = world();
-        llama(&mut world);
-        let (resource, rest, good, paths) = bodies().swap_remove(at);
-        let mut picked: Vec<&str> = picks.iter().map(|pick| paths[pick % paths.len()]).collect();
-        picked.sort_unstable();
-        picked.dedup();
-        // A part of something that is broken already cannot be broken.
-        let inside = |path: &&str| picked.iter().any(|outer| path.starts_with(&format!("{outer}.")));
-        let picked: Vec<&str> = picked.iter().copied().filter(|path| !inside(path)).collect();
-        let mut body = good.clone();
-        for path in &picked {
-            break_at(&mut body, path);
-        }
-        let before = world.registry.state().clone();
-        let (status, answer) = world.admin("PUT", &format!("{resource}{rest}{VERSION}"), &body);
-        prop_assert_eq!(status, 400, "{} {}", body, answer);
-        prop_assert_eq!(&before, world.registry.state());
-        let details = answer["error"]["details"].as_array().unwrap();
-        for path in picked {
-            prop_assert!(details.iter().any(|detail| detail["target"] == path), "{path}: {answer}");
-        }
-        let (status, answer) = world.admin("PUT", &format!("{resource}{rest}{VERSION}"), &good);
-        prop_assert!((200..=201).contains(&status), "{}", answer);
-    }
 }

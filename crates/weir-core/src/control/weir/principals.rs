@@ -229,7 +229,13 @@ fn create_token(desk: &mut Desk<'_>, id: &str, body: &Map<String, Value>) -> Res
         TokenFault::NoPrincipal => not_found("principal", id),
         TokenFault::TooMany => conflict(&format!("{fault}.")),
         TokenFault::Group | TokenFault::Comment | TokenFault::Lifetime => {
-            error(400, "InvalidRequest", &format!("The token was refused: {fault}."), &Faults::default())
+            let path = match fault {
+                TokenFault::Comment => "comment",
+                TokenFault::Lifetime => "lifetime_seconds",
+                TokenFault::Group | TokenFault::NoPrincipal | TokenFault::TooMany => "id",
+            };
+            faults.note(path, format!("is refused: {fault}"));
+            error(400, "InvalidRequest", &format!("The token was refused: {fault}."), &faults)
         }
     })?;
     let answer = Answer::json(201, &shown_token(&row, Some(&text)));
