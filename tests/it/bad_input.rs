@@ -65,6 +65,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         spillover: None,
         fallback: true,
         content_policy: None,
+        payload_sampling: None,
     }
 }
 

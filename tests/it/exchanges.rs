@@ -29,7 +29,7 @@ struct Vectors {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Row {
+pub(crate) struct Row {
     /// The row of the contract's tables that it shows (`contract`).
     #[serde(default, rename = "row")]
     _row: String,
@@ -147,6 +147,8 @@ fn snapshot() -> Value {
         deployment("few", "account", chat, "simulator", simulator(), limit("tokens", 300)),
         with(deployment("guarded", "account", chat, "simulator", simulator(), json!([])), "content_policy",
             json!("Microsoft.DefaultV2")),
+        with(deployment("logged", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
+            json!(1_000_000)),
         with(deployment("gone", "serverless", chat, "openai", open_ai(base), json!([])), "serverless", gone),
         with(deployment("ptu", "account", chat, "openai", open_ai(base), json!([])), "spillover", json!("up")),
         with(deployment("ptu-busy", "account", chat, "openai", open_ai(base), limit("requests", 1)), "spillover",
@@ -156,22 +158,22 @@ fn snapshot() -> Value {
 
 /// The answer, and the last call of an upstream.
 #[derive(Default)]
-struct Outcome {
-    status: u16,
+pub(crate) struct Outcome {
+    pub(crate) status: u16,
     headers: BTreeMap<String, String>,
-    body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     sent: Option<Value>,
 }
 
-struct World {
+pub(crate) struct World {
     isolate: Isolate,
-    objects: Objects,
+    pub(crate) objects: Objects,
     snapshot: Vec<u8>,
-    now: UnixMillis,
+    pub(crate) now: UnixMillis,
 }
 
 impl World {
-    fn new(row: &Row) -> Self {
+    pub(crate) fn new(row: &Row) -> Self {
         let settings = Settings { seal_key: Some(SealKey::parse(SEAL).unwrap()), ..Settings::default() };
         // The snapshot is legal: what the row asks is about the request alone.
         let mut snapshot = snapshot();
@@ -201,7 +203,7 @@ impl World {
         self.isolate.begin(self.now, 7, &request)
     }
 
-    fn exchange(&mut self, row: &Row) -> Outcome {
+    pub(crate) fn exchange(&mut self, row: &Row) -> Outcome {
         let mut outcome = Outcome::default();
         let (handle, mut action) = self.begin(row);
         let (mut answer, mut whole, mut calls) = (Vec::new(), 200, 0);
@@ -270,7 +272,7 @@ impl World {
         out
     }
 
-    fn calls(&mut self) {
+    pub(crate) fn calls(&mut self) {
         // Whatever an exchange waits for is there at the next look.
         self.now = self.now.plus(weir_core::time::Millis(300));
         while let Some(call) = self.isolate.poll_call(self.now) {

@@ -13,4 +13,5 @@ mod bad_input;
 mod contract;
 mod exchanges;
 mod simulation;
+mod tables;
 mod translate;

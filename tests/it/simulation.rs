@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use weir_core::account::record::UsageRecord;
 use weir_core::id::{AccountId, RequestId};
-use weir_core::ledger::question::Question;
+use weir_core::ledger::question::{Asked, Question};
 use weir_core::ledger::{TABLE_RECORD, answer::Answer};
 use weir_core::object::{CallOutcome, ObjectKind};
 use weir_tests::clock::{EPOCH, MILLI, Micros, SECOND};
@@ -223,8 +223,9 @@ fn summed(world: &mut World) -> u64 {
     let (from, to) = (EPOCH.0 - 7_200_000, EPOCH.0 + 7_200_000);
     let now = weir_core::time::UnixMillis(to);
     let query = format!("from={from}&to={to}&interval=hour");
-    let mut question =
-        Question::parse(&account, "/api/weir/v1/usage", &query, "", now).unwrap().expect("a good question");
+    let (accounts, path) = ([account], "/api/weir/v1/usage");
+    let asked = Asked { accounts: &accounts, base: "", path, query: &query, body: "", now };
+    let mut question = Question::parse(&asked).unwrap().expect("a good question");
     loop {
         let asks = question.asks();
         if asks.is_empty() {

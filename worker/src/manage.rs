@@ -4,12 +4,13 @@
 //! `weir_core::ledger::question`. Stage: shell.
 
 use crate::{bindings, host, panics};
+use weir_core::control::Settings;
 use weir_core::control::answer::{Answer, ManagementRequest};
 use weir_core::control::document::BODY_BYTES_MAX;
 use weir_core::control::errand::Granted;
 use weir_core::control::front::{FrontPlan, ManagementSurface, plan};
 use weir_core::id::{AccountId, RequestId};
-use weir_core::ledger::question::Question;
+use weir_core::ledger::question::{Asked, Question};
 use weir_core::object::CallOutcome;
 use weir_core::surface::{Disposition, Infra, classify};
 use worker::{Env, Headers, Method, Request, RequestInit, Response, Result};
@@ -40,6 +41,7 @@ pub(crate) async fn answer(mut request: Request, env: &Env) -> Result<Response> 
                 if_none_match,
                 granted: None,
                 identity: None,
+                accounts: None,
                 body,
             };
             manage(request, env).await
@@ -66,17 +68,26 @@ async fn manage(mut request: ManagementRequest, env: &Env) -> Result<Response> {
                 let reply = call(env, "REGISTRY", account.as_str(), &message).await?;
                 request.identity = Some(serde_json::from_slice(&reply)?);
             }
+            FrontPlan::Accounts(message) => {
+                let directory = AccountId::default_account();
+                let reply = call(env, "REGISTRY", directory.as_str(), &message).await?;
+                request.accounts = Some(serde_json::from_slice(&reply)?);
+            }
             plan => break plan,
         }
     };
     match plan {
-        FrontPlan::Identify(..) => Err("a caller stays unknown".into()),
+        FrontPlan::Identify(..) | FrontPlan::Accounts(_) => Err("a caller stays unknown".into()),
         FrontPlan::Reply(answer) => respond(answer),
         FrontPlan::Registry(account) => {
             let answer = ask(request.clone(), &account, env).await?;
-            if answer.ledger { usage(&request, &account, env, id).await } else { respond(answer) }
+            if answer.ledger {
+                usage(&request, std::slice::from_ref(&account), &settings, env, id).await
+            } else {
+                respond(answer)
+            }
         }
-        FrontPlan::Usage(account) => usage(&request, &account, env, id).await,
+        FrontPlan::Usage(accounts) => usage(&request, &accounts, &settings, env, id).await,
     }
 }
 
@@ -99,16 +110,20 @@ async fn ask(mut request: ManagementRequest, account: &AccountId, env: &Env) -> 
     }
 }
 
-/// Asks all shards of the account's ledger until the answer is complete.
+/// Asks all shards of the accounts' ledgers until the answer is complete.
 async fn usage(
     request: &ManagementRequest,
-    account: &AccountId,
+    accounts: &[AccountId],
+    settings: &Settings,
     env: &Env,
     id: RequestId,
 ) -> Result<Response> {
     let after_origin = request.url.splitn(4, '/').nth(3).unwrap_or_default();
     let (path, query) = after_origin.split_once('?').unwrap_or((after_origin, ""));
-    let question = Question::parse(account, &format!("/{path}"), query, &request.body, host::now());
+    let path = format!("/{path}");
+    let base = settings.base(request.url.strip_suffix(after_origin).unwrap_or_default());
+    let asked = Asked { accounts, base: &base, path: &path, query, body: &request.body, now: host::now() };
+    let question = Question::parse(&asked);
     let answer = match question {
         None => return Err("a route of the ledger that the ledger does not know".into()),
         Some(Err(answer)) => answer,

@@ -21,6 +21,8 @@ pub const SHARDS: u64 = 4;
 pub const WAIT_MAX: Millis = Millis(50);
 /// A batch of so many records leaves at once.
 pub const BATCH_RECORDS_MAX: u64 = 200;
+/// A batch of so many bytes leaves at once.
+pub const BATCH_BYTES_MAX: usize = 4 << 20;
 /// How many records an isolate keeps while the ledger cannot be reached.
 pub const HELD_RECORDS_MAX: u64 = 20_000;
 /// How many bytes of records an isolate keeps (of its 128 MiB).
@@ -65,6 +67,12 @@ pub fn object_name(account: &AccountId, shard: u64) -> String {
     format!("{account}/{shard}")
 }
 
+/// Counts of exchanges without an answer, among the records of a batch.
+#[derive(Serialize)]
+struct Failed<'a> {
+    failed: &'a BTreeMap<String, BTreeMap<&'static str, u64>>,
+}
+
 /// All records of one isolate that the ledger has not acknowledged.
 ///
 /// Call [`push`](Self::push) with each record, then [`poll_message`](Self::poll_message) until `None`, hand each
@@ -97,6 +105,14 @@ struct Open {
     since: UnixMillis,
     records: Vec<u8>,
     count: u64,
+    /// By deployment and word of the error.
+    failed: BTreeMap<String, BTreeMap<&'static str, u64>>,
+}
+
+impl Open {
+    const fn new(since: UnixMillis) -> Self {
+        Self { since, records: Vec::new(), count: 0, failed: BTreeMap::new() }
+    }
 }
 
 /// A batch whose content is settled, until it is acknowledged.
@@ -129,10 +145,14 @@ impl UsageBatches {
     /// Takes the record of an exchange that is over. If too much is held already, the oldest batch is given up
     /// and counted in [`lost`](Self::lost).
     pub fn push(&mut self, now: UnixMillis, account: &AccountId, record: &UsageRecord) {
-        let Ok(text) = serde_json::to_vec(record) else {
-            self.lost = self.lost.saturating_add(1);
-            return;
-        };
+        match serde_json::to_vec(record) {
+            Ok(text) => self.push_text(now, account, &text),
+            Err(_) => self.lost = self.lost.saturating_add(1),
+        }
+    }
+
+    /// Takes something else that the ledger stores: its JSON.
+    pub fn push_text(&mut self, now: UnixMillis, account: &AccountId, text: &[u8]) {
         while self.held >= HELD_RECORDS_MAX || self.held_bytes.saturating_add(text.len()) > HELD_BYTES_MAX {
             if !self.give_up_oldest() {
                 break;
@@ -141,13 +161,27 @@ impl UsageBatches {
         self.held = self.held.saturating_add(1);
         self.held_bytes = self.held_bytes.saturating_add(text.len()).saturating_add(1);
         let lane = self.lanes.entry(account.clone()).or_default();
-        let open = lane.open.get_or_insert_with(|| Open { since: now, records: Vec::new(), count: 0 });
-        open.records.extend_from_slice(&text);
+        let open = lane.open.get_or_insert_with(|| Open::new(now));
+        open.records.extend_from_slice(text);
         open.records.push(b',');
         open.count = open.count.saturating_add(1);
-        if open.count >= BATCH_RECORDS_MAX {
+        if open.count >= BATCH_RECORDS_MAX || open.records.len() >= BATCH_BYTES_MAX {
             self.seal(account, now);
         }
+        self.rewake(account);
+    }
+
+    /// Counts an exchange of `deployment` that has no answer from a model, under the word of its error. Counts travel
+    /// with the records, and are lost with them.
+    pub fn failed(&mut self, now: UnixMillis, account: &AccountId, deployment: &str, word: &'static str) {
+        let lane = self.lanes.entry(account.clone()).or_default();
+        let open = lane.open.get_or_insert_with(|| Open::new(now));
+        let of = match open.failed.get_mut(deployment) {
+            Some(of) => of,
+            None => open.failed.entry(String::from(deployment)).or_default(),
+        };
+        let count = of.entry(word).or_default();
+        *count = count.saturating_add(1);
         self.rewake(account);
     }
 
@@ -222,7 +256,13 @@ impl UsageBatches {
     /// Settles the content of the batch that fills, and numbers it.
     fn seal(&mut self, account: &AccountId, now: UnixMillis) {
         let Some(lane) = self.lanes.get_mut(account) else { return };
-        let Some(open) = lane.open.take() else { return };
+        let Some(mut open) = lane.open.take() else { return };
+        if !open.failed.is_empty() {
+            let counts = serde_json::to_vec(&Failed { failed: &open.failed }).unwrap_or_default();
+            self.held_bytes = self.held_bytes.saturating_add(counts.len()).saturating_add(1);
+            open.records.extend_from_slice(&counts);
+            open.records.push(b',');
+        }
         let seq = self.next_seq;
         self.next_seq = seq.saturating_add(1);
         self.owners.insert(seq, account.clone());

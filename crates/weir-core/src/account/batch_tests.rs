@@ -33,6 +33,8 @@ fn record(id: u128) -> UsageRecord {
         time_to_first_byte: Millis(1),
         attempts: 1,
         client_request_id: None,
+        usage_context: None,
+        logged: None,
     }
 }
 

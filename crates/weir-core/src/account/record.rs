@@ -6,6 +6,7 @@ use crate::id::RequestId;
 use crate::time::{Millis, UnixMillis};
 use crate::units::Money;
 use alloc::string::String;
+use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
 /// Tokens of one exchange. `input` includes cached tokens, `output` includes reasoning (`providers.md`, 1.3).
@@ -76,4 +77,20 @@ pub struct UsageRecord {
     /// The caller's own id for it, if one was given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_request_id: Option<String>,
+    /// The caller's own tags for it, a JSON object, if some were given (`databricks.md`, 7.6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage_context: Option<String>,
+    /// Given if its bodies were logged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logged: Option<Logged>,
+}
+
+/// How an exchange's bodies were logged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Logged {
+    /// Of a million exchanges so many were.
+    pub sampling: u32,
+    /// Why a body is missing: `MAX_REQUEST_SIZE_EXCEEDED`, `MAX_RESPONSE_SIZE_EXCEEDED`.
+    #[serde(default)]
+    pub errors: Vec<String>,
 }

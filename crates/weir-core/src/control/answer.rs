@@ -7,6 +7,7 @@
 use super::Settings;
 use super::access::caller::{Identity, bearer};
 use super::errand::Errand;
+use crate::id::AccountId;
 use crate::seal::digest;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -44,6 +45,9 @@ pub struct ManagementRequest {
     /// What became of the errand that an earlier answer to this request asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub granted: Option<bool>,
+    /// The accounts that it is about, once they were asked for ([`super::front`]). Never read from a caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accounts: Option<Vec<AccountId>>,
     /// The body as text; empty without one.
     #[serde(default)]
     pub body: String,

@@ -21,6 +21,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
+/// The member of an entry that says what a provisioned throughput unit is worth (`azure.md`, C3).
+const PROVISIONED_UNIT: &str = "provisioned_tokens_per_unit";
+/// Where an entry does not say: what Azure gives for `gpt-4o`.
+const PROVISIONED_UNIT_DEFAULT: u64 = 2_500;
+/// Most tokens a minute that one unit can be worth.
+const PROVISIONED_UNIT_MAX: u64 = 10_000_000;
 /// Most backends of one entry.
 const BACKENDS_MAX: usize = 16;
 /// The entry of this name.
@@ -66,6 +72,11 @@ pub fn offer(row: &CatalogRow) -> Option<&Map<String, Value>> {
     row.shown.get("offer")?.as_object()
 }
 
+/// What one provisioned throughput unit of the model is worth, in tokens a minute.
+pub fn provisioned_unit(row: &CatalogRow) -> u64 {
+    row.shown.get(PROVISIONED_UNIT).and_then(Value::as_u64).unwrap_or(PROVISIONED_UNIT_DEFAULT)
+}
+
 /// Whether an entry can be deployed in a region, given in its short form: anywhere, if it names none.
 pub fn in_region(row: &CatalogRow, region: &str) -> bool {
     let regions = row.shown.get("regions").and_then(Value::as_array);
@@ -105,6 +116,12 @@ pub fn read(
     shown.insert("regions".to_owned(), read_regions(&members, faults));
     shown.insert("offer".to_owned(), read_offer(&members, faults));
     shown.insert("foundation_model".to_owned(), foundation::read(&members, faults));
+    if let Some(unit) = members.integer(PROVISIONED_UNIT, faults) {
+        if !(1..=PROVISIONED_UNIT_MAX).contains(&unit) {
+            faults.note(PROVISIONED_UNIT, format!("must be 1 to {PROVISIONED_UNIT_MAX} tokens a minute"));
+        }
+        shown.insert(PROVISIONED_UNIT.to_owned(), unit.into());
+    }
     let (price_shown, price) = read_price(&members, faults);
     shown.insert("price".to_owned(), price_shown);
     let (backends_shown, backends) = read_backends(&members, task, desk, faults);

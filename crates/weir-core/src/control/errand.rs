@@ -8,9 +8,12 @@
 //! Decides who owns an entry; not what entries mean. An entry belongs to the account that wrote it first until that
 //! account drops it; a request that was lost between errand and answer leaves an entry that its owner can use again.
 
+use super::access::needed;
 use super::command::Change;
 use super::state::AccountState;
 use crate::id::AccountId;
+use alloc::borrow::ToOwned;
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -71,6 +74,41 @@ pub fn settle(state: &AccountState, entries: &[Entry]) -> (Granted, Vec<Change>)
         }
     }
     (Granted { granted: true }, changes)
+}
+
+/// Which accounts of the installation are asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountsAsk {
+    /// The subscription that they stand in; any, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
+    /// The resource group that they stand in; any, if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+}
+
+/// The accounts that stand there, by name. One stands where it was first written under.
+pub fn accounts(state: &AccountState, ask: &AccountsAsk) -> Vec<AccountId> {
+    let same = |wanted: &Option<String>, has: &str| {
+        wanted.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(has))
+    };
+    let mut found = BTreeSet::new();
+    let home = needed::home_of(state);
+    if same(&ask.subscription, &home.subscription) && same(&ask.group, &home.group) {
+        found.insert(state.account.clone());
+    }
+    for kind in ["directory/accounts/", "directory/workspaces/"] {
+        let range = state.documents.range(kind.to_owned()..);
+        for (key, row) in range.take_while(|(key, _)| key.starts_with(kind)) {
+            let parts: Vec<&str> = row["value"]["id"].as_str().unwrap_or_default().split('/').collect();
+            let ["", _, subscription, _, group, ..] = parts.as_slice() else { continue };
+            let name = key.strip_prefix(kind).and_then(|name| AccountId::parse(name).ok());
+            if same(&ask.subscription, subscription) && same(&ask.group, group) {
+                found.extend(name);
+            }
+        }
+    }
+    found.into_iter().collect()
 }
 
 /// The values of all entries of a kind, in key order.

@@ -9,6 +9,7 @@ use super::access::caller::{Caller, IdentifyAsk, Identity, bearer, first_ask};
 use super::access::needed;
 use super::access::oidc::VerifyAsk;
 use super::answer::{Answer, Denied, Location, ManagementRequest, admit};
+use super::errand::AccountsAsk;
 use super::state::AccountState;
 use super::{arm, databricks, weir};
 use crate::auth::jwt::is_token;
@@ -29,8 +30,11 @@ pub enum FrontPlan {
     /// First to the Registry of this account with this message; its answer is the request's `identity`, with which
     /// the plan is made again.
     Identify(AccountId, Vec<u8>),
-    /// To the ledger shards of this account (`ledger::query`).
-    Usage(AccountId),
+    /// First to the directory's Registry with this message; its answer is the request's `accounts`, with which the plan
+    /// is made again.
+    Accounts(Vec<u8>),
+    /// To the ledger shards of these accounts (`ledger::question`).
+    Usage(Vec<AccountId>),
 }
 
 /// Which management surface a path belongs to, for the form of its errors.
@@ -143,8 +147,10 @@ fn place(
         }
         ManagementSurface::Arm if extension(&location.path).is_some() => {
             let named = arm::account_path(location).transpose().map_err(arm::invalid_account)?;
-            let account = named.map_or_else(AccountId::default_account, |path| path.account);
-            ledger(request, location, surface, &caller, account)
+            match named {
+                Some(path) => ledger(request, location, surface, &caller, path.account),
+                None => costs(request, location, &caller),
+            }
         }
         ManagementSurface::Arm => match arm::account_path(location) {
             Some(path) => path.map(|path| FrontPlan::Registry(path.account)).map_err(arm::invalid_account),
@@ -206,20 +212,19 @@ fn known(request: &ManagementRequest, settings: &Settings) -> Result<Known, Deni
 /// Weir's own API works on the account that the query names, else on `default`.
 fn own(request: &ManagementRequest, location: &Location, caller: &Caller) -> Result<FrontPlan, Answer> {
     let (method, parts) = (request.method.as_str(), location.parts());
+    if parts.as_slice() == ["metrics"] {
+        return metrics(request, location, caller);
+    }
     let ["api", "weir", "v1", rest @ ..] = parts.as_slice() else {
         return Err(ManagementSurface::Weir.no_such_route(method, &location.path));
     };
     let account = match location.query("account") {
         None => AccountId::default_account(),
-        Some(name) => AccountId::parse(name).map_err(|problem| {
-            let mut faults = super::document::Faults::default();
-            faults.note("account", problem.to_string());
-            weir::error(400, "InvalidRequest", &format!("The account's name {problem}."), &faults)
-        })?,
+        Some(name) => account_of(name)?,
     };
     match rest {
         ["principals", ..] => Ok(FrontPlan::Registry(AccountId::default_account())),
-        ["usage" | "requests"] if method == "GET" => {
+        ["usage" | "requests"] | ["databricks", "endpoint_usage" | "inference_table"] if method == "GET" => {
             ledger(request, location, ManagementSurface::Weir, caller, account)
         }
         _ => Ok(FrontPlan::Registry(account)),
@@ -242,7 +247,7 @@ fn ledger(
         return Err(arm::wrong_method(allowed));
     }
     if caller.admin {
-        return Ok(FrontPlan::Usage(account));
+        return Ok(FrontPlan::Usage(Vec::from([account])));
     }
     let mut state = AccountState::new(account.clone());
     if account != AccountId::default_account() {
@@ -255,15 +260,72 @@ fn ledger(
             }
         }
     }
-    let mut needed = needed::of(surface, method, location, caller, &state);
-    if asked.is_some() && arm::account_path(location).is_none() {
-        // The costs of a subscription or group are those of the account that stands there unasked.
-        needed.scope = needed::account_scope(&state);
-    }
+    let needed = needed::of(surface, method, location, caller, &state);
     match needed.lacking(caller, false) {
         Some(action) => Err(surface.forbidden(caller, action, &needed.scope)),
-        None => Ok(FrontPlan::Usage(account)),
+        None => Ok(FrontPlan::Usage(Vec::from([account]))),
     }
+}
+
+/// The costs of a subscription or of a resource group: those of all accounts that stand there. Metrics are of one
+/// resource.
+fn costs(request: &ManagementRequest, location: &Location, caller: &Caller) -> Result<FrontPlan, Answer> {
+    let surface = ManagementSurface::Arm;
+    let parts = location.parts();
+    let ask = match (parts.as_slice(), extension(&location.path)) {
+        ([first, subscription, "providers", ..], Some((_, Extension::Cost)))
+            if first.eq_ignore_ascii_case("subscriptions") =>
+        {
+            AccountsAsk { subscription: Some(String::from(*subscription)), group: None }
+        }
+        ([first, subscription, groups, group, "providers", ..], Some((_, Extension::Cost)))
+            if first.eq_ignore_ascii_case("subscriptions")
+                && groups.eq_ignore_ascii_case("resourceGroups") =>
+        {
+            let group = Some(String::from(*group));
+            AccountsAsk { subscription: Some(String::from(*subscription)), group }
+        }
+        _ => return Err(surface.no_such_route(&request.method, &location.path)),
+    };
+    if request.method != "POST" {
+        return Err(arm::wrong_method("POST"));
+    }
+    let state = AccountState::new(AccountId::default_account());
+    let needed = needed::of(surface, &request.method, location, caller, &state);
+    if let Some(action) = needed.lacking(caller, false).filter(|_| !caller.admin) {
+        return Err(surface.forbidden(caller, action, &needed.scope));
+    }
+    Ok(of_accounts(request, &ask))
+}
+
+/// `GET /metrics`: of all accounts, or of the one that the query names.
+fn metrics(request: &ManagementRequest, location: &Location, caller: &Caller) -> Result<FrontPlan, Answer> {
+    const ACTION: &str = "Weir/metrics/read";
+    if request.method != "GET" {
+        return Err(weir::wrong_method("GET"));
+    }
+    if !caller.admin && !caller.may(ACTION, "/") {
+        return Err(ManagementSurface::Weir.forbidden(caller, ACTION, "/"));
+    }
+    match location.query("account") {
+        Some(name) => Ok(FrontPlan::Usage(Vec::from([account_of(name)?]))),
+        None => Ok(of_accounts(request, &AccountsAsk::default())),
+    }
+}
+
+fn of_accounts(request: &ManagementRequest, ask: &AccountsAsk) -> FrontPlan {
+    match &request.accounts {
+        Some(accounts) => FrontPlan::Usage(accounts.clone()),
+        None => FrontPlan::Accounts(json!({"accounts": ask}).to_string().into_bytes()),
+    }
+}
+
+fn account_of(name: &str) -> Result<AccountId, Answer> {
+    AccountId::parse(name).map_err(|problem| {
+        let mut faults = super::document::Faults::default();
+        faults.note("account", problem.to_string());
+        weir::error(400, "InvalidRequest", &format!("The account's name {problem}."), &faults)
+    })
 }
 
 /// `GET /.well-known/databricks-config`, without a token (`databricks.md`, 12.1).

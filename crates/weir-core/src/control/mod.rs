@@ -8,6 +8,7 @@
 //! - `{"snapshot":{"known":N|null}}` → the [`Snapshot`](crate::snapshot::Snapshot), or `{"unchanged":N}`;
 //! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
 //! - `{"directory":[{"key","owner","value"}]}` → `{"granted"}` (`errand`);
+//! - `{"accounts":{"subscription","group"}}` → the names of the accounts that stand there;
 //! - `{"identify":…}`, `{"verify":…}` → whose a credential is (`access::caller`, `access::oidc`);
 //! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`; `{"wake":{}}` → `{}`: looks after updates.
 //!
@@ -29,6 +30,7 @@ pub mod errand;
 pub mod external_model;
 pub mod front;
 pub mod probe;
+pub mod served;
 pub mod snapshot;
 pub mod state;
 pub mod weir;
@@ -129,6 +131,7 @@ enum Message {
     Snapshot(SnapshotQuery),
     Http(Box<ManagementRequest>),
     Directory(Vec<errand::Entry>),
+    Accounts(errand::AccountsAsk),
     Identify(IdentifyAsk),
     Verify(VerifyAsk),
     Probed(Probed),
@@ -188,6 +191,9 @@ impl Registry {
             Some(Message::Snapshot(query)) => self.answer_snapshot(context, &query),
             Some(Message::Http(request)) => self.answer_http(context, &request),
             Some(Message::Directory(entries)) => self.direct(context.now, &entries),
+            Some(Message::Accounts(ask)) => {
+                reply(format!("{}", json!(errand::accounts(&self.state, &ask))).into_bytes())
+            }
             Some(Message::Identify(ask)) => self.answer_identify(context.now, &ask),
             Some(Message::Verify(ask)) => self.answer_verify(context, ask),
             Some(Message::Probed(probed)) => self.settle(context.now, &probed),
@@ -248,6 +254,7 @@ impl Registry {
             Ok(Outcome { answer, mut changes, action, target, probes }) => {
                 if !changes.is_empty() {
                     changes.extend(self.settled(surface, location.as_ref()));
+                    changes.extend(served::history(&self.state, &changes, context.now));
                 }
                 match commit(&mut self.state, context.now, &caller, action, &target, changes) {
                     Ok(writes) => (answer, writes, probes, target),
@@ -329,7 +336,9 @@ impl Registry {
         let failed = row.endpoint().is_some_and(|spec| spec.pending.is_some());
         let action = if failed { "endpoint.config_failed" } else { "endpoint.config_ready" };
         let target = row.name.clone();
-        commit(&mut self.state, now, "weir", action, target.as_str(), Vec::from([Change::Deployment(row)]))
+        let mut changes = Vec::from([Change::Deployment(row)]);
+        changes.extend(served::history(&self.state, &changes, now));
+        commit(&mut self.state, now, "weir", action, target.as_str(), changes)
     }
 
     /// Fails updates whose probes were never reported.

@@ -8,7 +8,7 @@ mod endpoint;
 use super::arm::deployments::version_in_force;
 use super::arm::{capacity, resource, subscriptions};
 use super::databricks::foundation;
-use super::state::{AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec};
+use super::state::{AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec, EndpointSpec};
 use super::{catalog, content, defaults};
 use crate::id::PrincipalId;
 use crate::snapshot::{
@@ -92,7 +92,8 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
             let entities = entities(&entry.backends, entry.price.as_ref());
             (publisher, version) = (publisher_of(&entry), version_in_force(spec, &entry).to_owned());
             spillover = spec.spillover.as_ref().map(|name| name.to_ascii_lowercase());
-            (entry.task, entry.name.clone(), entities, capacity::limits(&spec.sku, spec.capacity))
+            let limits = capacity::limits(&spec.sku, spec.capacity, catalog::provisioned_unit(&entry));
+            (entry.task, entry.name.clone(), entities, limits)
         }
         DeploymentSpec::Serverless(spec) => {
             let entry = catalog::find(state, &spec.model)?;
@@ -128,6 +129,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         serverless,
         spillover,
         content_policy: content::policy_of(row),
+        payload_sampling: row.endpoint().and_then(EndpointSpec::payload_sampling),
         // In catalog backends always, in the order of their priority (`design.md`, section 8).
         fallback: row.endpoint().is_none_or(endpoint::fallback),
     })

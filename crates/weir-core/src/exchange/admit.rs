@@ -180,6 +180,7 @@ impl Isolate {
         };
         match outcome {
             Ok(mut running) => {
+                self.begin_log(handle, &mut running, request);
                 if running.spills && !admission.spilled {
                     running.kept = Some(kept.map_or_else(|| Rc::new(Parts::keep(request)), Rc::clone));
                 }
@@ -305,13 +306,14 @@ impl Isolate {
             extras: extras.as_deref(),
             ready,
         };
-        let reservation = self.reserve_or_spill(index, &mut facts, &account, admission)?;
-        let (reservation, filtering) = self.judge(&facts, reservation)?;
+        let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);
+        let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation)?));
+        let (reservation, filtering) = self.counted(&facts, &account, judged)?;
         match facts.prepare() {
             Ok(entities) => Ok(facts.running(account, reservation, entities, filtering)),
             Err(error) => {
                 self.leases.settle(now, reservation, 0);
-                Err(error.into())
+                self.counted(&facts, &account, Err(error.into()))
             }
         }
     }
@@ -332,6 +334,20 @@ impl Isolate {
                 Err(error)
             }
         }
+    }
+
+    /// Counts the refusal of a request whose deployment is known.
+    pub(super) fn counted<T>(
+        &mut self,
+        facts: &Facts<'_>,
+        account: &AccountId,
+        outcome: Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        if let Err(Stop::Refuse(error)) = &outcome {
+            let deployment = facts.ready.deployment.name.as_str();
+            self.batches.failed(facts.now, account, deployment, error.label());
+        }
+        outcome
     }
 
     /// As [`Isolate::reserve`]. What the limits of a deployment refuse that spills over, the other deployment takes

@@ -11,11 +11,10 @@ use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
 use super::passed::{self, Passed};
 use super::relay::{Relayed, StreamRelay};
+use super::settled::refused;
 use super::translated::{self, Translation};
 use super::vetting::Vetted;
 use super::words::{Words, upstream_words};
-use crate::account::price;
-use crate::account::record::{Usage, UsageRecord};
 use crate::account::usage;
 use crate::attempt::backoff::retry_after;
 use crate::attempt::{AttemptError, AttemptMachine, Outcome, Step};
@@ -31,7 +30,7 @@ use crate::translate::{Decoder, Notes};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::rc::Rc;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The longest wait of an upstream that is told to the caller.
@@ -69,6 +68,12 @@ pub(super) struct Running {
     /// Given if the call is passed as it came.
     pub(super) passed: Option<Box<Passed>>,
     pub(super) head_at: Option<UnixMillis>,
+    /// The caller's own tags, a JSON object.
+    pub(super) usage_context: Option<String>,
+    /// Of a million exchanges, so many are logged with their bodies.
+    pub(super) sampling: Option<u32>,
+    /// The exchange's handle, if it is.
+    pub(super) log: Option<u32>,
     /// Whether another deployment takes what this one refuses (`azure.md`, C3).
     pub(super) spills: bool,
     /// The request, if it is to be admitted again there when this one's upstream has no room.
@@ -394,6 +399,9 @@ impl Isolate {
 
     /// An exchange whose driver is gone: what its answer was is unknown, so the reservation counts as used.
     pub(super) fn abandon(&mut self, now: UnixMillis, mut running: Running) {
+        if let Some(handle) = running.log.take() {
+            self.logs.forget(handle);
+        }
         match running.relay.take().map(StreamRelay::observed) {
             Some(observed) => {
                 let used = observed
@@ -412,46 +420,12 @@ impl Isolate {
         let error = if kept && lost { &WeirError::Route(RouteError::UnknownId) } else { error };
         let mut reply = reply::render(error, running.surface, running.operation, running.admission.id);
         self.dress(&mut reply.headers, running.surface, running.client_request_id.as_deref());
+        if running.log.is_some() {
+            self.end_log(running.log, &refused(now, &running, reply.status));
+        }
         self.leases.settle(now, running.reservation, 0);
+        self.batches.failed(now, &running.account, &running.deployment, error.label());
         Action::Reply(reply)
-    }
-
-    /// The one way to the end of an exchange that was answered.
-    pub(super) fn settle(
-        &mut self,
-        now: UnixMillis,
-        running: Running,
-        status: u16,
-        used: Usage,
-        complete: bool,
-    ) {
-        let attempts = running.machine.made();
-        let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
-        let price = entity.and_then(|entity| entity.price.as_ref());
-        let began = running.admission.began;
-        let record = UsageRecord {
-            id: running.admission.id,
-            at: began,
-            deployment: running.deployment,
-            model: running.model,
-            entity: entity.map(|entity| entity.name.clone()).unwrap_or_default(),
-            principal: running.principal,
-            key: running.key,
-            surface: running.surface.label().to_string(),
-            status,
-            streamed: running.streamed,
-            complete,
-            cost: price.and_then(|price| price::cost(price, &used)),
-            input_cost: price.and_then(|price| price::input_cost(price, &used)),
-            currency: price.map(|price| price.currency.clone()),
-            usage: used,
-            latency: now.since(began),
-            time_to_first_byte: running.head_at.unwrap_or(now).since(began),
-            attempts,
-            client_request_id: running.client_request_id,
-        };
-        self.leases.settle(now, running.reservation, used.total());
-        self.batches.push(now, &running.account, &record);
     }
 
     /// Adds what every answer of Weir's own has on the surface.

@@ -8,6 +8,7 @@ use super::accounts::{Accounts, LOOK_AGAIN, Readiness};
 use super::action::{Action, Event, Pause, Request};
 use super::admit::{Admission, Held};
 use super::finish::Running;
+use super::logged::Logs;
 use super::verdicts::Verdicts;
 use crate::account::batch::UsageBatches;
 use crate::attempt::budget::RetryBudget;
@@ -60,6 +61,7 @@ enum CallFor {
     Snapshot { account: AccountId },
     Limiter { token: u64 },
     Ledger { token: u64 },
+    Payloads { token: u64 },
     Verdict { token: [u8; 32] },
 }
 
@@ -82,6 +84,9 @@ pub struct Isolate {
     pub(super) accounts: Accounts,
     pub(super) leases: LeaseBook,
     pub(super) batches: UsageBatches,
+    /// Logged bodies on their way to the ledger: apart, so that they never push a record out.
+    pub(super) payloads: UsageBatches,
+    pub(super) logs: Logs,
     pub(super) retries: BTreeMap<String, RetryBudget>,
     pub(super) verdicts: Verdicts,
     /// Made when the first content policy needs it.
@@ -105,6 +110,9 @@ impl Isolate {
             accounts: Accounts::default(),
             leases: LeaseBook::new(id),
             batches: UsageBatches::new(id),
+            // Of the same shard, and another isolate for the ledger, because its batches have numbers of their own.
+            payloads: UsageBatches::new(IsolateId(id.0 ^ (1 << 63))),
+            logs: Logs::default(),
             retries: BTreeMap::new(),
             verdicts: Verdicts::default(),
             lexicon: None,
@@ -158,7 +166,14 @@ impl Isolate {
         };
         match exchange.stage {
             Stage::Waiting(held) => self.admit_held(now, handle, &held),
-            Stage::Running(running) => self.advance(now, random, handle, *running, event),
+            Stage::Running(running) if self.logs.is_empty() => {
+                self.advance(now, random, handle, *running, event)
+            }
+            Stage::Running(running) => {
+                let action = self.advance(now, random, handle, *running, event);
+                self.watch_log(now, handle, &event, &action);
+                action
+            }
         }
     }
 
@@ -175,8 +190,12 @@ impl Isolate {
             let call_for = CallFor::Limiter { token: message.token };
             return Some(self.call(now, ObjectKind::Limiter, message.object, message.body, call_for));
         }
-        let message = self.batches.poll_message(now)?;
-        let call_for = CallFor::Ledger { token: message.token };
+        if let Some(message) = self.batches.poll_message(now) {
+            let call_for = CallFor::Ledger { token: message.token };
+            return Some(self.call(now, ObjectKind::Ledger, message.object, message.body, call_for));
+        }
+        let message = self.payloads.poll_message(now)?;
+        let call_for = CallFor::Payloads { token: message.token };
         Some(self.call(now, ObjectKind::Ledger, message.object, message.body, call_for))
     }
 
@@ -188,6 +207,7 @@ impl Isolate {
             Some((_, CallFor::Verdict { token })) => self.verdicts.answered(now, token, outcome),
             Some((_, CallFor::Limiter { token })) => self.leases.answered(now, token, outcome),
             Some((_, CallFor::Ledger { token })) => self.batches.answered(now, token, outcome),
+            Some((_, CallFor::Payloads { token })) => self.payloads.answered(now, token, outcome),
         }
     }
 
@@ -201,7 +221,11 @@ impl Isolate {
     /// later than the calls just made must not wait for the next request.
     pub fn calls_due(&mut self, now: UnixMillis) -> Option<Millis> {
         let due = if self.outbox.is_empty() {
-            [self.leases.due(), self.batches.due(now)].into_iter().flatten().min()?.max(now)
+            [self.leases.due(), self.batches.due(now), self.payloads.due(now)]
+                .into_iter()
+                .flatten()
+                .min()?
+                .max(now)
         } else {
             now
         };

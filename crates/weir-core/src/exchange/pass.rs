@@ -362,12 +362,13 @@ impl Isolate {
                 admission.spilled = true;
                 return self.admit_passed(asking, passage, account, admission);
             }
-            reserved => reserved?,
+            reserved => self.counted(&facts, &account, reserved)?,
         };
         // What goes to a model is judged by the deployment's policy (an image's prompt, else the input); answers in
         // these dialects are not read.
         facts.task = if passage.matter == Matter::Images { Task::Completions } else { Task::Embeddings };
-        let (reservation, _) = self.judge(&facts, reservation)?;
+        let judged = self.judge(&facts, reservation).map_err(Stop::from);
+        let (reservation, _) = self.counted(&facts, &account, judged)?;
         facts.task = task;
         // A form that is being streamed cannot be sent again, and what was kept must not be kept twice.
         let once = rest || (passage.makes && !call.generates());

@@ -31,6 +31,9 @@ use alloc::vec::Vec;
 /// `max_tokens` of a serverless endpoint's `/v1` routes where the caller sets none (`azure.md`, A10).
 const SERVERLESS_MAX_TOKENS: u64 = 16;
 
+/// Longer tags of a caller are not recorded.
+const USAGE_CONTEXT_BYTES_MAX: usize = 4_096;
+
 /// One limit that an exchange is under.
 pub(super) struct AppliedLimit {
     /// Name of its Limiter object.
@@ -124,7 +127,7 @@ impl Facts<'_> {
         filtering: Option<Box<Filtering>>,
     ) -> Running {
         let running = self.running_with(account, reservation, entities, AttemptPlan::ATTEMPTS_MAX);
-        Running { filtering, ..running }
+        Running { filtering, sampling: self.ready.deployment.payload_sampling, ..running }
     }
 
     /// The exchange with these calls, in their order, at most `attempts_max` of them, and without a policy.
@@ -170,9 +173,18 @@ impl Facts<'_> {
             filtering: None,
             passed: None,
             head_at: None,
+            usage_context: self.usage_context(),
+            sampling: None,
+            log: None,
             spills: deployment.spillover.is_some(),
             kept: None,
         }
+    }
+
+    /// The caller's tags (`databricks.md`, 7.6), if they are an object of a size that is kept.
+    fn usage_context(&self) -> Option<String> {
+        let raw = self.envelope.usage_context.map(|field| field.raw)?;
+        (raw.starts_with('{') && raw.len() <= USAGE_CONTEXT_BYTES_MAX).then(|| raw.to_owned())
     }
 
     /// What each usable entity would be sent, the preferred one first.

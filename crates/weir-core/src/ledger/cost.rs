@@ -3,14 +3,21 @@
 //! Decides the part of Azure's query that is understood, and its answer; the sums are [`super::query`]'s. Input and
 //! output tokens are meters of their own, `paygo-inference-input-tokens` and `paygo-inference-output-tokens`
 //! (`azure.md`, C6). Models whose price is unknown have their quantities, with cost zero and no currency.
+//!
+//! A subscription's or a group's costs are those of all accounts that stand there. A page is about [`PAGE`] of them, in
+//! the order of their names, and `nextLink` asks for the next; grouped by `AccountName` no row of one page adds to a row
+//! of another.
 
 use super::answer::Answer;
 use super::message::{Dimension, Interval};
-use super::query::UsageQuery;
+use super::query::{LedgerAsk, UsageQuery};
+use super::question::Asked;
 use super::render::output_cost;
-use super::sums::Sums;
+use super::sums::{Rollup, Sums};
 use super::{arm_error, calendar};
+use crate::account::batch::SHARDS;
 use crate::id::AccountId;
+use crate::object::CallOutcome;
 use crate::time::UnixMillis;
 use crate::units::Money;
 use alloc::borrow::ToOwned;
@@ -22,6 +29,10 @@ use serde_json::{Value, json};
 
 /// A day in milliseconds.
 const DAY: u64 = 86_400_000;
+/// The api-version of links.
+const VERSION: &str = "2023-03-01";
+/// Accounts of one page: with their shards as many calls as a Worker may make for one request on every plan.
+const PAGE: usize = 8;
 /// The meters of an exchange.
 const METERS: [&str; 2] = ["paygo-inference-input-tokens", "paygo-inference-output-tokens"];
 
@@ -31,19 +42,24 @@ enum Group {
     Meter,
     Deployment,
     Model,
+    Account,
 }
 
 /// Names of the columns in queries; the first of each is shown.
-const GROUPS: [(Group, [&str; 3]); 3] = [
+const GROUPS: [(Group, [&str; 3]); 4] = [
     (Group::Meter, ["Meter", "MeterName", "meter"]),
     (Group::Deployment, ["DeploymentName", "ResourceId", "Resource"]),
     (Group::Model, ["ModelName", "Product", "Offer"]),
+    (Group::Account, ["AccountName", "ResourceName", "Account"]),
 ];
 
 /// A question about cost while its answer is gathered.
 #[derive(Debug)]
 pub struct CostQuery {
-    pub(super) usage: UsageQuery,
+    /// The accounts of this page.
+    usage: Vec<(AccountId, UsageQuery)>,
+    /// The address of the next page.
+    next: Option<String>,
     scope: String,
     daily: bool,
     groups: Vec<(Group, String)>,
@@ -62,13 +78,10 @@ impl CostQuery {
     ///
     /// # Errors
     /// The refusal, in ARM's form.
-    pub(super) fn parse(
-        account: &AccountId,
-        scope: &str,
-        body: &str,
-        now: UnixMillis,
-    ) -> Result<Self, Answer> {
-        let body: Value = crate::json::read(body).map_err(|_| refusal("The body must be a JSON object."))?;
+    pub(super) fn parse(asked: &Asked<'_>, scope: &str) -> Result<Self, Answer> {
+        let now = asked.now;
+        let body: Value =
+            crate::json::read(asked.body).map_err(|_| refusal("The body must be a JSON object."))?;
         let kind = text(&body, "/type");
         if !["usage", "actualcost", "amortizedcost"].contains(&kind.to_ascii_lowercase().as_str()) {
             return Err(refusal("'type' must be Usage, ActualCost or AmortizedCost."));
@@ -94,7 +107,9 @@ impl CostQuery {
             let name = text(group, "/name");
             let same = |names: &[&str; 3]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
             let Some((group, _)) = GROUPS.iter().find(|(_, names)| same(names)) else {
-                return Err(refusal("'dataset.grouping' can have Meter, DeploymentName and ModelName."));
+                return Err(refusal(
+                    "'dataset.grouping' can have Meter, DeploymentName, ModelName and AccountName.",
+                ));
             };
             groups.push((*group, name.to_owned()));
         }
@@ -103,17 +118,54 @@ impl CostQuery {
             (kind == "deployments" || kind == "serverlessendpoints").then(|| name.to_ascii_lowercase())
         });
         let by = [Dimension::Deployment, Dimension::Model];
-        let usage = UsageQuery::sums(account, (from, to), Interval::Day, &by, now);
-        Ok(Self { usage, scope: scope.to_owned(), daily, groups, only })
+        let skip = skipped(asked.query)?;
+        let end = skip.saturating_add(PAGE);
+        let page = asked.accounts.iter().skip(skip).take(PAGE);
+        let sums = |account: &AccountId| UsageQuery::sums(account, (from, to), Interval::Day, &by, now);
+        let usage = page.map(|account| (account.clone(), sums(account))).collect();
+        let next = (asked.accounts.len() > end)
+            .then(|| format!("{}{}?api-version={VERSION}&%24skiptoken={end}", asked.base, asked.path));
+        Ok(Self { usage, next, scope: scope.to_owned(), daily, groups, only })
+    }
+
+    /// As [`super::question::Question::asks`]; an ask's number tells account and shard.
+    pub(super) fn asks(&mut self) -> Vec<LedgerAsk> {
+        let mut all = Vec::new();
+        for (at, (_, usage)) in (0u64..).zip(&mut self.usage) {
+            let base = at.saturating_mul(SHARDS);
+            all.extend(usage.asks().into_iter().map(|ask| {
+                let shard = base.saturating_add(ask.shard);
+                LedgerAsk { shard, ..ask }
+            }));
+        }
+        all
+    }
+
+    pub(super) fn answered(&mut self, ask: u64, outcome: CallOutcome<'_>) {
+        let (at, shard) = (ask.checked_div(SHARDS).unwrap_or(0), ask.checked_rem(SHARDS).unwrap_or(0));
+        if let Some((_, usage)) = usize::try_from(at).ok().and_then(|at| self.usage.get_mut(at)) {
+            usage.answered(shard, outcome);
+        }
     }
 
     /// The answer, once all sums are there.
     pub(super) fn answer(&self) -> Answer {
-        let groups = match self.usage.groups() {
-            Ok(groups) => groups,
-            Err(answer) => return answer,
-        };
         let mut shares: BTreeMap<(u64, Vec<String>, String), Share> = BTreeMap::new();
+        for (account, usage) in &self.usage {
+            match usage.groups() {
+                Ok(groups) => self.add(account, groups, &mut shares),
+                Err(answer) => return answer,
+            }
+        }
+        self.shown(&shares)
+    }
+
+    fn add<'q>(
+        &self,
+        account: &AccountId,
+        groups: impl Iterator<Item = (UnixMillis, &'q Vec<String>, &'q Rollup)>,
+        shares: &mut BTreeMap<(u64, Vec<String>, String), Share>,
+    ) {
         for (start, by, rollup) in groups {
             let [deployment, model] = by.as_slice() else { continue };
             if self.only.as_ref().is_some_and(|only| *only != deployment.to_ascii_lowercase()) {
@@ -125,6 +177,7 @@ impl CostQuery {
                         Group::Meter => meter.to_owned(),
                         Group::Deployment => deployment.clone(),
                         Group::Model => model.clone(),
+                        Group::Account => account.to_string(),
                     };
                     let day = if self.daily { start.0 } else { 0 };
                     let key = (day, self.groups.iter().map(value).collect(), currency.clone());
@@ -134,7 +187,6 @@ impl CostQuery {
                 }
             }
         }
-        self.shown(&shares)
     }
 
     fn shown(&self, shares: &BTreeMap<(u64, Vec<String>, String), Share>) -> Answer {
@@ -160,8 +212,20 @@ impl CostQuery {
         Answer::json(&json!({
             "id": format!("{}/providers/Microsoft.CostManagement/query", self.scope), "name": "query",
             "type": "Microsoft.CostManagement/query",
-            "properties": {"nextLink": null, "columns": columns, "rows": rows.collect::<Vec<Value>>()},
+            "properties": {"nextLink": self.next, "columns": columns, "rows": rows.collect::<Vec<Value>>()},
         }))
+    }
+}
+
+/// How many accounts the pages before had.
+fn skipped(query: &str) -> Result<usize, Answer> {
+    let members = query.split('&').filter_map(|member| member.split_once('='));
+    let mut token = members.filter(|(name, _)| {
+        name.trim_start_matches("%24").trim_start_matches('$').eq_ignore_ascii_case("skiptoken")
+    });
+    match token.next() {
+        None => Ok(0),
+        Some((_, text)) => text.parse().map_err(|_| refusal("'$skiptoken' is not one of this list.")),
     }
 }
 

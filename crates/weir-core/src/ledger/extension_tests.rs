@@ -2,12 +2,12 @@
 
 use super::answer::Answer;
 use super::question::{Extension, Question, extension};
-use super::testing::{Objects, record};
+use super::testing::{Objects, asked, record};
 use crate::id::AccountId;
 use crate::object::CallOutcome;
 use crate::time::UnixMillis;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ fn ask(path: &str, query: &str, body: &str) -> Answer {
         record(4, DAY + 7 * MINUTE, 0, 100, 0),
     ];
     objects.store(&account, &records);
-    let mut question = match Question::parse(&account, path, query, body, NOW).unwrap() {
+    let mut question = match Question::parse(&asked(&[account], path, query, body, NOW)).unwrap() {
         Ok(question) => question,
         Err(answer) => return answer,
     };
@@ -190,6 +190,49 @@ fn cost_is_by_meter_input_and_output_apart() {
     ] {
         assert_eq!(ask(&path, "", body).status, 400, "{body}");
     }
+}
+
+#[test]
+fn costs_of_a_subscription_are_those_of_its_accounts_by_pages() {
+    let accounts: Vec<AccountId> = (0..10).map(|at| AccountId::parse(&format!("a{at}")).unwrap()).collect();
+    let mut objects = Objects::default();
+    for (at, account) in (1u64..).zip(&accounts) {
+        objects.store(account, &[record(u128::from(at), DAY + 1, 1, at, 0)]);
+    }
+    let path = "/subscriptions/s/providers/Microsoft.CostManagement/query";
+    let body = json!({"type": "Usage", "timeframe": "Custom",
+        "timePeriod": {"from": "2026-07-01T00:00:00Z", "to": "2026-07-02T00:00:00Z"},
+        "dataset": {"granularity": "None", "grouping": [{"type": "Dimension", "name": "AccountName"}]}});
+    let mut page = |query: &str| {
+        let body = body.to_string();
+        let mut question = Question::parse(&asked(&accounts, path, query, &body, NOW)).unwrap().unwrap();
+        loop {
+            let asks = question.asks();
+            if asks.is_empty() {
+                break;
+            }
+            for ask in asks {
+                let reply = objects.call(NOW, &ask.object, &ask.body);
+                question.answered(ask.shard, CallOutcome::Answered(&reply));
+            }
+        }
+        let answer: Value = serde_json::from_str(&question.answer().body).unwrap();
+        let rows = answer["properties"]["rows"].as_array().unwrap();
+        let inputs = rows
+            .iter()
+            .filter(|row| row[1] != json!(0))
+            .map(|row| row[1].as_u64().unwrap())
+            .collect::<Vec<_>>();
+        (inputs, answer["properties"]["nextLink"].clone())
+    };
+    let (inputs, next) = page("api-version=2023-03-01");
+    assert_eq!(inputs, [1, 2, 3, 4, 5, 6, 7, 8]);
+    let next = next.as_str().unwrap();
+    assert_eq!(next, format!("https://weir.test{path}?api-version=2023-03-01&%24skiptoken=8"));
+    let (inputs, next) = page(next.split_once('?').unwrap().1);
+    assert_eq!((inputs, next), (Vec::from([9, 10]), Value::Null));
+    let wrong = Question::parse(&asked(&accounts, path, "$skiptoken=x", r#"{"type":"Usage"}"#, NOW)).unwrap();
+    assert_eq!(wrong.unwrap_err().status, 400);
 }
 
 #[test]

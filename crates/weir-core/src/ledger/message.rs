@@ -5,9 +5,11 @@
 //! default, never renamed.
 
 use super::sums::Rollup;
+use super::totals::Totals;
 use crate::id::RequestId;
 use crate::time::UnixMillis;
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -21,6 +23,52 @@ pub(super) enum Message<'a> {
     Batch(Batch<'a>),
     Usage(UsageAsk),
     Requests(RequestsAsk),
+    Totals(TotalsAsk),
+    Bodies(BodiesAsk),
+}
+
+/// Asks for the bodies of logged exchanges.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct BodiesAsk {
+    pub(super) keys: Vec<String>,
+}
+
+/// The answer to a [`BodiesAsk`]: what the caller sent and got, by key.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct BodiesPart {
+    pub(super) bodies: BTreeMap<String, [Option<String>; 2]>,
+}
+
+/// A logged exchange: stands among the records of a batch.
+#[derive(Debug, Deserialize)]
+pub(super) struct LoggedItem {
+    pub(super) payload: LoggedBodies,
+}
+
+/// Its record and its bodies.
+#[derive(Debug, Deserialize)]
+pub(super) struct LoggedBodies {
+    pub(super) record: Box<RawValue>,
+    pub(super) request: Option<String>,
+    pub(super) response: Option<String>,
+}
+
+/// Asks for all counts since the ledger began.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct TotalsAsk {}
+
+/// The answer to a [`TotalsAsk`].
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct TotalsPart {
+    pub(super) rows: BTreeMap<String, Totals>,
+    /// There are more than are shown.
+    pub(super) more: bool,
+}
+
+/// Counts of exchanges without an answer, by deployment and word of the error: stands among the records of a batch.
+#[derive(Debug, Deserialize)]
+pub(super) struct Failed {
+    pub(super) failed: BTreeMap<String, BTreeMap<String, u64>>,
 }
 
 /// Records of one isolate (`account::batch` writes this).
@@ -146,6 +194,9 @@ pub(super) struct RequestsAsk {
     /// In folded form.
     pub(super) deployment: Option<String>,
     pub(super) client_request_id: Option<String>,
+    /// Only those whose bodies are logged.
+    #[serde(default)]
+    pub(super) logged: bool,
 }
 
 /// Part of the answer to a [`RequestsAsk`].

@@ -14,15 +14,19 @@ pub mod calendar;
 pub mod cost;
 mod message;
 mod params;
+mod payloads;
 mod read;
-mod render;
+pub(crate) mod render;
 mod store;
 mod sums;
+mod totals;
 
 pub mod endpoint;
 pub mod metrics;
 pub mod query;
 pub mod requests;
+pub mod scrape;
+pub(crate) mod tables;
 
 pub mod question;
 
@@ -30,7 +34,7 @@ use crate::object::{Handled, Read, Row};
 use crate::time::{Millis, UnixMillis};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use message::{Message, Refusal, RequestsAsk, UsageAsk};
+use message::{BodiesAsk, Message, Refusal, RequestsAsk, UsageAsk};
 
 /// Which batches of which isolate are stored: one row per isolate.
 pub const TABLE_BATCH: &str = "batch";
@@ -42,8 +46,26 @@ pub const TABLE_RECORD: &str = "record";
 pub const TABLE_MINUTE: &str = "minute";
 /// Sums by hour, by who used what.
 pub const TABLE_HOUR: &str = "hour";
+/// Counts since the ledger began, by deployment and model.
+pub const TABLE_TOTAL: &str = "total";
+/// The records of exchanges whose bodies are logged, by time.
+pub const TABLE_PAYLOAD: &str = "payload";
+/// The callers' bodies, under the same keys.
+pub const TABLE_REQUEST_BODY: &str = "request_body";
+/// The answers, under the same keys.
+pub const TABLE_RESPONSE_BODY: &str = "response_body";
 /// Every table that the driver must have; each is `key TEXT PRIMARY KEY, value TEXT`.
-pub const TABLES: [&str; 5] = [TABLE_BATCH, TABLE_META, TABLE_RECORD, TABLE_MINUTE, TABLE_HOUR];
+pub const TABLES: [&str; 9] = [
+    TABLE_BATCH,
+    TABLE_META,
+    TABLE_RECORD,
+    TABLE_MINUTE,
+    TABLE_HOUR,
+    TABLE_TOTAL,
+    TABLE_PAYLOAD,
+    TABLE_REQUEST_BODY,
+    TABLE_RESPONSE_BODY,
+];
 
 /// How long sums by minute are kept.
 pub const MINUTES_KEPT: Millis = Millis::from_secs(7 * 86_400);
@@ -53,6 +75,8 @@ pub const HOURS_KEPT: Millis = Millis::from_secs(400 * 86_400);
 pub const RECORDS_KEPT: Millis = Millis::from_secs(30 * 86_400);
 /// How many single records an object keeps (about 60 MB of the 10 GB that an object may have).
 pub const RECORDS_MAX: u64 = 100_000;
+/// How many logged exchanges an object keeps, with bodies of up to 1 MiB.
+pub const PAYLOADS_MAX: u64 = 1_000;
 /// How long an isolate that is no longer heard of is remembered. An isolate sends again at least every
 /// `account::batch::DELAY_MAX` while it runs, so that nothing of it arrives after this.
 pub const ISOLATES_KEPT: Millis = Millis::from_secs(7 * 86_400);
@@ -69,6 +93,8 @@ enum Work {
     Store(store::Intake),
     Usage(UsageAsk),
     Requests(RequestsAsk),
+    Totals,
+    Bodies(BodiesAsk),
     Refuse(String),
 }
 
@@ -83,12 +109,16 @@ impl Plan {
             },
             Ok(Message::Usage(ask)) => Work::Usage(ask),
             Ok(Message::Requests(ask)) => Work::Requests(ask),
+            Ok(Message::Totals(_)) => Work::Totals,
+            Ok(Message::Bodies(ask)) => Work::Bodies(ask),
             Err(error) => Work::Refuse(error.to_string()),
         };
         let reads = match &work {
             Work::Store(intake) => intake.reads(),
             Work::Usage(ask) => read::usage_reads(ask),
             Work::Requests(ask) => read::requests_reads(ask),
+            Work::Totals => read::totals_reads(),
+            Work::Bodies(ask) => read::bodies_reads(ask),
             Work::Refuse(_) => Vec::new(),
         };
         Self { work, reads }
@@ -105,6 +135,8 @@ impl Plan {
             Work::Store(intake) => intake.handle(rows),
             Work::Usage(ask) => read::usage(&ask, rows),
             Work::Requests(ask) => read::requests(&ask, rows),
+            Work::Totals => read::totals(rows),
+            Work::Bodies(ask) => read::bodies(&ask, rows),
             Work::Refuse(refused) => {
                 Handled { reply: message::json(&Refusal { refused }), writes: Vec::new() }
             }

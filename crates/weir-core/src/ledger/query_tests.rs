@@ -3,7 +3,7 @@
 use super::*;
 use crate::account::record::UsageRecord;
 use crate::ledger::question::Question;
-use crate::ledger::testing::{Objects, record};
+use crate::ledger::testing::{Objects, asked, record};
 use alloc::string::ToString;
 use alloc::vec;
 use proptest::prelude::{Strategy, prop_assert, prop_assert_eq, proptest};
@@ -18,10 +18,11 @@ fn account() -> AccountId {
 }
 
 fn ask(objects: &mut Objects, query: &str, now: UnixMillis) -> Answer {
-    let mut question = match Question::parse(&account(), "/api/weir/v1/usage", query, "", now).unwrap() {
-        Ok(question) => question,
-        Err(answer) => return answer,
-    };
+    let mut question =
+        match Question::parse(&asked(&[account()], "/api/weir/v1/usage", query, "", now)).unwrap() {
+            Ok(question) => question,
+            Err(answer) => return answer,
+        };
     loop {
         let asks = question.asks();
         if asks.is_empty() {

@@ -9,11 +9,29 @@ use super::cost::CostQuery;
 use super::endpoint::EndpointQuery;
 use super::metrics::{self, MetricsQuery};
 use super::query::{LedgerAsk, UsageQuery};
-use super::requests::RequestsQuery;
+use super::requests::{RequestsQuery, View};
+use super::scrape::ScrapeQuery;
 use crate::id::AccountId;
 use crate::object::CallOutcome;
 use crate::time::UnixMillis;
 use alloc::vec::Vec;
+
+/// What was asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Of which accounts; of the first alone, where a question is about one.
+    pub accounts: &'a [AccountId],
+    /// Scheme and host for links, without a trailing slash.
+    pub base: &'a str,
+    /// The path of the address.
+    pub path: &'a str,
+    /// What follows `?`.
+    pub query: &'a str,
+    /// The body; empty without one.
+    pub body: &'a str,
+    /// The time.
+    pub now: UnixMillis,
+}
 
 /// A question while its answer is gathered.
 ///
@@ -23,7 +41,7 @@ use alloc::vec::Vec;
 pub enum Question {
     /// `GET /api/weir/v1/usage`.
     Usage(UsageQuery),
-    /// `GET /api/weir/v1/requests`.
+    /// `GET /api/weir/v1/requests` and Databricks' tables of requests.
     Requests(RequestsQuery),
     /// `GET {resource}/providers/Microsoft.Insights/metrics`.
     Metrics(MetricsQuery),
@@ -31,36 +49,49 @@ pub enum Question {
     Cost(CostQuery),
     /// `GET /api/2.0/serving-endpoints/{name}/metrics`.
     Endpoint(EndpointQuery),
+    /// `GET /metrics`.
+    Scrape(ScrapeQuery),
     /// Answered without asking.
     Fixed(Answer),
 }
 
 impl Question {
-    /// The question of a route: `path` and `query` are its address. `None` if it is another route.
+    /// The question of a route. `None` if it is another route, or of no account.
     ///
     /// # Errors
     /// The answer for the caller, with every fault.
-    pub fn parse(
-        account: &AccountId,
-        path: &str,
-        query: &str,
-        body: &str,
-        now: UnixMillis,
-    ) -> Option<Result<Self, Answer>> {
+    pub fn parse(asked: &Asked<'_>) -> Option<Result<Self, Answer>> {
+        let Asked { accounts, path, query, now, .. } = *asked;
+        if path == "/metrics" {
+            return Some(Ok(Self::Scrape(ScrapeQuery::new(accounts))));
+        }
+        if let Some((scope, Extension::Cost)) = extension(path) {
+            return Some(CostQuery::parse(asked, scope).map(Self::Cost));
+        }
+        let account = accounts.first()?;
         match path {
             "/api/weir/v1/usage" => return Some(UsageQuery::parse(account, query, now).map(Self::Usage)),
-            "/api/weir/v1/requests" => return Some(RequestsQuery::parse(account, query).map(Self::Requests)),
             _ => {}
         }
         if let Some(name) = endpoint(path) {
             return Some(Ok(Self::Endpoint(EndpointQuery::new(account, name, now))));
         }
-        let (resource, kind) = extension(path)?;
-        Some(match kind {
-            Extension::Metrics => MetricsQuery::parse(account, resource, query, now).map(Self::Metrics),
-            Extension::Definitions => Ok(Self::Fixed(metrics::definitions(resource))),
-            Extension::Cost => CostQuery::parse(account, resource, body, now).map(Self::Cost),
-        })
+        let view = match path.strip_prefix("/api/weir/v1/") {
+            Some("requests") => Some(View::Requests),
+            Some("databricks/endpoint_usage") => Some(View::EndpointUsage),
+            Some("databricks/inference_table") => Some(View::InferenceTable),
+            Some(_) | None => None,
+        };
+        if let Some(view) = view {
+            return Some(RequestsQuery::parse(account, view, query).map(Self::Requests));
+        }
+        match extension(path)? {
+            (resource, Extension::Metrics) => {
+                Some(MetricsQuery::parse(account, resource, query, now).map(Self::Metrics))
+            }
+            (resource, Extension::Definitions) => Some(Ok(Self::Fixed(metrics::definitions(resource)))),
+            (_, Extension::Cost) => None,
+        }
     }
 
     /// What is to be asked now; nothing when the answer is ready.
@@ -69,8 +100,9 @@ impl Question {
             Self::Usage(question) => question.asks(),
             Self::Requests(question) => question.asks(),
             Self::Metrics(question) => question.usage.asks(),
-            Self::Cost(question) => question.usage.asks(),
+            Self::Cost(question) => question.asks(),
             Self::Endpoint(question) => question.usage.asks(),
+            Self::Scrape(question) => question.asks(),
             Self::Fixed(_) => Vec::new(),
         }
     }
@@ -81,8 +113,9 @@ impl Question {
             Self::Usage(question) => question.answered(shard, outcome),
             Self::Requests(question) => question.answered(shard, outcome),
             Self::Metrics(question) => question.usage.answered(shard, outcome),
-            Self::Cost(question) => question.usage.answered(shard, outcome),
+            Self::Cost(question) => question.answered(shard, outcome),
             Self::Endpoint(question) => question.usage.answered(shard, outcome),
+            Self::Scrape(question) => question.answered(shard, outcome),
             Self::Fixed(_) => {}
         }
     }
@@ -95,6 +128,7 @@ impl Question {
             Self::Metrics(question) => question.answer(),
             Self::Cost(question) => question.answer(),
             Self::Endpoint(question) => question.answer(),
+            Self::Scrape(question) => question.answer(),
             Self::Fixed(answer) => answer.clone(),
         }
     }

@@ -3,9 +3,17 @@
 //! Decides how much is read for one message and what of it is answered; not how the parts of several objects make
 //! one answer ([`super::query`], [`super::requests`]).
 
-use super::message::{PartGroup, PartRecord, RequestsAsk, RequestsPart, Source, UsageAsk, UsagePart, json};
+use super::message::{
+    BodiesAsk, BodiesPart, PartGroup, PartRecord, RequestsAsk, RequestsPart, Source, TotalsPart, UsageAsk,
+    UsagePart, json,
+};
+use super::scrape::ROWS_MAX;
+use super::store::one;
 use super::sums::{self, Rollup};
-use super::{TABLE_HOUR, TABLE_MINUTE, TABLE_RECORD};
+use super::{
+    TABLE_HOUR, TABLE_MINUTE, TABLE_PAYLOAD, TABLE_RECORD, TABLE_REQUEST_BODY, TABLE_RESPONSE_BODY,
+    TABLE_TOTAL,
+};
 use crate::account::record::UsageRecord;
 use crate::object::{Handled, Read, Row};
 use alloc::borrow::ToOwned;
@@ -16,6 +24,8 @@ use serde_json::value::RawValue;
 
 /// Rows of sums that are read for one message (about 3 MB).
 pub(super) const SUMS_MAX: u32 = 10_000;
+/// Exchanges whose bodies are read for one message (at most 32 MiB).
+pub(super) const BODIES_MAX: usize = 16;
 /// Records that are looked at for one message when only some are wanted (about 3 MB).
 pub(super) const RECORDS_SCANNED_MAX: u32 = 5_000;
 
@@ -48,10 +58,43 @@ pub(super) fn usage(ask: &UsageAsk, rows: &[Vec<Row>]) -> Handled {
     Handled { reply: json(&part), writes: Vec::new() }
 }
 
+/// The bodies that are asked for.
+pub(super) fn bodies_reads(ask: &BodiesAsk) -> Vec<Read> {
+    let keys = ask.keys.iter().take(BODIES_MAX);
+    keys.flat_map(|key| [TABLE_REQUEST_BODY, TABLE_RESPONSE_BODY].map(|table| one(table, key))).collect()
+}
+
+/// The bodies that were read; an empty one is one that was not kept.
+pub(super) fn bodies(ask: &BodiesAsk, rows: &[Vec<Row>]) -> Handled {
+    let body = |rows: Option<&Vec<Row>>| {
+        let row = rows.and_then(|rows| rows.first())?;
+        Some(row.value.clone()).filter(|body| !body.is_empty())
+    };
+    let bodies = ask.keys.iter().zip(rows.chunks(2));
+    let bodies = bodies.map(|(key, rows)| (key.clone(), [body(rows.first()), body(rows.get(1))])).collect();
+    Handled { reply: json(&BodiesPart { bodies }), writes: Vec::new() }
+}
+
+/// All counts, and one more.
+pub(super) fn totals_reads() -> Vec<Read> {
+    let (from, to) = (String::new(), "~".to_owned());
+    alloc::vec![Read { table: TABLE_TOTAL, from, to, limit: ROWS_MAX.saturating_add(1), descending: false }]
+}
+
+/// The counts that were read.
+pub(super) fn totals(rows: &[Vec<Row>]) -> Handled {
+    let rows = rows.first().map_or(&[][..], Vec::as_slice);
+    let max = usize::try_from(ROWS_MAX).unwrap_or(usize::MAX);
+    let read = |row: &Row| Some((row.key.clone(), crate::json::read(&row.value).ok()?));
+    let part = TotalsPart { rows: rows.iter().take(max).filter_map(read).collect(), more: rows.len() > max };
+    Handled { reply: json(&part), writes: Vec::new() }
+}
+
 /// The newest records below the asked key.
 pub(super) fn requests_reads(ask: &RequestsAsk) -> Vec<Read> {
     let to = ask.before.clone().unwrap_or_else(|| "~".to_owned());
-    alloc::vec![Read { table: TABLE_RECORD, from: String::new(), to, limit: scanned(ask), descending: true }]
+    let table = if ask.logged { TABLE_PAYLOAD } else { TABLE_RECORD };
+    alloc::vec![Read { table, from: String::new(), to, limit: scanned(ask), descending: true }]
 }
 
 /// How many records are looked at.

@@ -177,11 +177,13 @@ pub(super) fn csv_row(row: &UsageRow<'_>) -> String {
     csv_line(&fields.join(","))
 }
 
-fn csv_line(fields: &str) -> String {
+/// One line of a CSV, of fields that are escaped already.
+pub(crate) fn csv_line(fields: &str) -> String {
     format!("{fields}\r\n")
 }
 
-fn csv_field(text: &str) -> String {
+/// A field of a CSV (RFC 4180).
+pub(crate) fn csv_field(text: &str) -> String {
     if text.contains([',', '"', '\r', '\n']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

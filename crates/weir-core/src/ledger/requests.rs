@@ -1,4 +1,4 @@
-//! `GET /api/weir/v1/requests`: single exchanges of an account, newest first. No bodies.
+//! `GET /api/weir/v1/requests` and Databricks' tables of requests: single exchanges of an account, newest first.
 //!
 //! Decides the parameters and the answer; not who may ask. Parameters: `limit` (1 to 1 000; 100 if absent),
 //! `cursor` (`next_cursor` of the page before), `deployment` (without regard to case), `client_request_id`
@@ -8,9 +8,10 @@
 
 use super::answer::Answer;
 use super::calendar::format_rfc3339;
-use super::message::{Message, PartRecord, RequestsAsk, RequestsPart};
+use super::message::{BodiesAsk, BodiesPart, Message, PartRecord, RequestsAsk, RequestsPart};
 use super::params::{Params, read_cursor, write_cursor};
 use super::query::LedgerAsk;
+use super::tables;
 use crate::account::batch::SHARDS;
 use crate::account::record::UsageRecord;
 use crate::id::AccountId;
@@ -20,23 +21,41 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::Serialize;
 
-const PARAMETERS: [&str; 4] = ["limit", "cursor", "deployment", "client_request_id"];
+const PARAMETERS: [&str; 5] = ["limit", "cursor", "deployment", "client_request_id", "format"];
 const LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
+/// Rows of an inference table on one page: their bodies have up to 2 MiB each.
+const BODIES: u32 = 8;
+const BODIES_LIMIT: u32 = 16;
 /// How many times all objects are asked for one answer: as often as it takes to look at all they have.
 const ROUNDS_MAX: u32 = 21;
+
+/// As what the exchanges are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// `GET /api/weir/v1/requests`.
+    Requests,
+    /// `GET /api/weir/v1/databricks/endpoint_usage`: the columns of `system.serving.endpoint_usage`; also as CSV.
+    EndpointUsage,
+    /// `GET /api/weir/v1/databricks/inference_table?deployment=…`: those with logged bodies, a line of JSON each.
+    InferenceTable,
+}
 
 /// A question about single exchanges while its answer is gathered; to be driven like
 /// [`UsageQuery`](super::query::UsageQuery).
 #[derive(Debug)]
 pub struct RequestsQuery {
     account: AccountId,
+    view: View,
+    csv: bool,
     limit: u32,
     deployment: Option<String>,
     client_request_id: Option<String>,
     shards: Vec<Progress>,
-    /// The newest records known so far, by key.
-    found: BTreeMap<String, UsageRecord>,
+    /// The newest records known so far, by key, with their shard.
+    found: BTreeMap<String, (u64, UsageRecord)>,
+    /// What callers sent and got, by key, once it was asked for.
+    bodies: Option<BTreeMap<String, [Option<String>; 2]>>,
     rounds: u32,
     failed: bool,
 }
@@ -55,20 +74,37 @@ impl RequestsQuery {
     ///
     /// # Errors
     /// The answer for the caller, with every fault.
-    pub fn parse(account: &AccountId, query: &str) -> Result<Self, Answer> {
-        let mut params = Params::parse(query, &PARAMETERS);
-        let limit = params.limit(LIMIT, LIMIT_MAX);
+    pub fn parse(account: &AccountId, view: View, query: &str) -> Result<Self, Answer> {
+        // Only a table can be CSV.
+        let known =
+            if view == View::EndpointUsage { PARAMETERS.len() } else { PARAMETERS.len().saturating_sub(1) };
+        let mut params = Params::parse(query, PARAMETERS.get(..known).unwrap_or_default());
+        let limit = match view {
+            View::Requests | View::EndpointUsage => params.limit(LIMIT, LIMIT_MAX),
+            View::InferenceTable => params.limit(BODIES, BODIES_LIMIT),
+        };
+        let csv = params.read("format", false, |text| match text {
+            "json" => Ok(false),
+            "csv" => Ok(true),
+            _ => Err("is neither json nor csv"),
+        });
+        if view == View::InferenceTable && params.text("deployment").is_none() {
+            params.fault("deployment", "is required");
+        }
         let before: Option<String> = params.read("cursor", None, |text| read_cursor(text).map(Some));
         if !params.faults.is_empty() {
             return Err(Answer::refused(&params.faults));
         }
         Ok(Self {
             account: account.clone(),
+            view,
+            csv,
             limit,
             deployment: params.text("deployment").map(str::to_ascii_lowercase),
             client_request_id: params.text("client_request_id").map(ToString::to_string),
             shards: (0..SHARDS).map(|_| Progress::Down(before.clone())).collect(),
             found: BTreeMap::new(),
+            bodies: None,
             rounds: 0,
             failed: false,
         })
@@ -77,8 +113,11 @@ impl RequestsQuery {
     /// What is to be asked now; nothing when the answer is ready.
     pub fn asks(&mut self) -> Vec<LedgerAsk> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        if self.failed || self.rounds >= ROUNDS_MAX || self.settled().count() >= limit {
+        if self.failed || self.bodies.is_some() {
             return Vec::new();
+        }
+        if self.rounds >= ROUNDS_MAX || self.settled().count() >= limit {
+            return self.body_asks();
         }
         self.rounds = self.rounds.saturating_add(1);
         let ask = |(shard, progress): (u64, &Progress)| match progress {
@@ -89,15 +128,46 @@ impl RequestsQuery {
                     limit: self.limit,
                     deployment: self.deployment.clone(),
                     client_request_id: self.client_request_id.clone(),
+                    logged: self.view == View::InferenceTable,
                 });
                 Some(LedgerAsk::new(&self.account, shard, &message))
             }
         };
-        (0..SHARDS).zip(&self.shards).filter_map(ask).collect()
+        let asks: Vec<LedgerAsk> = (0..SHARDS).zip(&self.shards).filter_map(ask).collect();
+        if asks.is_empty() { self.body_asks() } else { asks }
+    }
+
+    /// The bodies of the page, each of the object that has it; nothing for other views.
+    fn body_asks(&mut self) -> Vec<LedgerAsk> {
+        if self.view != View::InferenceTable {
+            return Vec::new();
+        }
+        let mut keys: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        for (key, (shard, _)) in self.page() {
+            keys.entry(*shard).or_default().push(key.clone());
+        }
+        self.bodies = Some(BTreeMap::new());
+        let ask = |(shard, keys)| LedgerAsk::new(&self.account, shard, &Message::Bodies(BodiesAsk { keys }));
+        keys.into_iter().map(ask).collect()
+    }
+
+    fn page(&self) -> impl Iterator<Item = (&String, &(u64, UsageRecord))> {
+        self.settled().take(usize::try_from(self.limit).unwrap_or(usize::MAX))
     }
 
     /// What a ledger object answered to the ask that named `shard`, once for each ask.
     pub fn answered(&mut self, shard: u64, outcome: CallOutcome<'_>) {
+        if let Some(bodies) = &mut self.bodies {
+            let part = match outcome {
+                CallOutcome::Answered(body) => serde_json::from_slice::<BodiesPart>(body).ok(),
+                CallOutcome::Lost => None,
+            };
+            match part {
+                Some(part) => bodies.extend(part.bodies),
+                None => self.failed = true,
+            }
+            return;
+        }
         let part = match outcome {
             CallOutcome::Answered(body) => serde_json::from_slice::<RequestsPart>(body).ok(),
             CallOutcome::Lost => None,
@@ -113,7 +183,7 @@ impl RequestsQuery {
         };
         for PartRecord { key, record } in part.rows {
             if let Ok(record) = crate::json::read(record.get()) {
-                self.found.insert(key, record);
+                self.found.insert(key, (shard, record));
             }
         }
     }
@@ -124,17 +194,37 @@ impl RequestsQuery {
             return Answer::unavailable();
         }
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let page: Vec<_> = self.settled().take(limit).collect();
+        let page: Vec<_> = self.page().collect();
         let all = self.shards.iter().all(|progress| *progress == Progress::Exhausted);
         let next = if page.len() >= limit && !(all && page.len() == self.found.len()) {
             page.last().map(|(key, _)| (*key).clone())
         } else {
             self.horizon().cloned()
         };
-        Answer::json(&Body {
-            rows: page.iter().map(|(_, record)| RequestRow::of(&self.account, record)).collect(),
-            next_cursor: next.map(|key| write_cursor(&key)),
-        })
+        let next = next.map(|key| write_cursor(&key));
+        let records = page.iter().map(|(key, (_, record))| (*key, record));
+        match self.view {
+            View::Requests => Answer::json(&Body {
+                rows: records.map(|(_, record)| RequestRow::of(&self.account, record)).collect(),
+                next_cursor: next,
+            }),
+            View::EndpointUsage => {
+                let rows: Vec<_> =
+                    records.map(|(_, record)| tables::usage_row(&self.account, record)).collect();
+                if self.csv {
+                    return with_cursor(
+                        Answer::new(200, "text/csv; charset=utf-8", tables::usage_csv(&rows)),
+                        next,
+                    );
+                }
+                Answer::json(&serde_json::json!({"rows": rows, "next_cursor": next}))
+            }
+            View::InferenceTable => {
+                let bodies = |key: &String| self.bodies.as_ref().and_then(|bodies| bodies.get(key));
+                let lines = records.map(|(key, record)| tables::inference_line(record, bodies(key)));
+                with_cursor(Answer::new(200, "application/x-ndjson", lines.collect()), next)
+            }
+        }
     }
 
     /// The key down to which every shard was read; `None` if all were read whole, or one not at all.
@@ -150,12 +240,18 @@ impl RequestsQuery {
     }
 
     /// Records, newest first, between which none can come any more.
-    fn settled(&self) -> impl Iterator<Item = (&String, &UsageRecord)> {
+    fn settled(&self) -> impl Iterator<Item = (&String, &(u64, UsageRecord))> {
         let unread = self.shards.contains(&Progress::Down(None));
         let horizon = self.horizon();
         let settled = move |key: &String| !unread && horizon.is_none_or(|horizon| key >= horizon);
         self.found.iter().rev().take_while(move |(key, _)| settled(key))
     }
+}
+
+/// A page that is no JSON has its cursor in a header.
+fn with_cursor(mut answer: Answer, next: Option<String>) -> Answer {
+    answer.headers.extend(next.map(|cursor| ("x-weir-next-cursor", cursor)));
+    answer
 }
 
 #[derive(Serialize)]

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::ledger::question::Question;
-use crate::ledger::testing::{Objects, record};
+use crate::ledger::testing::{Objects, asked, record};
 use crate::time::UnixMillis;
 use alloc::format;
 use alloc::vec;
@@ -12,18 +12,12 @@ use serde_json::{Value, json};
 const NOW: UnixMillis = UnixMillis(1_782_864_000_000);
 
 fn ask(objects: &mut Objects, query: &str) -> Answer {
-    let mut question = match Question::parse(
-        &AccountId::default_account(),
-        "/api/weir/v1/requests",
-        query,
-        "",
-        NOW,
-    )
-    .unwrap()
-    {
-        Ok(question) => question,
-        Err(answer) => return answer,
-    };
+    let accounts = [AccountId::default_account()];
+    let mut question =
+        match Question::parse(&asked(&accounts, "/api/weir/v1/requests", query, "", NOW)).unwrap() {
+            Ok(question) => question,
+            Err(answer) => return answer,
+        };
     loop {
         let asks = question.asks();
         if asks.is_empty() {
@@ -91,7 +85,7 @@ fn faults_are_named_and_a_silent_shard_is_said() {
         let body: Value = serde_json::from_str(&answer.body).unwrap();
         assert_eq!((answer.status, &body["error"]["details"][0]["path"]), (400, &json!(path)), "{query}");
     }
-    let mut question = RequestsQuery::parse(&AccountId::default_account(), "").unwrap();
+    let mut question = RequestsQuery::parse(&AccountId::default_account(), View::Requests, "").unwrap();
     for ask in question.asks() {
         question.answered(ask.shard, CallOutcome::Lost);
     }

@@ -5,11 +5,13 @@
 //! isolate says that it will not send them again (`floor`). So a batch that comes again, late or out of order,
 //! changes nothing.
 
-use super::message::{Batch, Interval, record_key};
+use super::message::{Batch, Failed, Interval, record_key};
+use super::payloads::Payloads;
 use super::sums::{self, Rollup};
+use super::totals::{self, Totals};
 use super::{
     HOURS_KEPT, ISOLATES_KEPT, MINUTES_KEPT, RECORDS_KEPT, RECORDS_MAX, TABLE_BATCH, TABLE_HOUR, TABLE_META,
-    TABLE_MINUTE, TABLE_RECORD, message, stamp,
+    TABLE_MINUTE, TABLE_RECORD, TABLE_TOTAL, message, stamp,
 };
 use crate::account::batch::BatchAnswer;
 use crate::account::record::UsageRecord;
@@ -25,11 +27,11 @@ use serde::{Deserialize, Serialize};
 /// The key of the number of records in [`TABLE_META`].
 const RECORD_COUNT: &str = "records";
 /// Above every key of every table: keys begin with a digit or a letter.
-const LAST_KEY: &str = "~";
+pub(super) const LAST_KEY: &str = "~";
 /// How many old sums go beyond as many as come.
 const PRUNED_MORE: u32 = 16;
 /// How many of the oldest records are looked at for their age.
-const AGED: u32 = 8;
+pub(super) const AGED: u32 = 8;
 /// How many other isolates' rows are looked at to find those not heard of.
 const NEIGHBOURS: u32 = 4;
 
@@ -45,6 +47,8 @@ pub(super) struct Intake {
     unreadable: u64,
     minutes: BTreeMap<String, Rollup>,
     hours: BTreeMap<String, Rollup>,
+    totals: BTreeMap<String, Totals>,
+    payloads: Payloads,
 }
 
 /// What is stored about an isolate.
@@ -74,17 +78,40 @@ impl Intake {
             unreadable: 0,
             minutes: BTreeMap::new(),
             hours: BTreeMap::new(),
+            totals: BTreeMap::new(),
+            payloads: Payloads::default(),
         };
         for raw in &batch.records {
+            if raw.get().starts_with("{\"failed\"") {
+                intake.count_failed(raw.get());
+                continue;
+            }
+            if raw.get().starts_with("{\"payload\"") {
+                let lost = u64::from(!intake.payloads.take(raw.get()));
+                intake.unreadable = intake.unreadable.saturating_add(lost);
+                continue;
+            }
             let Ok(record) = crate::json::read::<UsageRecord>(raw.get()) else {
                 intake.unreadable = intake.unreadable.saturating_add(1);
                 continue;
             };
             intake.minutes.entry(sums::key(Interval::Minute, &record)).or_default().add_record(&record);
             intake.hours.entry(sums::key(Interval::Hour, &record)).or_default().add_record(&record);
+            let of = totals::key(&record.deployment, &record.model);
+            intake.totals.entry(of).or_default().add_record(&record);
             intake.records.insert(record_key(record.at, record.id), raw.get().to_owned());
         }
         Ok(intake)
+    }
+
+    fn count_failed(&mut self, text: &str) {
+        let Ok(Failed { failed }) = crate::json::read::<Failed>(text) else { return };
+        for (deployment, words) in failed {
+            let totals = self.totals.entry(totals::key(&deployment, "")).or_default();
+            for (word, many) in words {
+                totals.add_failed(&word, many);
+            }
+        }
     }
 
     /// The isolate's row with some after it, how many records there are, the records that are too old, and the
@@ -109,6 +136,8 @@ impl Intake {
         });
         reads.extend(self.minutes.keys().map(|key| one(TABLE_MINUTE, key)));
         reads.extend(self.hours.keys().map(|key| one(TABLE_HOUR, key)));
+        reads.extend(self.totals.keys().map(|key| one(TABLE_TOTAL, key)));
+        reads.extend(self.payloads.reads(self.now));
         reads
     }
 
@@ -141,6 +170,12 @@ impl Intake {
                 writes.push(put(table, key, &stored));
             }
         }
+        for (key, totals) in &self.totals {
+            let mut stored: Totals = next().first().and_then(read_row).unwrap_or_default();
+            stored.add(totals);
+            writes.push(put(TABLE_TOTAL, key, &stored));
+        }
+        self.payloads.store(&mut writes, next);
         Handled { reply, writes }
     }
 
@@ -183,14 +218,14 @@ impl Intake {
 }
 
 /// The one row with this key.
-fn one(table: &'static str, key: &str) -> Read {
+pub(super) fn one(table: &'static str, key: &str) -> Read {
     Read { table, from: key.to_string(), to: format!("{key}\0"), limit: 1, descending: false }
 }
 
-fn read_row<T: for<'a> Deserialize<'a>>(row: &Row) -> Option<T> {
+pub(super) fn read_row<T: for<'a> Deserialize<'a>>(row: &Row) -> Option<T> {
     crate::json::read(&row.value).ok()
 }
 
-fn put<T: Serialize>(table: &'static str, key: &str, value: &T) -> Write {
+pub(super) fn put<T: Serialize>(table: &'static str, key: &str, value: &T) -> Write {
     Write::Put { table, key: key.to_owned(), value: serde_json::to_string(value).unwrap_or_default() }
 }

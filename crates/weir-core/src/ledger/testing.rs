@@ -1,5 +1,6 @@
 //! One ledger object in memory, and records to put into it, for the tests of this module.
 
+use super::question::Asked;
 use super::{Plan, TABLES};
 use crate::account::batch::{LedgerMessage, SHARDS, UsageBatches};
 use crate::account::record::{Usage, UsageRecord};
@@ -10,6 +11,17 @@ use crate::units::Money;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+
+/// A question of some accounts.
+pub(crate) fn asked<'a>(
+    accounts: &'a [AccountId],
+    path: &'a str,
+    query: &'a str,
+    body: &'a str,
+    now: UnixMillis,
+) -> Asked<'a> {
+    Asked { accounts, base: "https://weir.test", path, query, body, now }
+}
 
 /// Every ledger object, by name; each a set of tables.
 #[derive(Default)]
@@ -84,5 +96,7 @@ pub(crate) fn record(id: u128, at: u64, who: u64, input: u64, output: u64) -> Us
         time_to_first_byte: Millis(3),
         attempts: 1,
         client_request_id: (who == 2).then(|| alloc::format!("c{id}")),
+        usage_context: None,
+        logged: None,
     }
 }

@@ -31,6 +31,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         spillover: None,
         fallback: true,
         content_policy: None,
+        payload_sampling: None,
     }
 }
 

@@ -115,6 +115,9 @@ pub struct Deployment {
     /// Name of the content policy that looks at its prompts and answers; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_policy: Option<String>,
+    /// Of a million exchanges, so many are logged with their bodies; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_sampling: Option<u32>,
     /// Who published its model, e.g. `Meta`; empty if that is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub publisher: String,

@@ -8,6 +8,7 @@
 //! | `/api/weir/v1/principals…` | `Microsoft.Authorization/principals[/tokens]/{read,write,delete}` | the installation, `/` |
 //! | own tokens, `/api/2.0/token/*` | none | |
 //! | `/api/weir/v1/keys…` | `Microsoft.Authorization/keys/{read,write,delete}` | the account |
+//! | `/api/weir/v1/databricks/inference_table` | `Weir/servingEndpoints/{payloads/action,write}` | the account |
 //! | `/api/weir/v1/{x}…` | `Weir/{x}/{read,write,delete}` | the account |
 //! | `/api/2.0/serving-endpoints…`, `/api/2.0/{x}…` | `Weir/servingEndpoints/…`, `Weir/{x}/…` | the account |
 //!
@@ -139,6 +140,13 @@ fn weir(method: &str, parts: &[&str], caller: &Caller, state: &AccountState) -> 
         ["config", ..] if verb != "read" => {
             Needed::one("Microsoft.Authorization/config/write".to_owned(), "/")
         }
+        // What callers said is not for everyone who may read the configuration.
+        ["databricks", "inference_table"] => {
+            let mut needed =
+                Needed::one("Weir/servingEndpoints/payloads/action".to_owned(), &account_scope(state));
+            needed.actions.push("Weir/servingEndpoints/write".to_owned());
+            needed
+        }
         [first, ..] => Needed::one(format!("Weir/{first}/{verb}"), &account_scope(state)),
         [] => Needed::nothing(),
     }
@@ -199,6 +207,10 @@ fn arm(method: &str, parts: &[&str], state: &AccountState) -> Needed {
         let parents = kinds.len().saturating_sub(1);
         let parent = kinds.get(..parents).unwrap_or_default().join("/");
         actions.insert(0, format!("{namespace}/{parent}/marketplaceModelSubscriptions/{end}"));
+    }
+    if namespace.eq_ignore_ascii_case("Microsoft.CostManagement") && method == "POST" {
+        // A question that is posted: who may read costs may ask.
+        actions.push(format!("{namespace}/{}/read", kinds.join("/")));
     }
     Needed { actions, scope, marketplace: subscribes && end == "write" }
 }

@@ -60,10 +60,20 @@ impl Installation {
                 FrontPlan::Registry(account) => {
                     let message = json!({"http": request}).to_string();
                     let answer = self.send(&account, message.as_bytes());
+                    if let Some(errand) = answer.get("errand").filter(|errand| !errand.is_null()) {
+                        self.send(&AccountId::default_account(), errand["message"].to_string().as_bytes());
+                    }
                     let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap_or(Value::Null);
                     return (answer["status"].as_u64().unwrap(), body);
                 }
-                FrontPlan::Usage(account) => return (200, json!(account)),
+                FrontPlan::Accounts(message) => {
+                    let found = self.send(&AccountId::default_account(), &message);
+                    request.accounts = serde_json::from_value(found).unwrap();
+                }
+                FrontPlan::Usage(accounts) => match accounts.as_slice() {
+                    [one] => return (200, json!(one)),
+                    several => return (200, json!(several)),
+                },
                 FrontPlan::Reply(answer) => {
                     let body = serde_json::from_str(&answer.body).unwrap_or(Value::Null);
                     return (u64::from(answer.status), body);
@@ -134,7 +144,8 @@ fn a_role_at_a_subscription_holds_in_every_account_below_and_in_no_other() {
             format!("{}/providers/Microsoft.Insights/metrics{version}", account("s1", "mine", "team-b")),
             403,
         ),
-        ("POST", format!("/subscriptions/s1/providers/Microsoft.CostManagement/query{version}"), 403),
+        ("POST", format!("/subscriptions/s1/providers/Microsoft.CostManagement/query{version}"), 200),
+        ("POST", format!("/subscriptions/s2/providers/Microsoft.CostManagement/query{version}"), 403),
     ];
     for (method, path, expected) in rows {
         let (status, body) = weir.ask(&token, method, &path, &deployment(1));
@@ -171,6 +182,36 @@ fn a_key_of_another_account_has_the_roles_of_its_principal() {
     let keys = "/api/weir/v1/keys?account=team-a";
     assert_eq!(weir.ask(&owner, "POST", keys, &json!({"name": "x"})).0, 201);
     assert_eq!(weir.ask(&owner, "POST", "/api/weir/v1/keys", &json!({"name": "x"})).0, 403);
+}
+
+#[test]
+fn the_directory_knows_the_accounts_of_a_subscription_and_of_a_group() {
+    let mut all = Installation::new();
+    for (subscription, group, account) in [("S1", "g1", "one"), ("s1", "G2", "two"), ("s2", "g1", "three")] {
+        let path = format!(
+            "/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.CognitiveServices/accounts/{account}"
+        );
+        let body = json!({"location": "eastus2"});
+        all.admin("PUT", &format!("{path}?api-version=2025-09-01"), &body);
+    }
+    let cost = "providers/Microsoft.CostManagement/query?api-version=2023-03-01";
+    let asked = all.admin("POST", &format!("/subscriptions/s1/{cost}"), &json!({}));
+    assert_eq!(asked, json!(["one", "two"]));
+    let (_, reader) = all.person("reader", READER, "/subscriptions/S1");
+    let path = format!("/subscriptions/S1/resourceGroups/g1/{cost}");
+    assert_eq!(all.ask(&reader, "POST", &path, &json!({})), (200, json!("one")));
+    assert_eq!(all.ask(&reader, "POST", &format!("/subscriptions/s2/{cost}"), &json!({})).0, 403);
+    assert_eq!(all.ask(&reader, "GET", "/metrics", &json!({})).0, 403);
+    assert_eq!(all.admin("GET", "/metrics", &json!({})), json!(["default", "one", "three", "two"]));
+    let mut ask = |subscription: Option<&str>, group: Option<&str>| {
+        let message = json!({"accounts": {"subscription": subscription, "group": group}}).to_string();
+        all.send(&AccountId::default_account(), message.as_bytes())
+    };
+    assert_eq!(ask(None, None), json!(["default", "one", "three", "two"]));
+    assert_eq!(ask(Some("s1"), None), json!(["one", "two"]));
+    assert_eq!(ask(Some("S1"), Some("G1")), json!(["one"]));
+    assert_eq!(ask(Some("nobody's"), None), json!([]));
+    assert_eq!(ask(Some("00000000-0000-0000-0000-000000000000"), Some("weir")), json!(["default"]));
 }
 
 #[test]

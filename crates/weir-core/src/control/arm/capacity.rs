@@ -2,7 +2,7 @@
 //!
 //! Decides the limits that a capacity gives and whether an account has that much left. Standard SKUs: one unit is 1 000
 //! tokens a minute, with 6 requests a minute for every 1 000 tokens, counted in windows of ten seconds. Provisioned
-//! SKUs reserve throughput: one unit is 2 500 tokens a minute (what Azure gives for `gpt-4o`), and requests are not
+//! SKUs reserve throughput: what one unit is worth is the model's (`catalog::provisioned_unit`), and requests are not
 //! counted.
 
 use super::super::answer::Answer;
@@ -28,7 +28,6 @@ pub const PROVISIONED: [&str; 3] =
 pub const CAPACITY_MAX: u64 = 1_000_000;
 const MINUTE: Millis = Millis::from_secs(60);
 const TOKENS_PER_UNIT: u64 = 1_000;
-const TOKENS_PER_PROVISIONED_UNIT: u64 = 2_500;
 const REQUESTS_PER_UNIT: u64 = 6;
 
 /// Whether a SKU reserves throughput.
@@ -36,12 +35,12 @@ pub fn provisioned(sku: &str) -> bool {
     PROVISIONED.contains(&sku)
 }
 
-/// The limits of an account deployment.
-pub fn limits(sku: &str, capacity: u64) -> Vec<Limit> {
+/// The limits of an account deployment; `unit` is what one provisioned unit of its model is worth.
+pub fn limits(sku: &str, capacity: u64, unit: u64) -> Vec<Limit> {
     let limit =
         |meter, amount, burst| Limit { meter, scope: LimitScope::Deployment, amount, per: MINUTE, burst };
     if provisioned(sku) {
-        let tokens = capacity.saturating_mul(TOKENS_PER_PROVISIONED_UNIT);
+        let tokens = capacity.saturating_mul(unit);
         return Vec::from([limit(Meter::Tokens, tokens, tokens.max(1))]);
     }
     let tokens = capacity.saturating_mul(TOKENS_PER_UNIT);
@@ -53,12 +52,12 @@ pub fn limits(sku: &str, capacity: u64) -> Vec<Limit> {
 }
 
 /// The limits as `properties.rateLimits` shows them: requests in windows of ten seconds, tokens by the minute.
-pub fn rate_limits(sku: &str, capacity: u64) -> Vec<Value> {
+pub fn rate_limits(sku: &str, capacity: u64, unit: u64) -> Vec<Value> {
     let shown = |limit: Limit| match limit.meter {
         Meter::Requests => json!({"key": "request", "renewalPeriod": 10, "count": limit.amount / 6}),
         Meter::Tokens => json!({"key": "token", "renewalPeriod": 60, "count": limit.amount}),
     };
-    limits(sku, capacity).into_iter().map(shown).collect()
+    limits(sku, capacity, unit).into_iter().map(shown).collect()
 }
 
 /// Reads `sku`; what a PATCH leaves out is as it was (`known`).
@@ -125,13 +124,14 @@ mod tests {
     #[test]
     fn a_capacity_is_worth_its_limits() {
         let rows = [
-            ("Standard", 1, &[(Meter::Requests, 6, 1), (Meter::Tokens, 1_000, 1_000)][..]),
-            ("GlobalStandard", 10, &[(Meter::Requests, 60, 10), (Meter::Tokens, 10_000, 10_000)][..]),
-            ("ProvisionedManaged", 50, &[(Meter::Tokens, 125_000, 125_000)][..]),
-            ("GlobalProvisionedManaged", 1, &[(Meter::Tokens, 2_500, 2_500)][..]),
+            ("Standard", 1, 9, &[(Meter::Requests, 6, 1), (Meter::Tokens, 1_000, 1_000)][..]),
+            ("GlobalStandard", 10, 9, &[(Meter::Requests, 60, 10), (Meter::Tokens, 10_000, 10_000)][..]),
+            ("ProvisionedManaged", 50, 2_500, &[(Meter::Tokens, 125_000, 125_000)][..]),
+            ("GlobalProvisionedManaged", 1, 37_000, &[(Meter::Tokens, 37_000, 37_000)][..]),
         ];
-        for (sku, capacity, expected) in rows {
-            let got: Vec<_> = limits(sku, capacity).iter().map(|l| (l.meter, l.amount, l.burst)).collect();
+        for (sku, capacity, unit, expected) in rows {
+            let got: Vec<_> =
+                limits(sku, capacity, unit).iter().map(|l| (l.meter, l.amount, l.burst)).collect();
             assert_eq!(got, expected, "{sku} {capacity}");
         }
     }

@@ -304,11 +304,12 @@ fn shown(desk: &Desk<'_>, row: &DeploymentRow, spec: &AccountSpec) -> Value {
     let entry = catalog::find(desk.state, &spec.model);
     let capabilities = entry.as_ref().map_or_else(|| json!({}), |entry| offers::capabilities(entry.task));
     let version = entry.as_ref().map_or(spec.model_version.as_str(), |entry| version_in_force(spec, entry));
+    let unit = entry.as_ref().map_or(0, |entry| catalog::provisioned_unit(entry));
     let mut properties = json!({
         "model": {"format": spec.format, "name": spec.model, "version": version},
         "versionUpgradeOption": spec.version_upgrade, "provisioningState": "Succeeded",
         "currentCapacity": spec.capacity, "capabilities": capabilities, "dynamicThrottlingEnabled": false,
-        "rateLimits": rate_limits(&spec.sku, spec.capacity),
+        "rateLimits": rate_limits(&spec.sku, spec.capacity, unit),
     });
     if let (Some(members), Some(target)) = (properties.as_object_mut(), &spec.spillover) {
         members.insert("spilloverDeploymentName".to_owned(), target.as_str().into());

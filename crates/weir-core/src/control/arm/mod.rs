@@ -246,6 +246,9 @@ fn in_region(
             let region = location.segments.get(5).map(|text| convention::region(text));
             offers::models(desk, location, Some(region.as_deref().unwrap_or(convention::REGION)))
         }
+        ("GET", "modelcapacities", []) if path.provider == Provider::CognitiveServices => {
+            offers::capacities(desk, location)
+        }
         ("GET", "usages", []) if path.provider == Provider::CognitiveServices => {
             offers::usages(desk, location)
         }

@@ -9,7 +9,7 @@ use super::super::external_model::task_text;
 use super::super::state::CatalogRow;
 use super::super::{answer::Answer, answer::Location, command::Outcome, defaults};
 use super::capacity::{CAPACITY_MAX, PROVISIONED, STANDARD, used};
-use super::convention::{REGION, listed};
+use super::convention::{REGION, error, listed, region};
 use crate::snapshot::Task;
 use alloc::collections::BTreeSet;
 use alloc::format;
@@ -53,6 +53,48 @@ fn model(row: &CatalogRow, version: &str) -> Value {
         "capabilities": capabilities(row.task), "lifecycleStatus": "GenerallyAvailable",
         "registryId": catalog::text(row, "registry_id"), "task": task_text(row.task),
     })
+}
+
+/// `…/locations/{region}/modelCapacities`: what is left of each SKU for the model that the query names.
+///
+/// # Errors
+/// 400 when no model is named, or `$skip` is no number.
+pub fn capacities(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
+    let asked = |name: &str| {
+        let mut members = location.query.iter();
+        members.find(|(member, _)| member.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    };
+    let (Some(format), Some(name)) = (asked("modelFormat"), asked("modelName")) else {
+        let text = "The query parameters 'modelFormat', 'modelName' and 'modelVersion' are required.";
+        return Err(error(400, "InvalidQueryParameter", text));
+    };
+    let entry = catalog::find(desk.state, name).filter(|row| !row.backends.is_empty());
+    let entry = entry.filter(|row| catalog::text(row, "format") == Some(format));
+    let version = asked("modelVersion").unwrap_or_default();
+    let version =
+        entry.as_ref().map(|row| if version.is_empty() { row.default_version.as_str() } else { version });
+    let region = location.segments.get(5).map_or(String::new(), |text| region(text));
+    let quotas = defaults::quotas(desk.state);
+    let mut items = Vec::new();
+    for (row, version) in entry.iter().zip(version) {
+        if !row.versions.is_empty() && !row.versions.iter().any(|known| known == version) {
+            continue;
+        }
+        for sku in STANDARD.iter().chain(&PROVISIONED) {
+            let of = |(model, of, quota): &(String, Option<String>, u64)| {
+                let same = model.eq_ignore_ascii_case(name) && of.as_ref().is_none_or(|of| of == sku);
+                same.then(|| quota.saturating_sub(used(desk, model, of.as_deref(), "")))
+            };
+            let left = quotas.iter().filter_map(of).min().unwrap_or(CAPACITY_MAX);
+            items.push(json!({
+                "id": format!("{}/{sku}", location.path), "name": sku, "location": region,
+                "type": "Microsoft.CognitiveServices/locations/modelCapacities",
+                "properties": {"model": {"format": format, "name": row.name, "version": version},
+                    "skuName": sku, "availableCapacity": left, "availableFinetuneCapacity": 0},
+            }));
+        }
+    }
+    listed(desk, location, items)
 }
 
 /// `properties.capabilities` of a deployment, and of its model.

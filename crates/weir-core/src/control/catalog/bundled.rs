@@ -84,6 +84,16 @@ databricks-bge-large-en|Databricks|e|1||
 databricks-gte-large-en|Databricks|e|1||
 ";
 
+/// What a provisioned throughput unit is worth where the publisher tells, in input tokens a minute.
+const PROVISIONED: [(&str, u64); 6] = [
+    ("gpt-4o", 2_500),
+    ("gpt-4o-mini", 37_000),
+    ("gpt-5", 4_750),
+    ("DeepSeek-R1", 4_000),
+    ("DeepSeek-V3", 4_000),
+    ("Llama-3.3-70B-Instruct", 8_450),
+];
+
 /// The bundled entry of this name, without regard to case.
 pub(super) fn find(name: &str) -> Option<CatalogRow> {
     let named = |line: &&str| line.split('|').next().is_some_and(|known| known.eq_ignore_ascii_case(name));
@@ -116,12 +126,15 @@ fn entry(line: &str) -> Option<CatalogRow> {
     let backends: Vec<Value> =
         simulated.iter().map(|backend| json!({"external_model": backend.shown})).collect();
     let default_version = versions.first()?.clone();
-    let shown = json!({
+    let mut shown = json!({
         "format": publisher, "publisher": publisher, "task": task_text(task), "versions": versions,
         "default_version": default_version, "registry_id": format!("azureml://registries/{registry}/models/{name}"),
         "regions": regions, "offer": offer, "price": price_shown, "backends": backends,
         "foundation_model": (publisher == "Databricks").then(|| json!({"pay_per_token": true})),
     });
+    if let Some((_, unit)) = PROVISIONED.iter().find(|(known, _)| *known == name) {
+        shown.as_object_mut()?.insert(super::PROVISIONED_UNIT.to_owned(), (*unit).into());
+    }
     Some(CatalogRow {
         name: name.to_owned(),
         shown: shown.as_object()?.clone(),
@@ -164,6 +177,12 @@ mod tests {
             assert_eq!(row.backends.is_empty(), publisher != "Weir", "{}", row.name);
             assert_eq!(row.versions.first(), Some(&row.default_version));
         }
+        assert!(
+            PROVISIONED
+                .iter()
+                .all(|(name, unit)| super::super::provisioned_unit(&find(name).unwrap()) == *unit)
+        );
+        assert_eq!(super::super::provisioned_unit(&find("gpt-4").unwrap()), 2_500);
         assert!(find("META-LLAMA-3-8B-INSTRUCT").is_some() && find("Meta-Llama-3-8B").is_none());
     }
 }

@@ -7,6 +7,7 @@ use crate::snapshot::Task;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,16 @@ impl EndpointSpec {
         active.max(pending)
     }
 
+    /// How many of a million exchanges are logged with their bodies: a share, by the gateway's inference table, or all, by
+    /// the legacy one of the configuration that serves.
+    pub fn payload_sampling(&self) -> Option<u32> {
+        let legacy = || {
+            let capture = self.active.as_ref()?.auto_capture.as_ref()?;
+            (capture.get("enabled") == Some(&Value::Bool(true))).then_some(1_000_000)
+        };
+        self.gateway.sampling().or_else(legacy)
+    }
+
     /// The configuration whose upstreams are being probed.
     pub fn updating(&self) -> Option<&PendingConfig> {
         self.pending.as_ref().filter(|pending| pending.failure.is_none())
@@ -81,6 +92,15 @@ impl Gateway {
     /// Whether other entities are tried when the one that was chosen fails.
     pub fn fallback(&self) -> bool {
         self.enabled("fallback_config").is_some()
+    }
+
+    /// How many of a million exchanges the inference table gets: all, unless `sampling_fraction` says otherwise.
+    fn sampling(&self) -> Option<u32> {
+        let config = self.enabled("inference_table_config")?;
+        let fraction = config.get("sampling_fraction").and_then(Value::as_f64).unwrap_or(1.0);
+        // Six places are the millionths.
+        let digits = format!("{:.6}", fraction.clamp(0.0, 1.0)).replace('.', "");
+        digits.parse().ok().filter(|millionths| *millionths > 0)
     }
 
     /// `guardrails`: `input` and `output`, each with `safety`, `pii`, `invalid_keywords`, `valid_topics`.

@@ -326,6 +326,8 @@ fn weirs() -> Vec<Command> {
         ("price.currency", json!("dollars")),
         ("price.input_per_1m", json!("-1")),
         ("backends", json!([])),
+        ("provisioned_tokens_per_unit", json!(0)),
+        ("provisioned_tokens_per_unit", json!("many")),
         ("backends.0.priority", json!("high")),
         ("backends.0.external_model.provider", json!("nobody")),
     ]);

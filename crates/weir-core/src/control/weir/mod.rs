@@ -11,7 +11,7 @@ pub mod principals;
 use super::answer::{Answer, Denied, Location, ManagementRequest};
 use super::command::{Change, Desk, Outcome};
 use super::document::{self, DocumentError, Faults};
-use super::{databricks, defaults};
+use super::{databricks, defaults, served};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -43,7 +43,10 @@ pub fn handle(
         (_, ["principals", rest @ ..]) => principals::handle(desk, request, location, rest),
         ("GET", ["audit"]) => audit::list(desk, location),
         ("POST", ["serving-endpoints", name, "cancel-update"]) => cancel_update(desk, name),
-        (_, ["catalog", "models"] | ["audit"]) => Err(wrong_method("GET")),
+        ("GET", ["databricks", "served_entities"]) => served::list(desk, location),
+        (_, ["catalog", "models"] | ["audit"] | ["databricks", "served_entities"]) => {
+            Err(wrong_method("GET"))
+        }
         (_, ["defaults"]) => Err(wrong_method("GET, PUT")),
         (_, ["keys"]) => Err(wrong_method("GET, POST")),
         (_, ["catalog", "models", _]) => Err(wrong_method("GET, PUT, DELETE")),
@@ -105,7 +108,7 @@ pub fn no_such_route(method: &str, path: &str) -> Answer {
     error(404, "NotFound", &format!("There is no route {method} {path}."), &Faults::default())
 }
 
-fn wrong_method(allowed: &str) -> Answer {
+pub(in crate::control) fn wrong_method(allowed: &str) -> Answer {
     let message = format!("This route answers to {allowed} only.");
     error(405, "MethodNotAllowed", &message, &Faults::default()).with("allow", allowed)
 }
@@ -119,7 +122,7 @@ fn conflict(message: &str) -> Answer {
 }
 
 /// The refusal of a body with faults in it.
-fn invalid(faults: &Faults) -> Answer {
+pub(in crate::control) fn invalid(faults: &Faults) -> Answer {
     error(400, "InvalidRequest", &format!("The request was refused: {}.", faults.sentence()), faults)
 }
 

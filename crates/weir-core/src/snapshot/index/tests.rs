@@ -43,6 +43,7 @@ fn deployment(name: &str, target: Target) -> Deployment {
         spillover: None,
         fallback: true,
         content_policy: None,
+        payload_sampling: None,
     }
 }
 

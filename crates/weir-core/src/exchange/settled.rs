@@ -1,0 +1,82 @@
+//! The end of an exchange: its reservation settled and its record written.
+//!
+//! Above the stages. Decides what a record says; not when an exchange ends (`finish`, `passed`).
+
+use super::finish::Running;
+use super::isolate::Isolate;
+use crate::account::price;
+use crate::account::record::{Usage, UsageRecord};
+use crate::time::UnixMillis;
+use alloc::string::ToString;
+
+impl Isolate {
+    /// The one way to the end of an exchange that was answered.
+    pub(super) fn settle(
+        &mut self,
+        now: UnixMillis,
+        running: Running,
+        status: u16,
+        used: Usage,
+        complete: bool,
+    ) {
+        let attempts = running.machine.made();
+        let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
+        let price = entity.and_then(|entity| entity.price.as_ref());
+        let began = running.admission.began;
+        let record = UsageRecord {
+            id: running.admission.id,
+            at: began,
+            deployment: running.deployment,
+            model: running.model,
+            entity: entity.map(|entity| entity.name.clone()).unwrap_or_default(),
+            principal: running.principal,
+            key: running.key,
+            surface: running.surface.label().to_string(),
+            status,
+            streamed: running.streamed,
+            complete,
+            cost: price.and_then(|price| price::cost(price, &used)),
+            input_cost: price.and_then(|price| price::input_cost(price, &used)),
+            currency: price.map(|price| price.currency.clone()),
+            usage: used,
+            latency: now.since(began),
+            time_to_first_byte: running.head_at.unwrap_or(now).since(began),
+            attempts,
+            client_request_id: running.client_request_id,
+            usage_context: running.usage_context,
+            logged: None,
+        };
+        self.end_log(running.log, &record);
+        self.leases.settle(now, running.reservation, used.total());
+        self.batches.push(now, &running.account, &record);
+    }
+}
+
+/// The record of an exchange without an answer, for the log of bodies alone.
+pub(super) fn refused(now: UnixMillis, running: &Running, status: u16) -> UsageRecord {
+    let began = running.admission.began;
+    let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
+    UsageRecord {
+        id: running.admission.id,
+        at: began,
+        deployment: running.deployment.clone(),
+        model: running.model.clone(),
+        entity: entity.map(|entity| entity.name.clone()).unwrap_or_default(),
+        principal: running.principal.clone(),
+        key: running.key.clone(),
+        surface: running.surface.label().to_string(),
+        status,
+        streamed: running.streamed,
+        complete: false,
+        usage: Usage::default(),
+        cost: None,
+        input_cost: None,
+        currency: None,
+        latency: now.since(began),
+        time_to_first_byte: now.since(began),
+        attempts: running.machine.made(),
+        client_request_id: running.client_request_id.clone(),
+        usage_context: running.usage_context.clone(),
+        logged: None,
+    }
+}

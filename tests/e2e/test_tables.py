@@ -1,0 +1,79 @@
+"""What the ledger tells others: Prometheus, Databricks' tables, the costs of a subscription."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import weir
+
+TABLES = "/api/weir/v1/databricks"
+
+
+def metric(text: str, name: str, *parts: str) -> float | None:
+    """The value of the one line of this name that has all these parts."""
+    rows = [line for line in text.splitlines() if line.startswith(f"{name}{{") and all(part in line for part in parts)]
+    assert len(rows) <= 1, rows
+    return float(rows[0].rsplit(" ", 1)[1]) if rows else None
+
+
+def scrape() -> str:
+    answer = weir.manage("GET", "/metrics")
+    assert answer.status == 200, answer
+    assert dict(answer.headers)["content-type"].startswith("text/plain; version=0.0.4")
+    return answer.body.decode()
+
+
+def test_prometheus_reads_what_every_deployment_did(endpoint):
+    ask = weir.ask("one two", endpoint.name)
+    for _ in range(3):
+        assert weir.call("/v1/chat/completions", ask).status == 200
+    endpoint.script({"status": 400})
+    assert weir.call("/v1/chat/completions", ask).status == 400
+    weir.usage_soon(endpoint.name, 3)
+    mine = f'deployment="{endpoint.name}"'
+    failed = lambda: metric(scrape(), "weir_request_failures_total", mine, 'error_type="upstream_status"')
+    weir.until(failed, lambda count: count == 1, 3, "the failure is counted")
+    text = scrape()
+    assert metric(text, "weir_requests_total", mine) == 3
+    assert metric(text, "gen_ai_client_token_usage_sum", mine, 'gen_ai_token_type="input"') == 6
+    assert metric(text, "gen_ai_client_token_usage_sum", mine, 'gen_ai_token_type="output"') == 9
+    assert metric(text, "gen_ai_server_request_duration_seconds_count", mine) == 3
+    assert 0 < metric(text, "gen_ai_server_request_duration_seconds_sum", mine) < 60
+    assert weir.manage("GET", "/metrics", token=weir.KEY).status in (401, 403)
+
+
+def test_databricks_usage_tables_have_the_callers_tags(endpoint):
+    body = weir.ask("one two", client_request_id="mine", usage_context={"team": "a"})
+    assert weir.call(f"/serving-endpoints/{endpoint.name}/invocations", body).status == 200
+    weir.usage_soon(endpoint.name, 1)
+    rows = weir.done(weir.manage("GET", f"{TABLES}/endpoint_usage?deployment={endpoint.name}"))["rows"]
+    assert len(rows) == 1
+    row = rows[0]
+    assert (row["client_request_id"], row["usage_context"], row["status_code"]) == ("mine", {"team": "a"}, 200)
+    assert (row["input_token_count"], row["output_token_count"], row["request_streaming"]) == (2, 3, False)
+    answer = weir.manage("GET", f"{TABLES}/endpoint_usage?deployment={endpoint.name}&format=csv")
+    assert [line["client_request_id"] for line in csv.DictReader(io.StringIO(answer.body.decode()))] == ["mine"]
+    entities = weir.done(weir.manage("GET", f"{TABLES}/served_entities"))["rows"]
+    mine = [entity for entity in entities if entity["endpoint_name"] == endpoint.name]
+    assert row["served_entity_id"] in [entity["served_entity_id"] for entity in mine]
+    assert {(entity["endpoint_config_version"], entity["task"]) for entity in mine} == {("1", "llm/v1/chat")}
+
+
+def test_costs_of_a_subscription_are_those_of_its_accounts():
+    subscription, account = weir.fresh("sub"), weir.fresh("acct")
+    path = f"/subscriptions/{subscription}/resourceGroups/rg/providers/Microsoft.CognitiveServices/accounts/{account}"
+    deployment = {"sku": {"name": "Standard", "capacity": 100},
+                  "properties": {"model": {"format": "Weir", "name": "simulator-chat"}}}
+    version = "?api-version=2025-09-01"
+    weir.done(weir.manage("PUT", f"{path}/deployments/d{version}", deployment))
+    key = weir.done(weir.manage("POST", f"{path}/listKeys{version}"))["key1"]
+    assert weir.call("/v1/chat/completions", weir.ask("one two", "d"), key=key).status == 200
+    query = {"type": "Usage", "timeframe": "MonthToDate", "dataset": {"granularity": "None", "grouping": [
+        {"type": "Dimension", "name": "AccountName"}, {"type": "Dimension", "name": "Meter"}]}}
+    target = f"/subscriptions/{subscription}/providers/Microsoft.CostManagement/query?api-version=2023-03-01"
+    rows = lambda: weir.done(weir.manage("POST", target, query))["properties"]["rows"]
+    found = weir.until(rows, lambda rows: len(rows) == 2, 3, "the exchange is in the ledger")
+    assert {row[2] for row in found} == {account}
+    assert {row[3] for row in found} == {"paygo-inference-input-tokens", "paygo-inference-output-tokens"}
+    assert all(row[1] > 0 for row in found)
