@@ -37,6 +37,7 @@ const SHOWN: &[(&str, &str)] = &[
     ("B1.missing", "404 for a missing api-version"),
     ("B1.unknown", "404 for an unknown api-version"),
     ("B1.typed", "404 for a model's version in its place"),
+    ("B4.utilization", "how full reserved throughput is"),
     ("B4.never", "429 without Retry-After for what never fits"),
     ("B7.1", "400 content_filter"),
     ("B7.2", "400 context_length_exceeded"),

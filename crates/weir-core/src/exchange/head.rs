@@ -8,9 +8,11 @@
 use super::action::Head;
 use crate::id::RequestId;
 use crate::limit::headers::{SpanForm, Standing};
+use crate::snapshot::Meter;
 use crate::surface::Surface;
 use crate::wire::bounds::ECHO_BYTES_MAX;
 use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -88,6 +90,13 @@ pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
         Surface::OpenAi | Surface::Anthropic | Surface::Arm | Surface::DatabricksApi | Surface::Weir => {
             headers.push(("x-request-id", facts.id.to_string()));
         }
+    }
+    // Reserved throughput: tokens are counted and requests are not (B4).
+    if let ([Standing { meter: Meter::Tokens, amount, remaining, .. }], SpanForm::Seconds) =
+        (standings, span_form(facts.surface))
+    {
+        let used = amount.saturating_sub(*remaining).saturating_mul(100).checked_div(*amount).unwrap_or(100);
+        headers.push(("azure-openai-deployment-utilization", format!("{used}%")));
     }
     for standing in standings {
         standing.push_headers(&mut headers, span_form(facts.surface));
