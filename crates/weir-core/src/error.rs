@@ -87,11 +87,11 @@ impl WeirError {
             | Self::Auth(_)
             | Self::Route(_)
             | Self::Policy(_)
-            | Self::Limit(LimitError::Exceeded { .. } | LimitError::NeverFits { .. }) => Blame::Client,
-            Self::Attempt(
-                AttemptError::UpstreamStatus { status: 400 | 404 | 409 | 413 | 422, .. }
-                | AttemptError::PromptTooLong { .. },
-            ) => Blame::Client,
+            | Self::Limit(LimitError::Exceeded { .. } | LimitError::NeverFits { .. })
+            | Self::Attempt(AttemptError::PromptTooLong { .. }) => Blame::Client,
+            Self::Attempt(AttemptError::UpstreamStatus { status: 400 | 404 | 409 | 413 | 422, .. }) => {
+                Blame::Client
+            }
             Self::Attempt(AttemptError::BadCredential)
             | Self::Limit(LimitError::Unavailable)
             | Self::ConfigurationUnavailable

@@ -100,7 +100,8 @@ pub fn accounts(state: &AccountState, ask: &AccountsAsk) -> Vec<AccountId> {
     for kind in ["directory/accounts/", "directory/workspaces/"] {
         let range = state.documents.range(kind.to_owned()..);
         for (key, row) in range.take_while(|(key, _)| key.starts_with(kind)) {
-            let parts: Vec<&str> = row["value"]["id"].as_str().unwrap_or_default().split('/').collect();
+            let Some(id) = row.pointer("/value/id") else { continue };
+            let parts: Vec<&str> = id.as_str().unwrap_or_default().split('/').collect();
             let ["", _, subscription, _, group, ..] = parts.as_slice() else { continue };
             let name = key.strip_prefix(kind).and_then(|name| AccountId::parse(name).ok());
             if same(&ask.subscription, subscription) && same(&ask.group, group) {

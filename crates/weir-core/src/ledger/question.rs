@@ -69,9 +69,8 @@ impl Question {
             return Some(CostQuery::parse(asked, scope).map(Self::Cost));
         }
         let account = accounts.first()?;
-        match path {
-            "/api/weir/v1/usage" => return Some(UsageQuery::parse(account, query, now).map(Self::Usage)),
-            _ => {}
+        if path == "/api/weir/v1/usage" {
+            return Some(UsageQuery::parse(account, query, now).map(Self::Usage));
         }
         if let Some(name) = endpoint(path) {
             return Some(Ok(Self::Endpoint(EndpointQuery::new(account, name, now))));

@@ -15,6 +15,7 @@ use crate::id::AccountId;
 use crate::object::CallOutcome;
 use crate::units::Money;
 use alloc::collections::BTreeMap;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt::Write;
@@ -88,7 +89,7 @@ impl ScrapeQuery {
             return Answer::unavailable();
         }
         let mut page = Page(String::new());
-        let counters: [(&str, &str, fn(&Totals) -> u64); 5] = [
+        let counters: [Counter; 5] = [
             ("weir_requests_total", "Exchanges that a model answered.", |totals| totals.requests),
             ("weir_streams_broken_total", "Answered exchanges whose stream broke off.", |totals| {
                 totals.incomplete
@@ -177,6 +178,9 @@ impl ScrapeQuery {
     }
 }
 
+/// Name, meaning, and what it counts.
+type Counter = (&'static str, &'static str, fn(&Totals) -> u64);
+
 /// The text of an answer.
 struct Page(String);
 
@@ -201,7 +205,7 @@ impl Page {
         histogram: &Histogram,
         shown: impl Fn(u64) -> String,
     ) {
-        let (bucket, mut count) = (String::from(name) + "_bucket", 0u64);
+        let (bucket, mut count) = (format!("{name}_bucket"), 0u64);
         let ends = bounds.iter().map(|bound| shown(*bound)).chain([String::from("+Inf")]);
         for (end, more) in ends.zip(&histogram.counts) {
             count = count.saturating_add(*more);
@@ -209,8 +213,8 @@ impl Page {
             label(&mut labels, "le", &end);
             self.line(&bucket, &labels, &count.to_string());
         }
-        self.line(&(String::from(name) + "_sum"), labels, &shown(histogram.sum));
-        self.line(&(String::from(name) + "_count"), labels, &count.to_string());
+        self.line(&format!("{name}_sum"), labels, &shown(histogram.sum));
+        self.line(&format!("{name}_count"), labels, &count.to_string());
     }
 }
 

@@ -6,7 +6,6 @@ use crate::id::IsolateId;
 use crate::ledger::question::Question;
 use crate::ledger::testing::{Objects, asked, record};
 use crate::time::UnixMillis;
-use alloc::format;
 use alloc::vec;
 
 const NOW: UnixMillis = UnixMillis(1_782_864_000_000);
@@ -24,9 +23,9 @@ fn scrape(objects: &mut Objects, accounts: &[AccountId], lose: bool) -> Answer {
         }
         for (at, ask) in asks.iter().enumerate() {
             let reply = objects.call(NOW, &ask.object, &ask.body);
-            let lost = lose && at == 1;
+            let silent = lose && at == 1;
             question
-                .answered(ask.shard, if lost { CallOutcome::Lost } else { CallOutcome::Answered(&reply) });
+                .answered(ask.shard, if silent { CallOutcome::Lost } else { CallOutcome::Answered(&reply) });
         }
     }
 }
@@ -42,15 +41,15 @@ fn value<'a>(text: &'a str, start: &str) -> &'a str {
 fn world() -> Objects {
     let mut objects = Objects::default();
     objects.store(
-        &account("a"),
+        &account("aa"),
         &[record(1, NOW.0, 1, 10, 6), record(2, NOW.0, 1, 300, 7), record(3, NOW.0, 2, 5, 0)],
     );
-    objects.store(&account("b"), &[record(4, NOW.0, 1, 1, 1)]);
+    objects.store(&account("bb"), &[record(4, NOW.0, 1, 1, 1)]);
     let mut batches = UsageBatches::new(IsolateId(77));
     for (deployment, word) in
         [("Demo-1", "limit_exceeded"), ("Demo-1", "limit_exceeded"), ("o\"d\\d", "upstream_timeout")]
     {
-        batches.failed(NOW, &account("a"), deployment, word);
+        batches.failed(NOW, &account("aa"), deployment, word);
     }
     let due = batches.due(NOW).unwrap();
     let message = batches.poll_message(due).unwrap();
@@ -65,7 +64,7 @@ fn world() -> Objects {
 
 #[test]
 fn every_deployment_of_every_account_is_shown_once() {
-    let answer = scrape(&mut world(), &[account("a"), account("b"), account("empty")], false);
+    let answer = scrape(&mut world(), &[account("aa"), account("bb"), account("empty")], false);
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(
         answer.headers,
@@ -76,22 +75,25 @@ fn every_deployment_of_every_account_is_shown_once() {
         let start = format!("weir_requests_total{{account=\"{account}\",deployment=\"{deployment}\"");
         text.lines().find(|line| line.starts_with(&start)).and_then(|line| line.rsplit(' ').next())
     };
-    assert_eq!((of("a", "Demo-1"), of("a", "Demo-2"), of("b", "Demo-1")), (Some("2"), Some("1"), Some("1")));
+    assert_eq!(
+        (of("aa", "Demo-1"), of("aa", "Demo-2"), of("bb", "Demo-1")),
+        (Some("2"), Some("1"), Some("1"))
+    );
     assert_eq!(
         value(
             text,
-            r#"weir_request_failures_total{account="a",deployment="Demo-1",error_type="limit_exceeded"}"#
+            r#"weir_request_failures_total{account="aa",deployment="Demo-1",error_type="limit_exceeded"}"#
         ),
         "2"
     );
     let odd =
-        r#"weir_request_failures_total{account="a",deployment="o\"d\\d",error_type="upstream_timeout"}"#;
+        r#"weir_request_failures_total{account="aa",deployment="o\"d\\d",error_type="upstream_timeout"}"#;
     assert_eq!(value(text, odd), "1");
     let sums: Vec<&str> = text
         .lines()
         .filter(|line| {
             line.starts_with("gen_ai_client_token_usage_sum")
-                && line.contains("account=\"a\",deployment=\"Demo-1\"")
+                && line.contains("account=\"aa\",deployment=\"Demo-1\"")
         })
         .filter_map(|line| line.rsplit(' ').next())
         .collect();
@@ -101,7 +103,7 @@ fn every_deployment_of_every_account_is_shown_once() {
 
 #[test]
 fn the_text_is_what_prometheus_reads() {
-    let answer = scrape(&mut world(), &[account("a")], false);
+    let answer = scrape(&mut world(), &[account("aa")], false);
     let mut families: Vec<&str> = Vec::new();
     for line in answer.body.lines() {
         if let Some(rest) = line.strip_prefix("# TYPE ") {
@@ -135,7 +137,7 @@ fn the_text_is_what_prometheus_reads() {
 
 #[test]
 fn a_counter_never_goes_backwards_because_an_object_is_silent() {
-    assert_eq!(scrape(&mut world(), &[account("a")], true).status, 503);
+    assert_eq!(scrape(&mut world(), &[account("aa")], true).status, 503);
     let many: Vec<AccountId> = (0..70).map(|at| account(&format!("a{at}"))).collect();
     let answer = scrape(&mut world(), &many, false);
     assert_eq!(value(&answer.body, "weir_metrics_accounts_left_out "), "6");

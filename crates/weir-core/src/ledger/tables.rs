@@ -78,11 +78,14 @@ pub(super) fn inference_line(record: &UsageRecord, bodies: Option<&[Option<Strin
     let body = |at: usize| bodies.and_then(|bodies| bodies.get(at)?.clone());
     let logged = record.logged.as_ref();
     let sampling = logged.map_or(1_000_000, |logged| logged.sampling);
+    // The decimal text is a JSON number.
+    let fraction = format!("{}.{:06}", sampling / 1_000_000, sampling % 1_000_000);
+    let fraction: Value = crate::json::read(&fraction).unwrap_or_default();
     let time = format_rfc3339(record.at);
     let row = json!({
         "request_date": time.get(..10), "databricks_request_id": record.id.to_string(),
         "client_request_id": record.client_request_id, "request_time": time, "status_code": record.status,
-        "sampling_fraction": f64::from(sampling) / 1_000_000.0, "execution_duration_ms": record.latency.0,
+        "sampling_fraction": fraction, "execution_duration_ms": record.latency.0,
         "request": body(0), "response": body(1), "served_entity_id": entity(record),
         "logging_error_codes": logged.map(|logged| &logged.errors), "requester": record.principal,
     });

@@ -162,8 +162,8 @@ pub fn check_version(location: &Location, provider: Provider) -> Result<(), Answ
     if versions.iter().any(|known| known.eq_ignore_ascii_case(version)) {
         return Ok(());
     }
-    let of_another = |known: &&str| known.eq_ignore_ascii_case(version);
-    if COGNITIVE_SERVICES.iter().chain(&MACHINE_LEARNING).any(|known| of_another(&known)) {
+    let mut all = COGNITIVE_SERVICES.iter().chain(&MACHINE_LEARNING);
+    if all.any(|known| known.eq_ignore_ascii_case(version)) {
         let (namespace, kind) = (provider.namespace(), provider.kind());
         let text = format!(
             "No registered resource provider found for API version '{version}' and type '{kind}' in the namespace \

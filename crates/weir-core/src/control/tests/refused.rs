@@ -331,6 +331,12 @@ fn weirs() -> Vec<Command> {
         ("backends.0.priority", json!("high")),
         ("backends.0.external_model.provider", json!("nobody")),
     ]);
+    let mut commands = vec![own("PUT", "/catalog/models/own", entry, faults)];
+    commands.extend(lesser());
+    commands
+}
+
+fn lesser() -> Vec<Command> {
     let defaults = json!({"serverless": {"tokens_per_minute": 1}, "endpoints": {"e": {"requests_per_minute": 1}},
         "quotas": [{"model": "m", "sku": "Standard", "capacity": 1}]});
     let mut of_defaults = seventeen(&[
@@ -359,7 +365,6 @@ fn weirs() -> Vec<Command> {
     let mut of_principal = seventeen(&["id", "name", "kind", "members"]);
     of_principal.extend([("kind", json!("robot")), ("members", json!(["nobody"]))]);
     vec![
-        own("PUT", "/catalog/models/own", entry, faults),
         own("PUT", "/defaults", defaults, of_defaults),
         own("POST", "/keys", key.clone(), of_key.clone()),
         own("PUT", "/keys/some", key, of_key),
