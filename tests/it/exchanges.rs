@@ -32,7 +32,7 @@ struct Vectors {
 pub(crate) struct Row {
     /// The row of the contract's tables that it shows (`contract`).
     #[serde(default, rename = "row")]
-    _row: String,
+    _shows: String,
     /// The rule that the row shows.
     source: String,
     /// Method and address; a path stands for one of the host `weir.example`.
