@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json as jsonlib
 
 import weir
 
@@ -58,6 +59,29 @@ def test_databricks_usage_tables_have_the_callers_tags(endpoint):
     mine = [entity for entity in entities if entity["endpoint_name"] == endpoint.name]
     assert row["served_entity_id"] in [entity["served_entity_id"] for entity in mine]
     assert {(entity["endpoint_config_version"], entity["task"]) for entity in mine} == {("1", "llm/v1/chat")}
+
+
+def test_an_inference_table_has_the_bodies_of_an_endpoint_that_wants_it(upstream, endpoint):
+    name = weir.fresh("logged")
+    table = {"enabled": True, "catalog_name": "main", "schema_name": "serving"}
+    weir.create_endpoint(name, [weir.external_model(upstream.base, name)], ai_gateway={"inference_table_config": table})
+    target, body = f"{TABLES}/inference_table?deployment={name}", weir.ask("one two", client_request_id="mine")
+    answers = [weir.call(f"/serving-endpoints/{name}/invocations", {**body, "stream": stream}) for stream in (False, True)]
+    assert [answer.status for answer in answers] == [200, 200]
+    assert weir.call(f"/serving-endpoints/{endpoint.name}/invocations", body).status == 200
+
+    def logged() -> list[dict]:
+        answer = weir.manage("GET", target)
+        assert answer.status == 200, answer
+        return [jsonlib.loads(line) for line in answer.text.splitlines()]
+
+    rows = weir.until(logged, lambda rows: len(rows) == 2, 3, "both exchanges are in the table")
+    assert {row["response"] for row in rows} == {answer.text for answer in answers}
+    assert all(jsonlib.loads(row["request"])["client_request_id"] == "mine" for row in rows)
+    assert {(row["status_code"], row["sampling_fraction"]) for row in rows} == {(200, 1.0)}
+    assert weir.manage("GET", f"{TABLES}/inference_table?deployment={endpoint.name}").text == ""
+    assert weir.manage("GET", target, token=weir.KEY).status in (401, 403)
+    weir.delete_endpoint(name)
 
 
 def test_costs_of_a_subscription_are_those_of_its_accounts():
