@@ -94,8 +94,10 @@ impl Isolate {
             extras: None,
             ready,
         };
-        let reservation = self.reserve(&facts, asking.index, &account, admission)?;
+        let reserved = self.reserve(&facts, asking.index, &account, admission);
+        let reservation = self.counted(&facts, &account, reserved)?;
         let mut running = facts.running_with(account, reservation, prepared, AttemptPlan::ATTEMPTS_MAX);
+        running.sampling = ready.deployment.payload_sampling;
         running.passed = Some(Box::new(Passed::rows()));
         Ok(running)
     }
