@@ -2,8 +2,8 @@
 
 mod azure;
 mod front;
-mod restart;
 mod refused;
+mod restart;
 
 use super::front::{FrontPlan, plan};
 use super::probe::{Probe, ProbeOutcome, Probed};
