@@ -46,6 +46,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import upstream_account
+import upstream_safety
 
 CREATED = 1_764_000_000
 REASONS = {200: "OK", 302: "Found", 307: "Temporary Redirect", 400: "Bad Request", 401: "Unauthorized",
@@ -357,6 +358,8 @@ async def perform(x: Exchange, record: Json, asked: Json, step: Json, task: str)
 async def route(x: Exchange) -> None:
     if upstream_account.has(x.path):
         return await upstream_account.passed(x, sys.modules[__name__])
+    if upstream_safety.has(x.path):
+        return await upstream_safety.judge(x, STATE)
     if x.path.endswith("/chat/completions"):
         return await model_call(x, "chat")
     if x.path.endswith("/completions"):

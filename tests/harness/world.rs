@@ -246,11 +246,12 @@ impl World {
                 running.streaming = true;
                 self.next_step(isolate, handle);
             }
-            // No call of this world is handed through or read in parts.
+            // No call of this world is handed through or read in parts, and no policy names a classifier.
             Action::ReadWhole
             | Action::PassPiece
             | Action::PassInstead(_)
             | Action::HandThrough(_)
+            | Action::Ask { .. }
             | Action::ReadMore => self.next_step(isolate, handle),
         }
     }

@@ -10,6 +10,7 @@
 )]
 
 mod bad_input;
+mod classifier;
 mod contract;
 mod exchanges;
 mod simulation;

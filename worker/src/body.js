@@ -104,7 +104,7 @@ export function within(ms, work) {
 export function call(plan, body, method) {
   if (plan.flags & SCRIPT) return play(plan);
   return fetch(plan.lines[0], {
-    method, headers: headersOf(plan), body: body.byteLength ? edited(body, plan.edits) : null, redirect: 'manual',
+    method, headers: headersOf(plan), body: body.byteLength || plan.edits.length ? edited(body, plan.edits) : null, redirect: 'manual',
   });
 }
 

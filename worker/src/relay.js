@@ -3,7 +3,10 @@
  * A stream on its way to the caller: each piece as core says, and its end only when core has judged it.
  */
 
-import { ABORT, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, IDLE, INSTEAD, NOTHING, PASS, PIECE, headersOf, tell } from './memory.js';
+import { call, failure, readAnswer, within } from './body.js';
+import {
+  ABORT, ANSWER, ASK, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, FAILED, IDLE, NOTHING, PASS, PIECE, headersOf, tell,
+} from './memory.js';
 import { keepCalling } from './objects.js';
 
 /** Bytes read of a stream at once. */
@@ -13,13 +16,28 @@ const LOST = new TextEncoder().encode(
   '\n\nevent: error\ndata: {"error":{"code":"InternalServerError","message":"Weir failed during this stream; send the request again.","type":"server_error","param":null}}\n\n',
 );
 
-/** As `tell`, but a module that traps breaks the stream off. @type {(...told: Parameters<typeof tell>) => Pick<import('./memory.js').Plan, 'kind' | 'bytes' | 'callsAfter'>} */
+/** What a stream does next. @typedef {Pick<import('./memory.js').Plan, 'kind' | 'bytes' | 'callsAfter'>} Next */
+
+/** As `tell`, but a module that traps breaks the stream off. @type {(...told: Parameters<typeof tell>) => Next} */
 function ask(...told) {
   try {
     return tell(...told);
   } catch (error) {
     console.error('the module trapped during a stream', error);
     return { kind: ABORT, bytes: NOTHING, callsAfter: 0 };
+  }
+}
+
+/**
+ * Makes the call that a plan asks for beside the stream. Resolves to what core is to be told.
+ * @param {import('./memory.js').Plan} plan @returns {Promise<{told: Parameters<typeof tell>}>}
+ */
+async function beside(plan) {
+  try {
+    const { status, bytes } = await within(plan.ms, readAnswer(call(plan, NOTHING, 'POST')));
+    return { told: [plan.handle, ANSWER, status, '', bytes] };
+  } catch (error) {
+    return { told: [plan.handle, FAILED, failure(error)] };
   }
 }
 
@@ -55,24 +73,39 @@ async function pump({ handle, ms: idle }, body, writable, env, ctx) {
   let last = Date.now();
   const watch = setInterval(() => Date.now() - last > idle && stop(IDLE), Math.max(1000, idle / 4));
   let buffer = new ArrayBuffer(READ_BYTES);
+  /** @type {Promise<any> | null} */ let reading = null;
+  /** What core asked beside the stream. @type {ReturnType<typeof beside> | null} */ let asked = null;
   try {
-    for (;;) {
-      const { value, done } = await reader.read(new Uint8Array(buffer));
-      if (done || ended >= 0) break;
-      last = Date.now();
-      const plan = ask(handle, PIECE, 0, '', value);
+    // After the end only what was asked is waited for: core holds something back for it.
+    for (let over = false, piece = NOTHING; !over || asked; ) {
+      if (!over) reading ??= reader.read(new Uint8Array(buffer));
+      const came = asked ? await (over ? asked : Promise.race([reading, asked])) : await reading;
+      let plan;
+      if (came.told) {
+        asked = null;
+        plan = ask(.../** @type {Parameters<typeof tell>} */ (came.told));
+      } else {
+        reading = null;
+        over = came.done || ended >= 0;
+        if (!over) {
+          last = Date.now();
+          piece = came.value;
+          buffer = piece.buffer;
+        }
+        plan = over ? ask(handle, ENDED, ended < 0 ? CLOSED : ended) : ask(handle, PIECE, 0, '', piece);
+      }
+      if (plan.kind === CLOSE || plan.kind === ABORT) return await finish(plan, writer, stop, env, ctx);
       if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
-      if (plan.kind === PASS) await writer.write(value);
-      else if (plan.kind === INSTEAD) plan.bytes.byteLength && (await writer.write(plan.bytes));
-      else return await finish(plan, writer, stop, env, ctx);
-      buffer = value.buffer;
+      if (plan.kind === ASK) asked = beside(/** @type {import('./memory.js').Plan} */ (plan));
+      if (plan.kind === PASS) await writer.write(piece);
+      else if (plan.bytes.byteLength) await writer.write(plan.bytes);
     }
   } catch {
     if (ended < 0) ended = writer.desiredSize === null ? CALLER_LEFT : BROKEN;
   } finally {
     clearInterval(watch);
   }
-  return finish(ask(handle, ENDED, ended < 0 ? CLOSED : ended), writer, stop, env, ctx);
+  return finish(ask(handle, ENDED, ended < 0 ? BROKEN : ended), writer, stop, env, ctx);
 }
 
 /** @param {ReturnType<typeof ask>} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env @param {ExecutionContext} ctx */

@@ -24,7 +24,7 @@ fn read(bencher: divan::Bencher<'_, '_>, text: &str, bytes: usize, personal: boo
     let text: String = text.chars().cycle().take(bytes).collect();
     bencher
         .counter(divan::counter::BytesCount::of_str(&text))
-        .bench(|| policy.read(&lexicon, Side::Prompt, &text));
+        .bench_local(|| policy.read(&lexicon, Side::Prompt, &text));
 }
 
 #[divan::bench(args = [1_000, 64_000])]

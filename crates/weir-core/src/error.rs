@@ -66,6 +66,7 @@ impl WeirError {
             Self::Limit(LimitError::NeverFits { .. }) => "limit_never_fits",
             Self::Limit(LimitError::Unavailable) => "limiter_unavailable",
             Self::Policy(PolicyError::PromptFiltered { .. }) => "prompt_filtered",
+            Self::Policy(PolicyError::NoVerdict) => "classifier_failed",
             Self::Attempt(AttemptError::UpstreamStatus { .. }) => "upstream_status",
             Self::Attempt(AttemptError::PromptTooLong { .. }) => "prompt_too_long",
             Self::Attempt(AttemptError::Unreachable) => "upstream_unreachable",
@@ -86,7 +87,7 @@ impl WeirError {
             Self::Wire(_)
             | Self::Auth(_)
             | Self::Route(_)
-            | Self::Policy(_)
+            | Self::Policy(PolicyError::PromptFiltered { .. })
             | Self::Limit(LimitError::Exceeded { .. } | LimitError::NeverFits { .. })
             | Self::Attempt(AttemptError::PromptTooLong { .. }) => Blame::Client,
             Self::Attempt(AttemptError::UpstreamStatus { status: 400 | 404 | 409 | 413 | 422, .. }) => {
@@ -94,6 +95,7 @@ impl WeirError {
             }
             Self::Attempt(AttemptError::BadCredential)
             | Self::Limit(LimitError::Unavailable)
+            | Self::Policy(PolicyError::NoVerdict)
             | Self::ConfigurationUnavailable
             | Self::Overloaded
             | Self::Bug { .. } => Blame::Weir,

@@ -14,6 +14,7 @@ use crate::auth::AuthError;
 use crate::error::WeirError;
 use crate::id::RequestId;
 use crate::limit::LimitError;
+use crate::policy::PolicyError;
 use crate::surface::Surface;
 use crate::time::Millis;
 use crate::wire::WireError;
@@ -22,7 +23,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-pub use stream::stream_error;
+pub use stream::{Broken, stream_error};
 
 /// Longest wait that a header asks for on surfaces whose clients obey it without a bound (`azure.md`, B9): the
 /// Python client gives up above it, the JavaScript client would sleep. Longer waits stand in the text only.
@@ -120,6 +121,7 @@ fn again(error: &WeirError, surface: Surface) -> Again {
     match error {
         WeirError::Limit(LimitError::Exceeded { retry_after, .. }) => bounded(*retry_after, databricks),
         WeirError::Limit(LimitError::Unavailable)
+        | WeirError::Policy(PolicyError::NoVerdict)
         | WeirError::ConfigurationUnavailable
         | WeirError::Overloaded => Again::After(SOON),
         WeirError::Attempt(AttemptError::UpstreamStatus { status, retry_after, .. }) => {
@@ -136,7 +138,7 @@ fn again(error: &WeirError, surface: Surface) -> Again {
         WeirError::Wire(_)
         | WeirError::Auth(_)
         | WeirError::Route(_)
-        | WeirError::Policy(_)
+        | WeirError::Policy(PolicyError::PromptFiltered { .. })
         | WeirError::Attempt(_)
         | WeirError::Bug { .. } => Again::Unsaid,
     }

@@ -227,6 +227,11 @@ pub fn authenticate_token<'i>(
 }
 
 impl<'i> Caller<'i> {
+    /// The gateway itself, which asks a deployment of its own on behalf of an exchange: under the exchange's names.
+    pub const fn on_behalf(principal: &'i str, key: &'i str) -> Self {
+        Self { principal, key, admin: false, may: May::All }
+    }
+
     /// Whose credential it is, by the index that knows it.
     fn of(index: &'i SnapshotIndex, key: &'i ReadyKey) -> Self {
         let (principal, id) = (key.principal.as_str(), key.id.as_str());

@@ -123,7 +123,7 @@ pub fn rules(state: &AccountState) -> ContentRules {
             .unwrap_or_default(),
     };
     let blocklists = all(state, BLOCKLIST).filter(named).map(list).collect();
-    ContentRules { policies, blocklists }
+    ContentRules { policies, blocklists, classifiers: super::weir::classifiers::compiled(state) }
 }
 
 /// A stored policy as isolates get it. Filters that it does not speak of are those of its base.
@@ -137,6 +137,7 @@ fn compiled(row: &Value) -> ContentPolicy {
         prompt: base.as_ref().map(|base| base.prompt.clone()).unwrap_or_default(),
         completion: base.map(|base| base.completion).unwrap_or_default(),
         lists: Vec::new(),
+        classifier: properties["weirClassifier"].as_str().map(ToOwned::to_owned),
     };
     for written in properties["contentFilters"].as_array().into_iter().flatten() {
         let Some(filter) = written["name"].as_str().and_then(filter).and_then(|known| known.filter) else {

@@ -5,7 +5,7 @@
 //! base address; what is kept to be shown again is built from known members only, so that nothing secret that was
 //! put in a wrong place is ever echoed. `OpenAI`, Azure and custom upstreams are here, all others in `providers`.
 
-mod credential;
+pub(super) mod credential;
 mod providers;
 
 pub use credential::{is_header_value, is_secret_name, parse_reference, with_credential};

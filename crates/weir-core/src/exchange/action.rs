@@ -121,6 +121,14 @@ pub enum Action {
     PassPiece,
     /// Pass these bytes on instead of the piece; may be empty.
     PassInstead(Vec<u8>),
+    /// Pass these bytes on, make this call beside the stream, and give what came of it as [`Event::Answer`] or
+    /// [`Event::Failed`] between two pieces; also once the stream is over.
+    Ask {
+        /// May be empty.
+        pass: Vec<u8>,
+        /// Never a script's, unless the called deployment is a simulated one. The caller's body is none here.
+        send: Send,
+    },
     /// Pass these bytes on, then end the caller's stream regularly. The exchange is over.
     Close(Vec<u8>),
     /// Pass these bytes on, then end the caller's connection visibly broken, and the upstream call with it. The

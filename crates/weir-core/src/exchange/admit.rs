@@ -184,9 +184,7 @@ impl Isolate {
                 if running.spills && !admission.spilled {
                     running.kept = Some(kept.map_or_else(|| Rc::new(Parts::keep(request)), Rc::clone));
                 }
-                let budget = self.retries.entry(running.scope.clone()).or_default();
-                let step = running.machine.first(now, budget);
-                self.perform(now, handle, running, step, None)
+                self.ask_or_start(now, handle, running)
             }
             Err(Stop::Pause(pause)) => {
                 let pause = admission.patience(pause);
@@ -209,6 +207,13 @@ impl Isolate {
                 Action::Reply(reply)
             }
         }
+    }
+
+    /// The first upstream call.
+    pub(super) fn start(&mut self, now: UnixMillis, handle: u32, mut running: Running) -> Action {
+        let budget = self.retries.entry(running.scope.clone()).or_default();
+        let step = running.machine.first(now, budget);
+        self.perform(now, handle, running, step, None)
     }
 
     /// All stages in their order.
@@ -307,7 +312,7 @@ impl Isolate {
             ready,
         };
         let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);
-        let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation)?));
+        let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation, index)?));
         let (reservation, filtering) = self.counted(&facts, &account, judged)?;
         match facts.prepare() {
             Ok(entities) => Ok(facts.running(account, reservation, entities, filtering)),
@@ -324,11 +329,15 @@ impl Isolate {
         &mut self,
         facts: &Facts<'_>,
         reservation: Reservation,
+        index: &Rc<SnapshotIndex>,
     ) -> Result<(Reservation, Option<Box<Filtering>>), PolicyError> {
         let Some(policy) = &facts.ready.policy else { return Ok((reservation, None)) };
         let lexicon = self.lexicon.get_or_insert_with(|| Rc::new(Lexicon::built_in()));
         match Filtering::begin(policy, lexicon, facts.route.surface, facts.task, facts.envelope) {
-            Ok(filtering) => Ok((reservation, Some(Box::new(filtering)))),
+            Ok(mut filtering) => {
+                filtering.index = filtering.asks_deployment().then(|| Rc::clone(index));
+                Ok((reservation, Some(Box::new(filtering))))
+            }
             Err(error) => {
                 self.leases.settle(facts.now, reservation, 0);
                 Err(error)

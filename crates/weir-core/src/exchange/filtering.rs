@@ -5,14 +5,22 @@
 //! are `vetting`'s.
 
 use super::vetting::Vetting;
-use crate::policy::{AnswerParts, ChoiceParts, Findings, Lexicon, PolicyError, ReadyPolicy, Side};
+use crate::policy::{
+    AnswerParts, ChoiceParts, Findings, Lexicon, PolicyError, Question, ReadyClassifier, ReadyPolicy, Side,
+    Texts,
+};
 use crate::snapshot::Task;
+use crate::snapshot::content::Service;
+use crate::snapshot::index::SnapshotIndex;
 use crate::surface::Surface;
 use crate::wire::envelope::{Edit, Envelope};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+
+/// Questions about one answer with many choices; one with more cannot be judged.
+const ANSWER_QUESTIONS_MAX: usize = 32;
 
 /// How findings are told to a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,10 +40,20 @@ pub(super) struct Filtering {
     pub(super) lexicon: Rc<Lexicon>,
     pub(super) telling: Telling,
     pub(super) task: Task,
+    /// Whether streams end in `[DONE]` on the surface.
+    pub(super) ends: bool,
+    /// Answers that were asked for.
+    pub(super) answers: u64,
     /// `[{"prompt_index":0,"content_filter_results":{…}},…]`.
     pub(super) prompt_results: String,
+    /// What was found in each prompt.
+    prompts: Vec<Findings>,
+    /// The prompt's texts, if a classifier is asked.
+    pub(super) texts: Option<Texts>,
     /// The answer, once it is a stream.
     pub(super) vetting: Option<Vetting>,
+    /// The configuration that the exchange was admitted under, if a deployment of it is asked.
+    pub(super) index: Option<Rc<SnapshotIndex>>,
 }
 
 /// How a surface tells findings.
@@ -70,31 +88,83 @@ impl Filtering {
             Task::Completions => envelope.prompt,
             Task::Embeddings => envelope.input,
         };
-        let found = match field {
+        let prompts = match field {
             Some(field) if policy.looks_at(Side::Prompt) => policy.read_prompt(lexicon, field.raw),
             Some(_) | None => Vec::from([Findings::default()]),
         };
-        if let Some(filtered) = found.iter().find(|found| policy.filters(Side::Prompt, **found)) {
-            return Err(PolicyError::PromptFiltered { results: policy.results(Side::Prompt, *filtered) });
-        }
-        let mut prompt_results = String::from("[");
-        for (at, found) in found.iter().enumerate() {
-            if at > 0 {
-                prompt_results.push(',');
+        let asks = policy.classifier(Side::Prompt).or_else(|| policy.classifier(Side::Completion)).is_some();
+        let mut filtering = Self {
+            policy: Rc::clone(policy),
+            lexicon: Rc::clone(lexicon),
+            telling: telling(surface),
+            task,
+            ends: surface != Surface::MlflowGateway,
+            answers: envelope.n,
+            prompt_results: String::new(),
+            prompts,
+            texts: field.filter(|_| asks).map(|field| Texts::of(field.raw)),
+            vetting: None,
+            index: None,
+        };
+        filtering.prompt_found(Findings::default())?;
+        Ok(filtering)
+    }
+
+    /// Judges the prompt by what is known of it and what was found in addition.
+    ///
+    /// # Errors
+    /// [`PolicyError::PromptFiltered`].
+    pub(super) fn prompt_found(&mut self, found: Findings) -> Result<(), PolicyError> {
+        let mut results = String::from("[");
+        for (at, prompt) in self.prompts.iter_mut().enumerate() {
+            *prompt = prompt.joined(found);
+            let told = self.policy.results(Side::Prompt, *prompt);
+            if self.policy.filters(Side::Prompt, *prompt) {
+                return Err(PolicyError::PromptFiltered { results: told });
             }
-            let results = policy.results(Side::Prompt, *found);
+            let comma = if at > 0 { "," } else { "" };
             let index = format!("{at}");
-            prompt_results.extend([
-                "{\"prompt_index\":",
-                &index,
-                ",\"content_filter_results\":",
-                &results,
-                "}",
-            ]);
+            results.extend([comma, "{\"prompt_index\":", &index, ",\"content_filter_results\":", &told, "}"]);
         }
-        prompt_results.push(']');
-        let (policy, lexicon) = (Rc::clone(policy), Rc::clone(lexicon));
-        Ok(Self { policy, lexicon, telling: telling(surface), task, prompt_results, vetting: None })
+        results.push(']');
+        self.prompt_results = results;
+        Ok(())
+    }
+
+    /// What the classifier is to be asked about the prompt: nothing, if there is none; `None`, if it cannot be.
+    pub(super) fn about_prompt(&self) -> Option<Vec<Question>> {
+        let (Some(classifier), Some(texts)) = (self.policy.classifier(Side::Prompt), &self.texts) else {
+            return Some(Vec::new());
+        };
+        classifier.about_prompt(texts)
+    }
+
+    /// What the classifier is to be asked about a whole answer, each question with the choice that it is about.
+    pub(super) fn about_answer(&self, body: &[u8]) -> Option<Vec<(u32, Question)>> {
+        let mut questions = Vec::new();
+        let (Some(classifier), Some(prompt)) = (self.policy.classifier(Side::Completion), &self.texts) else {
+            return Some(questions);
+        };
+        if self.task == Task::Embeddings {
+            return Some(questions);
+        }
+        let parts = AnswerParts::of(core::str::from_utf8(body).unwrap_or_default());
+        for (at, choice) in (0u32..).zip(&parts.choices) {
+            let texts: Vec<&str> = choice.texts.iter().map(|(_, text)| text.as_ref()).collect();
+            let asked = classifier.about_answer(&prompt.all, &texts.join("\n"))?;
+            questions.extend(asked.into_iter().map(|question| (at, question)));
+        }
+        (questions.len() <= ANSWER_QUESTIONS_MAX).then_some(questions)
+    }
+
+    /// The classifier, whatever side it is asked about.
+    pub(super) fn classifier(&self) -> Option<&Rc<ReadyClassifier>> {
+        self.policy.classifier(Side::Prompt).or_else(|| self.policy.classifier(Side::Completion))
+    }
+
+    /// Whether a deployment is asked about texts.
+    pub(super) fn asks_deployment(&self) -> bool {
+        self.classifier().is_some_and(|asked| asked.classifier.service == Service::Deployment)
     }
 
     /// Whether the answer must be read: it is judged, or something has to be told in it.
@@ -103,16 +173,18 @@ impl Filtering {
             && (self.policy.looks_at(Side::Completion) || self.telling != Telling::Nothing)
     }
 
-    /// The answer as the caller gets it; `None` if it is passed on as it is.
-    pub(super) fn whole(&self, body: &[u8]) -> Option<String> {
+    /// The answer as the caller gets it; `None` if it is passed on as it is. `found` is what a classifier found in each
+    /// choice.
+    pub(super) fn whole(&self, body: &[u8], found: &[(u32, Findings)]) -> Option<String> {
         if !self.needs_text() {
             return None;
         }
         let text = core::str::from_utf8(body).ok()?;
         let parts = AnswerParts::of(text);
         let mut edits = Vec::new();
-        for choice in parts.choices.iter().filter(|choice| choice.close > choice.open) {
-            let mut found = Findings::default();
+        for (at, choice) in (0u32..).zip(&parts.choices).filter(|(_, choice)| choice.close > choice.open) {
+            let told = found.iter().filter(|(of, _)| *of == at);
+            let mut found = told.fold(Findings::default(), |joined, (_, found)| joined.joined(*found));
             for (_, text) in &choice.texts {
                 found = found.joined(self.policy.read(&self.lexicon, Side::Completion, text));
             }

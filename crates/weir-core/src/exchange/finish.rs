@@ -6,14 +6,14 @@
 
 use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
 use super::admit::{Admission, Held, Parts};
+use super::classify::{Asked, Then};
 use super::filtering::Filtering;
 use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
 use super::passed::{self, Passed};
-use super::relay::{Relayed, StreamRelay};
+use super::relay::StreamRelay;
 use super::settled::refused;
-use super::translated::{self, Translation};
-use super::vetting::Vetted;
+use super::translated::Translation;
 use super::words::{Words, upstream_words};
 use crate::account::usage;
 use crate::attempt::backoff::retry_after;
@@ -78,6 +78,12 @@ pub(super) struct Running {
     pub(super) spills: bool,
     /// The request, if it is to be admitted again there when this one's upstream has no room.
     pub(super) kept: Option<Rc<Parts>>,
+    /// Bytes of the caller's body that the driver holds.
+    pub(super) body_bytes: u32,
+    /// What a classifier is being asked.
+    pub(super) asked: Option<Box<Asked>>,
+    /// How the stream ended that waits for a classifier.
+    pub(super) over: Option<StreamEnd>,
 }
 
 /// All that a call of one entity needs, prepared while the request was at hand.
@@ -96,7 +102,7 @@ impl Running {
     }
 
     /// The policy at work, if it reads the answer.
-    fn vetted(&mut self) -> Option<&mut Filtering> {
+    pub(super) fn vetted(&mut self) -> Option<&mut Filtering> {
         if self.needs_text() { self.filtering.as_deref_mut() } else { None }
     }
 }
@@ -111,6 +117,10 @@ impl Isolate {
         mut running: Running,
         event: Event<'_>,
     ) -> Action {
+        let tells = matches!(event, Event::Answer { .. } | Event::Failed(_) | Event::Resumed);
+        if let Some(asked) = running.asked.take_if(|_| tells) {
+            return self.classified(now, random, handle, running, *asked, event);
+        }
         if running.passed.is_some() && passed::is_good(&event) {
             return self.advance_passed(now, random, handle, running, event);
         }
@@ -143,7 +153,7 @@ impl Isolate {
                 self.outcome(now, random, handle, running, &outcome, None)
             }
             Event::Piece(piece) => self.piece(now, handle, running, piece),
-            Event::Ended(end) => self.ended(now, running, end),
+            Event::Ended(end) => self.ended(now, handle, running, end),
         }
     }
 
@@ -282,118 +292,21 @@ impl Isolate {
         };
         let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
         running.head_at = Some(now);
+        if let Some(filtering) = running.filtering.as_ref().filter(|filtering| filtering.needs_text()) {
+            let questions = filtering.about_answer(&body);
+            if questions.as_ref().is_none_or(|questions| !questions.is_empty()) {
+                let then = Then::Deliver { status, used, body: body.into_owned() };
+                return self.ask_all(now, handle, running, questions, then);
+            }
+        }
+        let filtered = running.filtering.as_ref().and_then(|filtering| filtering.whole(&body, &[]));
         let head = self.head(now, &running, status, "application/json");
-        let filtered = running.filtering.as_ref().and_then(|filtering| filtering.whole(&body));
         self.settle(now, running, status, used, true);
         let own = |body| Action::Reply(Reply { status: head.status, headers: head.headers.clone(), body });
         match (filtered, body) {
             (Some(body), _) => own(body),
             (None, Cow::Owned(body)) => own(String::from_utf8(body).unwrap_or_default()),
             (None, Cow::Borrowed(_)) => Action::Deliver(head),
-        }
-    }
-
-    fn stream_begins(
-        &mut self,
-        now: UnixMillis,
-        random: u64,
-        handle: u32,
-        mut running: Running,
-        status: u16,
-    ) -> Action {
-        let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
-        let step = self.step(now, random, &mut running, &outcome);
-        if step != Step::Deliver {
-            return self.perform(now, handle, running, step, None);
-        }
-        let end_wanted = running.surface != Surface::MlflowGateway;
-        running.relay = Some(StreamRelay::new(running.usage_wanted, end_wanted));
-        running.decoder = running.decoder(now).map(Box::new);
-        running.head_at = Some(now);
-        let head = self.head(now, &running, status, "text/event-stream");
-        let idle = running.deadlines.idle;
-        self.keep(now, handle, running);
-        Action::DeliverStream { head, idle }
-    }
-
-    fn piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
-        let late = now.since(running.admission.began) > running.deadlines.total;
-        let Some(relay) = running.relay.as_mut().filter(|_| !late) else {
-            return self.ended(now, running, StreamEnd::TimedOut);
-        };
-        let piece = translated::relayed(running.decoder.as_deref_mut(), piece);
-        let relayed = relay.push(&piece);
-        if running.decoder.as_ref().is_some_and(|decoder| decoder.is_broken()) {
-            return self.ended(now, running, StreamEnd::Broken);
-        }
-        let vetted = match (&relayed, running.vetted()) {
-            (Relayed::Broken, _) => return self.ended(now, running, StreamEnd::Broken),
-            (_, None) => None,
-            (Relayed::Same, Some(filtering)) => Some(filtering.push(&piece)),
-            (Relayed::Instead(bytes), Some(filtering)) => Some(filtering.push(bytes)),
-        };
-        match (vetted, relayed) {
-            (Some(Vetted::Filtered(bytes)), _) => {
-                self.filtered(now, running);
-                Action::Close(bytes)
-            }
-            (Some(Vetted::Pass(bytes)), _) | (None, Relayed::Instead(bytes)) => {
-                self.keep(now, handle, running);
-                Action::PassInstead(bytes)
-            }
-            (None, Relayed::Same | Relayed::Broken) => {
-                self.keep(now, handle, running);
-                match piece {
-                    Cow::Borrowed(_) => Action::PassPiece,
-                    Cow::Owned(bytes) => Action::PassInstead(bytes),
-                }
-            }
-        }
-    }
-
-    /// A stream that its content policy ended: what came of it counts, and for the caller it is whole.
-    fn filtered(&mut self, now: UnixMillis, mut running: Running) {
-        let observed = running.relay.take().map(StreamRelay::observed);
-        let (usage, chars) = observed.map_or((None, 0), |observed| (observed.usage, observed.output_chars));
-        let used = usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, chars));
-        self.settle(now, running, 200, used, true);
-    }
-
-    /// The stream is over: regularly only if its terminal event was seen (promise 3).
-    fn ended(&mut self, now: UnixMillis, mut running: Running, end: StreamEnd) -> Action {
-        let Some(mut relay) = running.relay.take() else {
-            self.abandon(now, running);
-            return Action::Abort(Vec::new());
-        };
-        let mut rest = Vec::new();
-        if let Some(decoder) = running.decoder.as_mut().filter(|_| end == StreamEnd::Closed) {
-            rest = decoder.end();
-            if let Relayed::Instead(bytes) = relay.push(&rest) {
-                rest = bytes;
-            }
-        }
-        let observed = relay.observed();
-        let whole = observed.terminal && !observed.error && !observed.garbage;
-        let complete = whole && end != StreamEnd::CallerLeft;
-        let used =
-            observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
-        let surface = running.surface;
-        if let Some(filtering) = running.vetted().filter(|_| complete) {
-            rest = match filtering.push(&rest) {
-                Vetted::Pass(mut bytes) => {
-                    bytes.extend(filtering.finish());
-                    bytes
-                }
-                Vetted::Filtered(bytes) => bytes,
-            };
-        }
-        self.settle(now, running, 200, used, complete);
-        match (complete, end) {
-            (true, _) => Action::Close(rest),
-            (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
-            (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
-                Action::Abort(reply::stream_error(surface))
-            }
         }
     }
 
@@ -414,7 +327,8 @@ impl Isolate {
     }
 
     /// No answer: the tokens go back, the request stays counted.
-    pub(super) fn fail(&mut self, now: UnixMillis, running: Running, error: &WeirError) -> Action {
+    pub(super) fn fail(&mut self, now: UnixMillis, mut running: Running, error: &WeirError) -> Action {
+        self.forget_asked(now, &mut running);
         let kept = running.passed.as_ref().is_some_and(|passed| !passed.generates);
         let lost = matches!(error, WeirError::Attempt(AttemptError::UpstreamStatus { status: 404, .. }));
         let error = if kept && lost { &WeirError::Route(RouteError::UnknownId) } else { error };

@@ -57,6 +57,8 @@ pub enum Kind {
     HandThrough = 11,
     /// Read more of the caller's body, then begin again.
     ReadMore = 12,
+    /// Pass the bytes on, and make the call beside the stream.
+    Ask = 13,
 }
 
 impl Kind {
@@ -75,6 +77,7 @@ impl Kind {
             Self::Abort => 10,
             Self::HandThrough => 11,
             Self::ReadMore => 12,
+            Self::Ask => 13,
         }
     }
 }
@@ -107,7 +110,11 @@ impl FlatPlan {
                 self.text(None, reply.headers.iter().map(|(name, value)| (*name, value.as_str())));
                 self.span(6, reply.body.as_bytes());
             }
-            Action::Send(send) => self.send(send),
+            Action::Send(send) => self.send(Kind::Send, send),
+            Action::Ask { pass, send } => {
+                self.send(Kind::Ask, send);
+                self.span(6, pass);
+            }
             Action::Pause(Pause::Calls) => self.kind(Kind::Calls, 0),
             Action::Pause(Pause::For(span)) => {
                 self.kind(Kind::Wait, 0);
@@ -132,11 +139,11 @@ impl FlatPlan {
         &self.bytes
     }
 
-    fn send(&mut self, send: &Send) {
+    fn send(&mut self, kind: Kind, send: &Send) {
         let head_first = if send.head_first { HEAD_FIRST } else { 0 };
         let script = if send.script.is_some() { SCRIPT } else { 0 };
         let rest = if send.rest { REST } else { 0 };
-        self.kind(Kind::Send, head_first | script | rest);
+        self.kind(kind, head_first | script | rest);
         self.set(2, word(send.timeout.0));
         self.text(Some(&send.url), send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         self.edits(&send.edits);

@@ -137,8 +137,7 @@ impl Isolate {
     /// what to do first.
     pub fn begin(&mut self, now: UnixMillis, random: u128, request: &Request<'_>) -> (u32, Action) {
         self.sweep(now);
-        let handle = self.next_handle;
-        self.next_handle = handle.wrapping_add(1);
+        let handle = self.new_handle();
         let id = RequestId::from_random(random);
         if self.exchanges.len() >= EXCHANGES_MAX {
             let surface = surface::form_of(request.url);
@@ -156,6 +155,25 @@ impl Isolate {
             looks: 0,
         };
         (handle, self.admit(now, handle, request, admission))
+    }
+
+    pub(super) const fn new_handle(&mut self) -> u32 {
+        let handle = self.next_handle;
+        self.next_handle = handle.wrapping_add(1);
+        handle
+    }
+
+    /// Gives an exchange up, if it is there.
+    pub(super) fn give_up(&mut self, now: UnixMillis, handle: u32) {
+        match self.exchanges.remove(&handle).map(|exchange| exchange.stage) {
+            Some(Stage::Running(running)) => self.abandon(now, *running),
+            Some(Stage::Waiting(held)) => {
+                if let Some(wait) = held.admission.wait {
+                    self.leases.abandon(now, wait);
+                }
+            }
+            None => {}
+        }
     }
 
     /// Tells what happened to an exchange. An event for an exchange that is over (or of another isolate) breaks
@@ -339,15 +357,7 @@ impl Isolate {
         let handles: Vec<u32> =
             self.exchanges.iter().filter(|(_, exchange)| dead(exchange)).map(|(handle, _)| *handle).collect();
         for handle in handles {
-            match self.exchanges.remove(&handle).map(|exchange| exchange.stage) {
-                Some(Stage::Running(running)) => self.abandon(now, *running),
-                Some(Stage::Waiting(held)) => {
-                    if let Some(wait) = held.admission.wait {
-                        self.leases.abandon(now, wait);
-                    }
-                }
-                None => {}
-            }
+            self.give_up(now, handle);
         }
     }
 }

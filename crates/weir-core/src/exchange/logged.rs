@@ -127,7 +127,13 @@ impl Isolate {
         let given: &[u8] = match (action, event) {
             (Action::PassPiece, Event::Piece(bytes))
             | (Action::Deliver(_), Event::Answer { body: bytes, .. }) => bytes,
-            (Action::PassInstead(bytes) | Action::Close(bytes) | Action::Abort(bytes), _) => bytes,
+            (
+                Action::PassInstead(bytes)
+                | Action::Close(bytes)
+                | Action::Abort(bytes)
+                | Action::Ask { pass: bytes, .. },
+                _,
+            ) => bytes,
             (Action::Reply(reply), _) => reply.body.as_bytes(),
             _ => &[],
         };

@@ -14,12 +14,16 @@
 //!               ─▶ Failed ─▶ Pause | Send | Reply
 //! ```
 //!
+//! Where a policy names a classifier, it is asked by calls of the same kinds: `Send` before the upstream's and after
+//! its whole answer, `Ask` beside a stream.
+//!
 //! Every reservation is settled exactly once: the exchange owns it, and each way to its end leads through
 //! `settle`.
 
 mod accounts;
 pub mod action;
 mod admit;
+mod classify;
 mod describe;
 mod filtering;
 mod finish;
@@ -32,6 +36,7 @@ mod passed;
 mod prepare;
 mod relay;
 mod settled;
+mod streaming;
 mod tables;
 mod translated;
 mod unknown;

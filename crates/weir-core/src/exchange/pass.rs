@@ -28,6 +28,7 @@ use crate::wire::marks::{self, Mark};
 use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::format;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -42,7 +43,7 @@ pub(super) struct Asking<'a> {
     pub(super) request: &'a Request<'a>,
     pub(super) route: &'a DataRoute<'a>,
     pub(super) caller: &'a Caller<'a>,
-    pub(super) index: &'a SnapshotIndex,
+    pub(super) index: &'a Rc<SnapshotIndex>,
 }
 
 /// A call's body, as far as it matters.
@@ -367,8 +368,8 @@ impl Isolate {
         // What goes to a model is judged by the deployment's policy (an image's prompt, else the input); answers in
         // these dialects are not read.
         facts.task = if passage.matter == Matter::Images { Task::Completions } else { Task::Embeddings };
-        let judged = self.judge(&facts, reservation).map_err(Stop::from);
-        let (reservation, _) = self.counted(&facts, &account, judged)?;
+        let judged = self.judge(&facts, reservation, index).map_err(Stop::from);
+        let (reservation, filtering) = self.counted(&facts, &account, judged)?;
         facts.task = task;
         // A form that is being streamed cannot be sent again, and what was kept must not be kept twice.
         let once = rest || (passage.makes && !call.generates());
@@ -379,6 +380,7 @@ impl Isolate {
         running.streamed = streamed;
         running.spills = spillover.is_some() && !rest;
         running.passed = Some(Box::new(passed));
+        running.filtering = filtering;
         Ok(running)
     }
 }

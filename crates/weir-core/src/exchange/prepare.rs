@@ -130,6 +130,11 @@ impl Facts<'_> {
         Running { filtering, sampling: self.ready.deployment.payload_sampling, ..running }
     }
 
+    /// The exchange with one call, without a policy: what a filter asks of a deployment.
+    pub(super) fn running_once(&self, account: AccountId) -> Option<Running> {
+        Some(self.running_with(account, Reservation::default(), self.prepare().ok()?, 1))
+    }
+
     /// The exchange with these calls, in their order, at most `attempts_max` of them, and without a policy.
     pub(super) fn running_with(
         &self,
@@ -178,6 +183,9 @@ impl Facts<'_> {
             log: None,
             spills: deployment.spillover.is_some(),
             kept: None,
+            body_bytes: u32::try_from(self.request.body.len()).unwrap_or(u32::MAX),
+            asked: None,
+            over: None,
         }
     }
 

@@ -56,6 +56,11 @@ impl StreamRelay {
         self.push_general(piece)
     }
 
+    /// Whether the terminal event was seen.
+    pub(super) const fn is_finished(&self) -> bool {
+        self.finished
+    }
+
     /// What was seen, once the stream is over.
     pub(super) fn observed(self) -> Observed {
         self.observer.finish()

@@ -14,11 +14,12 @@ impl Isolate {
     pub(super) fn settle(
         &mut self,
         now: UnixMillis,
-        running: Running,
+        mut running: Running,
         status: u16,
         used: Usage,
         complete: bool,
     ) {
+        self.forget_asked(now, &mut running);
         let attempts = running.machine.made();
         let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
         let price = entity.and_then(|entity| entity.price.as_ref());

@@ -2,20 +2,25 @@
 //!
 //! Above the stages. Two modes (`azure.md`, B5). *Buffered*: an event goes on when nothing can be found any more in
 //! the text up to its end, whatever follows; that is a word or the beginning of a listed phrase later, so text is
-//! held back by some hundred characters at most, never by time. *Asynchronous*: events go on at once, and findings
-//! follow them. A violation ends the stream with `finish_reason` `content_filter`, all choices with it; of what is
-//! still held back nothing goes on.
+//! held back by some hundred characters at most, never by time. Where a classifier is asked, an event also waits until
+//! that has judged the part of the text that it belongs to (`choice`). *Asynchronous*: events go on at once, and
+//! findings follow them. A violation ends its choice with `finish_reason` `content_filter`, of which nothing that is
+//! still held back goes on, and the stream with the last choice.
+
+mod choice;
 
 use super::filtering::{Filtering, Telling};
-use crate::policy::{AnswerParts, ChoiceParts, Findings, Reading, Side};
+use crate::policy::{AnswerParts, ChoiceParts, Findings, PolicyError, Question, Side};
 use crate::snapshot::Task;
 use crate::snapshot::content::FilterMode;
+use crate::time::UnixMillis;
 use crate::wire::sse::{self, DONE};
 use alloc::borrow::ToOwned;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use choice::Choice;
 use memchr::memmem;
 
 /// Characters after which an asynchronous filter tells how far it is; a violation is told at once.
@@ -23,6 +28,8 @@ const TELL_AFTER: u64 = 200;
 /// Held-back bytes at which the oldest go on as far as they were read: choices that wait for each other must not
 /// fill an isolate's memory.
 const HELD_BYTES_MAX: usize = 256 * 1_024;
+/// Held-back bytes at which a classifier is too slow for the stream, which breaks off then.
+const UNJUDGED_BYTES_MAX: usize = 4 * 1_024 * 1_024;
 /// Choices of one stream; the bound of `n`.
 const CHOICES_MAX: usize = 128;
 
@@ -33,6 +40,16 @@ pub(super) enum Vetted {
     Pass(Vec<u8>),
     /// Pass these bytes on and end the stream: it was filtered.
     Filtered(Vec<u8>),
+    /// More waits for a classifier than may.
+    Stuck,
+}
+
+/// A part of a choice's text that a classifier is asked about.
+#[derive(Debug)]
+pub(super) struct Window {
+    pub(super) choice: u32,
+    pub(super) until: u64,
+    pub(super) question: Question,
 }
 
 /// A stream being vetted.
@@ -44,20 +61,9 @@ pub(super) struct Vetting {
     /// `"id":…,"object":…,"created":…,"model":…` of the first event with choices.
     head: String,
     begun: bool,
+    /// The upstream's last event was seen; it goes on when all texts are judged.
+    ending: bool,
     over: bool,
-}
-
-/// The text of one choice.
-#[derive(Debug, Default)]
-struct Choice {
-    index: u32,
-    reading: Reading,
-    /// Name of the member that the last text was of.
-    member: String,
-    ended: bool,
-    /// What was told last, and up to which character.
-    told: Option<Findings>,
-    told_until: u64,
 }
 
 /// An event that waits.
@@ -72,25 +78,77 @@ struct HeldChoice {
     index: u32,
     /// It goes on when its choice's text is certain up to this character.
     until: u64,
-    /// Where what was found is put in, if it is.
-    tell_at: Option<u32>,
+    /// Its braces.
+    open: u32,
+    close: u32,
+    /// Whether what was found is put in.
+    tells: bool,
     text: bool,
 }
 
 impl Filtering {
     /// Takes whole events in the strict grammar.
-    pub(super) fn push(&mut self, events: &[u8]) -> Vetted {
+    pub(super) fn push(&mut self, now: UnixMillis, events: &[u8]) -> Vetted {
         let mut vetting = self.vetting.take().unwrap_or_default();
         let mut out = Vec::with_capacity(events.len().saturating_add(512));
-        let mut filtered = false;
         let mut rest = events;
         while let Some(at) = memmem::find(rest, b"\n\n").filter(|_| !vetting.over) {
             let (event, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
             rest = after.get(2..).unwrap_or_default();
-            filtered = vetting.event(self, event, &mut out);
+            vetting.event(self, now, event, &mut out);
         }
+        self.vetted(vetting, out)
+    }
+
+    /// A classifier's verdict about a window; none if it failed.
+    ///
+    /// # Errors
+    /// [`PolicyError::NoVerdict`] if the text may not go on without one.
+    pub(super) fn judged(
+        &mut self,
+        choice: u32,
+        until: u64,
+        found: Option<Findings>,
+    ) -> Result<Vetted, PolicyError> {
+        let open = self.policy.classifier(Side::Completion).is_some_and(|asked| asked.classifier.open);
+        let found = found.or_else(|| open.then(Findings::unjudged)).ok_or(PolicyError::NoVerdict)?;
+        let mut vetting = self.vetting.take().unwrap_or_default();
+        let mut out = Vec::new();
+        if let Some(choice) = vetting.choices.iter_mut().find(|known| known.index == choice) {
+            choice.judged(until, found);
+        }
+        vetting.go_on(self, &mut out);
+        Ok(self.vetted(vetting, out))
+    }
+
+    fn vetted(&mut self, vetting: Vetting, out: Vec<u8>) -> Vetted {
+        let stuck = !vetting.over && vetting.held_bytes > UNJUDGED_BYTES_MAX;
+        let filtered = vetting.over && vetting.all_filtered(self);
         self.vetting = Some(vetting);
-        if filtered { Vetted::Filtered(out) } else { Vetted::Pass(out) }
+        match (stuck, filtered) {
+            (true, _) => Vetted::Stuck,
+            (false, true) => Vetted::Filtered(out),
+            (false, false) => Vetted::Pass(out),
+        }
+    }
+
+    /// The next part of the stream's text that a classifier is to be asked about.
+    pub(super) fn window(&mut self, now: UnixMillis) -> Option<Window> {
+        let vetting = self.vetting.as_mut().filter(|vetting| !vetting.over)?;
+        let all = vetting.ending;
+        let found =
+            vetting.choices.iter_mut().find_map(|choice| Some((choice.index, choice.next(now, all)?)));
+        let (choice, (until, text)) = found?;
+        let prompt = self.texts.as_ref().map_or("", |texts| texts.all.as_str());
+        let questions = self.policy.classifier(Side::Completion)?.about_answer(prompt, &text)?;
+        Some(Window { choice, until, question: questions.into_iter().next()? })
+    }
+
+    /// Whether a part of the stream waits for a classifier. Called when the stream is over.
+    pub(super) fn waits(&mut self) -> bool {
+        let Some(vetting) = self.vetting.as_mut().filter(|vetting| !vetting.over) else { return false };
+        vetting.ending = true;
+        vetting.choices.iter().any(Choice::pending)
     }
 
     /// The stream ended regularly: what is still held back goes on, or what ends it.
@@ -104,37 +162,41 @@ impl Filtering {
 }
 
 impl Vetting {
-    /// Takes one event; true if it ends the stream because of what is in it.
-    fn event(&mut self, filtering: &Filtering, event: &[u8], out: &mut Vec<u8>) -> bool {
-        let Some(json) = data(event) else { return false };
+    /// Takes one event.
+    fn event(&mut self, filtering: &Filtering, now: UnixMillis, event: &[u8], out: &mut Vec<u8>) {
+        let Some(json) = data(event) else { return };
         if json == "[DONE]" {
+            self.ending = true;
+            self.end_all(filtering, out);
             return self.done(filtering, out);
         }
         let parts = AnswerParts::of(&json);
         if parts.prompt_results && parts.choices.is_empty() && filtering.telling == Telling::Events {
             // The upstream's own prelude; the caller has or gets Weir's.
-            return false;
+            return;
         }
         self.begin(filtering, &parts, out);
-        let held: Vec<HeldChoice> =
-            parts.choices.iter().filter_map(|choice| self.read(filtering, choice)).collect();
-        if let Some(index) = self.violated(filtering) {
-            self.filtered(filtering, index, out);
-            return true;
+        let had = !parts.choices.is_empty();
+        let read: Vec<HeldChoice> =
+            parts.choices.iter().filter_map(|choice| self.read(filtering, now, choice)).collect();
+        self.strike(filtering, out);
+        let mut held = Held { json, parts: read };
+        let dead =
+            |part: &HeldChoice| self.choices.iter().any(|choice| choice.dead && choice.index == part.index);
+        held.cut(dead);
+        if self.over || (had && held.parts.is_empty()) {
+            return;
         }
-        let asynchronous = filtering.policy.mode() == FilterMode::Asynchronous;
-        if asynchronous {
-            sse::encode_data(out, json.as_bytes());
-            self.tell_along(filtering, false, out);
-        } else {
-            self.held_bytes = self.held_bytes.saturating_add(json.len());
-            self.held.push_back(Held { json, parts: held });
-            self.release(filtering, out);
-            if self.held_bytes > HELD_BYTES_MAX {
-                return self.end_all(filtering, out);
-            }
+        if filtering.policy.mode() == FilterMode::Asynchronous {
+            sse::encode_data(out, held.json.as_bytes());
+            return self.tell_along(filtering, false, out);
         }
-        false
+        self.held_bytes = self.held_bytes.saturating_add(held.json.len());
+        self.held.push_back(held);
+        self.release(filtering, out);
+        if self.held_bytes > HELD_BYTES_MAX && filtering.policy.classifier(Side::Completion).is_none() {
+            self.end_all(filtering, out);
+        }
     }
 
     /// Before the first event: the prelude (B5), and the members that an event of Weir's own is made of.
@@ -157,32 +219,27 @@ impl Vetting {
     }
 
     /// Reads the texts of one choice of an event.
-    fn read(&mut self, filtering: &Filtering, parts: &ChoiceParts<'_>) -> Option<HeldChoice> {
-        let choice = self.choice(parts.index)?;
-        for (member, text) in &parts.texts {
-            // Texts of different members are no one text.
-            if choice.member != member.as_ref() {
-                if !choice.member.is_empty() {
-                    choice.reading.push(&filtering.policy, &filtering.lexicon, "\n");
-                }
-                (**member).clone_into(&mut choice.member);
-            }
-            choice.reading.push(&filtering.policy, &filtering.lexicon, text);
+    fn read(
+        &mut self,
+        filtering: &Filtering,
+        now: UnixMillis,
+        parts: &ChoiceParts<'_>,
+    ) -> Option<HeldChoice> {
+        let choice = self.choice(filtering, parts.index)?;
+        if !choice.dead {
+            choice.read(filtering, now, parts);
         }
-        if parts.finished && !choice.ended {
-            choice.ended = true;
-            choice.reading.end(&filtering.policy, &filtering.lexicon);
-        }
-        let tells = filtering.telling != Telling::Nothing && !parts.results && parts.has_members;
         Some(HeldChoice {
             index: parts.index,
             until: choice.reading.read(),
-            tell_at: Some(parts.close).filter(|_| tells && parts.close > 0),
+            open: parts.open,
+            close: parts.close,
+            tells: filtering.telling != Telling::Nothing && !parts.results && parts.has_members,
             text: parts.texts.iter().any(|(_, text)| !text.is_empty()),
         })
     }
 
-    fn choice(&mut self, index: u32) -> Option<&mut Choice> {
+    fn choice(&mut self, filtering: &Filtering, index: u32) -> Option<&mut Choice> {
         let known = self.choices.iter().position(|choice| choice.index == index);
         if let Some(at) = known {
             return self.choices.get_mut(at);
@@ -190,22 +247,51 @@ impl Vetting {
         if self.choices.len() >= CHOICES_MAX {
             return self.choices.last_mut();
         }
-        self.choices.push(Choice { index, ..Choice::default() });
+        let watched = filtering.policy.classifier(Side::Completion).is_some();
+        self.choices.push(Choice::new(index, watched));
         self.choices.last_mut()
     }
 
-    fn violated(&self, filtering: &Filtering) -> Option<u32> {
-        let violates = |choice: &&Choice| filtering.policy.filters(Side::Completion, choice.reading.found());
-        self.choices.iter().find(violates).map(|choice| choice.index)
+    /// Ends the choices that are filtered, and the stream with the last of them.
+    fn strike(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
+        let along =
+            filtering.policy.mode() == FilterMode::Asynchronous && filtering.telling == Telling::Events;
+        while let Some(at) = self.choices.iter().position(|choice| choice.violates(filtering)) {
+            let Some(choice) = self.choices.get_mut(at) else { return };
+            choice.dead = true;
+            let index = choice.index;
+            let event = if along {
+                annotation(filtering, choice, choice.reading.read(), "\"content_filter\"")
+            } else {
+                ending(filtering, &self.head, choice)
+            };
+            sse::encode_data(out, event.as_bytes());
+            self.held.retain_mut(|held| {
+                let had = !held.parts.is_empty();
+                held.cut(|part| part.index == index);
+                !had || !held.parts.is_empty()
+            });
+            self.held_bytes = self.held.iter().map(|held| held.json.len()).sum();
+        }
+        if !self.over && self.all_filtered(filtering) {
+            self.over = true;
+            self.held.clear();
+            end(filtering, out);
+        }
+    }
+
+    /// Whether no choice is left.
+    fn all_filtered(&self, filtering: &Filtering) -> bool {
+        let dead = self.choices.iter().filter(|choice| choice.dead).count();
+        dead > 0 && u64::try_from(dead).unwrap_or(u64::MAX) >= filtering.answers
     }
 
     /// Lets the events go on, the oldest first, whose texts are certain.
     fn release(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
-        let (policy, lexicon) = (&filtering.policy, &filtering.lexicon);
         while let Some(event) = self.held.front() {
             let certain = |part: &HeldChoice| {
                 let choice = self.choices.iter().find(|choice| choice.index == part.index);
-                choice.is_none_or(|choice| choice.reading.certain(policy, lexicon) >= part.until)
+                choice.is_none_or(|choice| choice.certain(filtering) >= part.until)
             };
             if !event.parts.iter().all(certain) {
                 return;
@@ -220,17 +306,18 @@ impl Vetting {
     /// The event with what was found: an object with results when there is something new, else an empty one.
     fn with_results(&mut self, filtering: &Filtering, event: Held) -> String {
         let mut json = event.json;
-        for part in event.parts.iter().rev() {
-            let choice = self.choices.iter_mut().find(|choice| choice.index == part.index);
-            let (Some(at), Some(choice)) = (part.tell_at, choice) else { continue };
-            let found = choice.reading.found();
+        for part in event.parts.iter().rev().filter(|part| part.tells && part.close > 0) {
+            let Some(choice) = self.choices.iter_mut().find(|choice| choice.index == part.index) else {
+                continue;
+            };
+            let found = choice.found();
             let results = if part.text && choice.told != Some(found) {
                 choice.told = Some(found);
                 filtering.policy.results(Side::Completion, found)
             } else {
                 "{}".to_owned()
             };
-            if let Ok(at) = usize::try_from(at)
+            if let Ok(at) = usize::try_from(part.close)
                 && json.is_char_boundary(at)
             {
                 json.insert_str(at, &filtering.told(&results));
@@ -244,8 +331,8 @@ impl Vetting {
         if filtering.telling != Telling::Events {
             return;
         }
-        for choice in &mut self.choices {
-            let certain = choice.reading.certain(&filtering.policy, &filtering.lexicon);
+        for choice in self.choices.iter_mut().filter(|choice| !choice.dead) {
+            let certain = choice.certain(filtering);
             let new = certain.saturating_sub(choice.told_until);
             if new >= TELL_AFTER || ((last || choice.ended) && new > 0) {
                 let event = annotation(filtering, choice, certain, "null");
@@ -255,68 +342,89 @@ impl Vetting {
         }
     }
 
-    /// The stream is filtered: nothing held back goes on, and every choice that is open ends.
-    fn filtered(&mut self, filtering: &Filtering, index: u32, out: &mut Vec<u8>) {
-        self.over = true;
-        self.held.clear();
-        let along =
-            filtering.policy.mode() == FilterMode::Asynchronous && filtering.telling == Telling::Events;
-        for choice in &self.choices {
-            if choice.ended && choice.index != index {
-                continue;
-            }
-            let event = if along && choice.index == index {
-                annotation(filtering, choice, choice.reading.read(), "\"content_filter\"")
-            } else {
-                self.ending(filtering, choice)
-            };
-            sse::encode_data(out, event.as_bytes());
+    /// Something new is known about the texts.
+    fn go_on(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
+        self.strike(filtering, out);
+        if filtering.policy.mode() == FilterMode::Asynchronous {
+            self.tell_along(filtering, false, out);
+        } else {
+            self.release(filtering, out);
         }
-        out.extend_from_slice(DONE);
-    }
-
-    /// The last chunk of a choice.
-    fn ending(&self, filtering: &Filtering, choice: &Choice) -> String {
-        let empty = match filtering.task {
-            Task::Completions => "\"text\":\"\"",
-            Task::Chat | Task::Embeddings => "\"delta\":{}",
-        };
-        let told = filtering.told(&filtering.policy.results(Side::Completion, choice.reading.found()));
-        format!(
-            "{{{}\"choices\":[{{\"index\":{},{empty},\"logprobs\":null,\"finish_reason\":\"content_filter\"{told}}}]}}",
-            self.head, choice.index
-        )
+        if self.ending {
+            self.done(filtering, out);
+        }
     }
 
     /// The texts are over though the stream may not be: what was read is judged as it stands.
-    fn end_all(&mut self, filtering: &Filtering, out: &mut Vec<u8>) -> bool {
+    fn end_all(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
         for choice in &mut self.choices {
-            choice.reading.end(&filtering.policy, &filtering.lexicon);
+            choice.end(filtering);
         }
-        if let Some(index) = self.violated(filtering) {
-            self.filtered(filtering, index, out);
-            return true;
-        }
+        self.strike(filtering, out);
         self.release(filtering, out);
-        false
     }
 
-    fn done(&mut self, filtering: &Filtering, out: &mut Vec<u8>) -> bool {
-        if self.end_all(filtering, out) {
-            return true;
+    /// The stream's regular end, unless a classifier has yet to judge something before it.
+    fn done(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
+        if self.over || self.choices.iter().any(Choice::pending) {
+            return;
         }
         self.over = true;
         if filtering.policy.mode() == FilterMode::Asynchronous {
             self.tell_along(filtering, true, out);
         }
-        out.extend_from_slice(DONE);
-        false
+        end(filtering, out);
     }
+}
+
+impl Held {
+    /// Takes the choices out that are `cut`.
+    fn cut(&mut self, cut: impl Fn(&HeldChoice) -> bool) {
+        while let Some(at) = self.parts.iter().rposition(&cut) {
+            let part = self.parts.remove(at);
+            let place = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
+            let (mut open, mut close) = (place(part.open), place(part.close).saturating_add(1));
+            let (before, after) = (self.json.get(..open), self.json.get(close..));
+            let (Some(before), Some(after)) = (before, after) else { continue };
+            // One comma goes with it.
+            if after.trim_start().starts_with(',') {
+                close = close.saturating_add(after.find(',').unwrap_or(0)).saturating_add(1);
+            } else if before.trim_end().ends_with(',') {
+                open = before.rfind(',').unwrap_or(open);
+            }
+            self.json.replace_range(open..close, "");
+            let gone = u32::try_from(close.saturating_sub(open)).unwrap_or(0);
+            for later in self.parts.iter_mut().filter(|later| later.open > part.open) {
+                later.open = later.open.saturating_sub(gone);
+                later.close = later.close.saturating_sub(gone);
+            }
+        }
+    }
+}
+
+/// The end of a stream, where the surface has one.
+fn end(filtering: &Filtering, out: &mut Vec<u8>) {
+    if filtering.ends {
+        out.extend_from_slice(DONE);
+    }
+}
+
+/// The last chunk of a choice that was filtered.
+fn ending(filtering: &Filtering, head: &str, choice: &Choice) -> String {
+    let empty = match filtering.task {
+        Task::Completions => "\"text\":\"\"",
+        Task::Chat | Task::Embeddings => "\"delta\":{}",
+    };
+    let told = filtering.told(&filtering.policy.results(Side::Completion, choice.found()));
+    format!(
+        "{{{head}\"choices\":[{{\"index\":{},{empty},\"logprobs\":null,\"finish_reason\":\"content_filter\"{told}}}]}}",
+        choice.index
+    )
 }
 
 /// An asynchronous filter's event: how far the text was checked, and what was found in it (B5). No `delta`.
 fn annotation(filtering: &Filtering, choice: &Choice, certain: u64, finish: &str) -> String {
-    let results = filtering.policy.results(Side::Completion, choice.reading.found());
+    let results = filtering.policy.results(Side::Completion, choice.found());
     let (index, start) = (choice.index, choice.told_until);
     format!(
         "{{\"id\":\"\",\"object\":\"\",\"created\":0,\"model\":\"\",\"choices\":[{{\"index\":{index},\"finish_reason\":{finish},\

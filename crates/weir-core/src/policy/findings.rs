@@ -34,6 +34,8 @@ pub struct Findings {
     pub(super) lists: u16,
     /// Kinds of personal data, as bits of [`super::pii::KINDS`].
     pub(super) personal: u16,
+    /// A classifier that should have judged it did not.
+    pub(super) unjudged: bool,
 }
 
 /// The marks of a term of a built-in list; nothing for a filter without one.
@@ -61,6 +63,11 @@ pub(super) fn join(one: Marks, other: Marks) -> Marks {
 }
 
 impl Findings {
+    /// Of a text that a classifier should have judged and did not.
+    pub fn unjudged() -> Self {
+        Self { unjudged: true, ..Self::default() }
+    }
+
     /// The findings of both texts.
     #[must_use]
     pub fn joined(self, other: Self) -> Self {
@@ -68,6 +75,7 @@ impl Findings {
             marks: join(self.marks, other.marks),
             lists: self.lists | other.lists,
             personal: self.personal | other.personal,
+            unjudged: self.unjudged | other.unjudged,
         }
     }
 

@@ -11,6 +11,7 @@
 //! ```
 
 mod answer;
+mod classifier;
 mod findings;
 mod fold;
 mod lexicon;
@@ -25,8 +26,10 @@ mod trie;
 mod words;
 
 pub use answer::{AnswerParts, ChoiceParts};
+pub use classifier::{Matter, Question, ReadyClassifier, missing};
 pub use findings::Findings;
 pub use lexicon::{Lexicon, is_term};
+pub use prompt::Texts;
 pub use reading::Reading;
 pub use ready::{ReadyPolicy, Side};
 
@@ -41,6 +44,9 @@ pub enum PolicyError {
         /// `content_filter_results` of the first prompt that was filtered: a JSON object.
         results: String,
     },
+    /// The classifier that the policy names gave no verdict, and the policy is closed then.
+    #[error("the classifier gave no verdict")]
+    NoVerdict,
 }
 
 #[cfg(test)]

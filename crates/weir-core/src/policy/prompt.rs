@@ -8,7 +8,8 @@
 use super::findings::{Findings, Origin};
 use super::lexicon::Lexicon;
 use super::ready::{ReadyPolicy, Side};
-use crate::wire::tokens::{Kind, Tokens};
+use crate::wire::tokens::{Kind, Token, Tokens};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Members whose strings are no text.
@@ -47,8 +48,8 @@ impl ReadyPolicy {
                         None => all.push(found),
                     }
                 }
-                (Kind::Text, 2) if token.key == "role" => {
-                    origin = token.text().map_or(Origin::Caller, |role| origin_of(&role));
+                (Kind::Text, 2) if ORIGINS.contains(&token.key.as_ref()) => {
+                    origin = origin_after(origin, &token);
                 }
                 (Kind::Text, depth) if !NO_TEXT.contains(&token.key.as_ref()) => {
                     let Some(text) = token.text() else { continue };
@@ -68,6 +69,77 @@ impl ReadyPolicy {
             all.push(Findings::default());
         }
         all
+    }
+}
+
+/// The texts of a prompt for a classifier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Texts {
+    /// All of them, a line each.
+    pub all: String,
+    /// Those of the person who asks.
+    pub caller: String,
+    /// Those of tools, each by itself.
+    pub documents: Vec<String>,
+}
+
+impl Texts {
+    /// The texts that [`ReadyPolicy::read_prompt`] reads.
+    pub fn of(json: &str) -> Self {
+        let mut texts = Self::default();
+        let (mut element, mut origin) = (String::new(), Origin::Caller);
+        for token in Tokens::new(json) {
+            match (token.kind, token.depth) {
+                (Kind::Open, 2) => origin = Origin::Caller,
+                (Kind::Close, 2) => texts.take(core::mem::take(&mut element), origin),
+                (Kind::Text, 2) if ORIGINS.contains(&token.key.as_ref()) => {
+                    origin = origin_after(origin, &token);
+                }
+                (Kind::Text, depth) if !NO_TEXT.contains(&token.key.as_ref()) => {
+                    let Some(text) = token.text().filter(|text| !text.is_empty()) else { continue };
+                    line(&mut element, &text);
+                    if depth <= 1 {
+                        texts.take(core::mem::take(&mut element), Origin::Caller);
+                    }
+                }
+                (Kind::Text | Kind::Open | Kind::Close | Kind::Scalar, _) => {}
+            }
+        }
+        texts
+    }
+
+    fn take(&mut self, text: String, origin: Origin) {
+        if text.is_empty() {
+            return;
+        }
+        line(&mut self.all, &text);
+        match origin {
+            Origin::Caller => line(&mut self.caller, &text),
+            Origin::Document => self.documents.push(text),
+            Origin::Operator => {}
+        }
+    }
+}
+
+fn line(out: &mut String, text: &str) {
+    if !out.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(text);
+}
+
+/// Members of an element that say whose words it is.
+const ORIGINS: [&str; 2] = ["role", "type"];
+
+/// Whose words an element is, after one of [`ORIGINS`]: its role, or the type of an item of the Responses API that has
+/// none (`providers.md`, 2).
+fn origin_after(known: Origin, token: &Token<'_>) -> Origin {
+    let Some(word) = token.text() else { return known };
+    match token.key.as_ref() {
+        "role" => origin_of(&word),
+        _ if word.ends_with("_call_output") => Origin::Document,
+        _ if word.ends_with("_call") || word == "reasoning" => Origin::Operator,
+        _ => known,
     }
 }
 
@@ -124,6 +196,23 @@ mod tests {
                 found.iter().map(|found| policy.filters(Side::Prompt, *found)).collect();
             assert_eq!(filtered, expected, "{json}");
         }
+    }
+
+    #[test]
+    fn texts_are_sorted_by_whose_words_they_are() {
+        let texts = Texts::of(
+            r#"[{"role":"system","content":"rules"},{"role":"user","content":[{"type":"text","text":"one"},
+                {"type":"image_url","image_url":{"url":"data:x"}},{"type":"text","text":"two"}]},
+                {"role":"tool","tool_call_id":"c","content":"found"},{"type":"function_call_output","output":"out"},
+                {"type":"function_call","name":"f","arguments":"{}"}]"#,
+        );
+        assert_eq!(texts.all, "rules\none\ntwo\nfound\nout\nf\n{}");
+        assert_eq!(
+            (texts.caller.as_str(), texts.documents.as_slice()),
+            ("one\ntwo", &["found".into(), "out".into()][..])
+        );
+        assert_eq!(Texts::of(r#""plain""#).caller, "plain");
+        assert_eq!(Texts::of(r#"["a","b"]"#).caller, "a\nb");
     }
 
     #[test]

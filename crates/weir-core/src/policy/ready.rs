@@ -3,6 +3,7 @@
 //! Stage `policy`. Decides what a policy looks for on each side, whether what was found is filtered, and how it is
 //! told. Shapes: `azure.md` B5; semantics of thresholds: C4.
 
+use super::classifier::ReadyClassifier;
 use super::findings::Findings;
 use super::lexicon::{Lexicon, of_lists};
 use super::pii::KINDS;
@@ -10,6 +11,7 @@ use super::scan::{Lists, Scan};
 use super::trie::Trie;
 use crate::snapshot::content::{Blocklist, ContentPolicy, Filter, FilterMode, ListRule, Rule, Severity};
 use crate::wire::quote;
+use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -34,12 +36,17 @@ const SHOWN: [(Filter, &str); 8] = [
     (Filter::Violence, "violence"),
 ];
 
+/// The member that tells of a filter that did not run (`azure.md`, B5).
+const UNJUDGED: &str =
+    "\"error\":{\"code\":\"content_filter_error\",\"message\":\"The contents are not filtered\"}";
+
 /// A content policy with its blocklists.
 #[derive(Clone, Debug)]
 pub struct ReadyPolicy {
     policy: ContentPolicy,
     /// Terms of all its blocklists; bit *i* is `policy.lists[i]`.
     own: Option<Trie>,
+    classifier: Option<Rc<ReadyClassifier>>,
 }
 
 impl ReadyPolicy {
@@ -48,7 +55,20 @@ impl ReadyPolicy {
         let none = Blocklist { name: String::new(), items: Vec::new() };
         let named = |rule: &ListRule| blocklists.iter().find(|list| list.name == rule.list).unwrap_or(&none);
         let own = (!policy.lists.is_empty()).then(|| of_lists(policy.lists.iter().map(named)));
-        Self { policy, own }
+        Self { policy, own, classifier: None }
+    }
+
+    /// The policy with a classifier beside the lists.
+    #[must_use]
+    pub fn with_classifier(self, classifier: Rc<ReadyClassifier>) -> Self {
+        Self { classifier: Some(classifier), ..self }
+    }
+
+    /// The classifier that is asked about the texts of a side, if there is one: a side without a filter that it could
+    /// tell anything for is not shown to it.
+    pub fn classifier(&self, side: Side) -> Option<&Rc<ReadyClassifier>> {
+        let classifier = self.classifier.as_ref()?;
+        self.rules(side).iter().any(|rule| classifier.tells(rule.filter, side)).then_some(classifier)
     }
 
     /// Its name.
@@ -106,6 +126,10 @@ impl ReadyPolicy {
                     out.push_str("]}");
                 }
             }
+        }
+        if found.unjudged {
+            out.push_str(if out.len() > 1 { "," } else { "" });
+            out.push_str(UNJUDGED);
         }
         out.push('}');
         out

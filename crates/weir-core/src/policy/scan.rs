@@ -86,7 +86,7 @@ impl Scan {
                 .own
                 .map_or(Walked::Found(0), |own| own.walk(text, start.folded, last, |one, other| one | other));
             let (Walked::Found(marks), Walked::Found(lists)) = (built_in, own) else { break };
-            self.found = self.found.joined(Findings { marks, lists, personal: 0 });
+            self.found = self.found.joined(Findings { marks, lists, ..Findings::default() });
             self.next = self.next.saturating_add(1);
         }
         if last || self.words.folded.len() > FORGET_AFTER {

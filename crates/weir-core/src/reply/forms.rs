@@ -60,11 +60,12 @@ impl Shown<'_> {
                 WireError::DuplicateMember { member } | WireError::NotSupported { member, .. },
             ) => Some(member),
             WeirError::Route(RouteError::NoModel) => Some("model"),
-            WeirError::Policy(_) => Some("prompt"),
+            WeirError::Policy(PolicyError::PromptFiltered { .. }) => Some("prompt"),
             WeirError::Attempt(AttemptError::PromptTooLong { .. }) => Some("messages"),
             WeirError::Wire(_)
             | WeirError::Auth(_)
             | WeirError::Route(_)
+            | WeirError::Policy(PolicyError::NoVerdict)
             | WeirError::Limit(_)
             | WeirError::Attempt(_)
             | WeirError::ConfigurationUnavailable
@@ -111,6 +112,7 @@ impl Shown<'_> {
             WeirError::Wire(_)
             | WeirError::Auth(_)
             | WeirError::Route(_)
+            | WeirError::Policy(PolicyError::NoVerdict)
             | WeirError::Limit(_)
             | WeirError::Attempt(_)
             | WeirError::ConfigurationUnavailable

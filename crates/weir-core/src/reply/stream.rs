@@ -8,34 +8,64 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// The public text. JSON-safe as it is.
-const TEXT: &str = "The model's answer broke off before its end.";
+/// Why a stream breaks off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The upstream's broke off.
+    Upstream,
+    /// A content filter could not judge it.
+    Unjudged,
+}
+
+impl Broken {
+    /// The public text and code. JSON-safe as they are.
+    const fn words(self) -> (&'static str, Option<&'static str>) {
+        match self {
+            Self::Upstream => ("The model's answer broke off before its end.", None),
+            Self::Unjudged => (
+                "The content filter of this deployment could not judge the answer, so the rest was withheld.",
+                Some("content_filter_error"),
+            ),
+        }
+    }
+}
 
 /// The last bytes of a broken stream; the connection is broken after them. Proxies between, and workerd's own
 /// HTTP/1.1 server, may end the body regularly all the same, so these bytes must tell even then. Clients of the
 /// model inference surface and of `MLflow` skip a data event that holds an error and take the rest for a whole answer,
 /// but refuse a line that is not `data:` (`azure.md` A11, `databricks.md` 10.5): for them the event is named. It
 /// begins with a blank line, because what was passed on before may end inside a line.
-pub fn stream_error(surface: Surface) -> Vec<u8> {
+pub fn stream_error(surface: Surface, why: Broken) -> Vec<u8> {
+    let (text, own) = why.words();
+    let usual = match surface {
+        Surface::AzureOpenAi | Surface::AzureOpenAiV1 | Surface::ModelInference | Surface::Serverless => {
+            "InternalServerError"
+        }
+        Surface::ServingEndpoints | Surface::MlflowGateway => "INTERNAL_ERROR",
+        Surface::OpenAi | Surface::Anthropic | Surface::Arm | Surface::DatabricksApi | Surface::Weir => {
+            "upstream_error"
+        }
+    };
+    let code = own.unwrap_or(usual);
     let event = match surface {
         Surface::AzureOpenAi | Surface::AzureOpenAiV1 => format!(
-            "data: {{\"error\":{{\"code\":\"InternalServerError\",\"message\":\"{TEXT}\",\"param\":null,\
+            "data: {{\"error\":{{\"code\":\"{code}\",\"message\":\"{text}\",\"param\":null,\
              \"type\":\"api_error\"}}}}"
         ),
         Surface::OpenAi => format!(
-            "data: {{\"error\":{{\"message\":\"{TEXT}\",\"type\":\"api_error\",\"param\":null,\
-             \"code\":\"upstream_error\"}}}}"
+            "data: {{\"error\":{{\"message\":\"{text}\",\"type\":\"api_error\",\"param\":null,\
+             \"code\":\"{code}\"}}}}"
         ),
         Surface::ServingEndpoints | Surface::MlflowGateway => format!(
-            "event: error\ndata: {{\"error\":{{\"message\":\"{TEXT}\",\"type\":\"server_error\",\"code\":\"INTERNAL_ERROR\"}},\
-             \"error_code\":\"INTERNAL_ERROR\",\"message\":\"{TEXT}\"}}"
+            "event: error\ndata: {{\"error\":{{\"message\":\"{text}\",\"type\":\"server_error\",\"code\":\"{code}\"}},\
+             \"error_code\":\"INTERNAL_ERROR\",\"message\":\"{text}\"}}"
         ),
         Surface::Anthropic => format!(
-            "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{TEXT}\"}}}}"
+            "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{text}\"}}}}"
         ),
-        Surface::ModelInference | Surface::Serverless => format!(
-            "event: error\ndata: {{\"error\":{{\"code\":\"InternalServerError\",\"message\":\"{TEXT}\"}}}}"
-        ),
+        Surface::ModelInference | Surface::Serverless => {
+            format!("event: error\ndata: {{\"error\":{{\"code\":\"{code}\",\"message\":\"{text}\"}}}}")
+        }
         Surface::Arm | Surface::DatabricksApi | Surface::Weir => String::new(),
     };
     if event.is_empty() { Vec::new() } else { format!("\n\n{event}\n\n").into_bytes() }

@@ -52,6 +52,8 @@ pub(super) enum Kind {
     Unsupported,
     /// The content policy stands against the prompt.
     Filtered,
+    /// The content policy could not be applied.
+    Unfiltered,
     /// A limit is used up.
     RateLimited,
     /// A limit can never admit it.
@@ -108,6 +110,7 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         WeirError::Route(RouteError::UnknownDeployment { .. }) => Kind::UnknownDeployment,
         WeirError::Route(RouteError::NotAllowed { .. } | RouteError::Lacks { .. }) => Kind::Forbidden,
         WeirError::Policy(PolicyError::PromptFiltered { .. }) => Kind::Filtered,
+        WeirError::Policy(PolicyError::NoVerdict) => Kind::Unfiltered,
         WeirError::Route(RouteError::UnknownId) => Kind::UnknownId,
         WeirError::Route(
             RouteError::TaskMismatch { .. }
@@ -242,6 +245,7 @@ fn common(kind: Kind) -> Row {
         Kind::TaskMismatch => (400, "OperationNotSupported", INVALID, Some("operation_not_supported"), "BAD_REQUEST", INVALID, "BadRequest", "invalid_request"),
         Kind::Unsupported => (501, "NotSupported", INVALID, Some("not_supported"), "NOT_IMPLEMENTED", "api_error", "NotImplemented", "not_supported"),
         Kind::Filtered => (400, "content_filter", INVALID, Some("content_filter"), "BAD_REQUEST", INVALID, "BadRequest", "content_filter"),
+        Kind::Unfiltered => (503, "content_filter_error", "api_error", Some("content_filter_error"), "TEMPORARILY_UNAVAILABLE", "api_error", "ServiceUnavailable", "content_filter_error"),
         Kind::RateLimited => (429, "429", "rate_limit_error", Some("rate_limit_exceeded"), "REQUEST_LIMIT_EXCEEDED", "rate_limit_error", "TooManyRequests", "rate_limited"),
         Kind::NeverFits => (400, "429", INVALID, Some("limit_too_small"), "BAD_REQUEST", INVALID, "BadRequest", "limit_too_small"),
         Kind::Conflict => (409, "409", "conflict_error", None, "RESOURCE_CONFLICT", INVALID, "Conflict", "conflict"),

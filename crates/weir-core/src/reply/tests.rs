@@ -50,7 +50,7 @@ fn upstream(status: u16, retry_after: Option<u64>, message: Option<&str>) -> Wei
 
 fn filtered() -> WeirError {
     let results = r#"{"hate":{"filtered":true,"severity":"high"}}"#.to_owned();
-    crate::policy::PolicyError::PromptFiltered { results }.into()
+    PolicyError::PromptFiltered { results }.into()
 }
 
 fn unknown(name: &str) -> WeirError {
@@ -385,10 +385,12 @@ fn a_stream_that_breaks_off_ends_in_the_form_its_clients_notice() {
         ),
     ];
     for (source, surface, expected) in rows {
-        let text = String::from_utf8(stream_error(surface)).unwrap();
+        let text = String::from_utf8(stream_error(surface, Broken::Upstream)).unwrap();
         let text = text.replace("The model's answer broke off before its end.", "TEXT");
         assert_eq!(text, expected, "{source} {surface:?}");
         assert!(!text.contains("[DONE]"));
+        let unjudged = String::from_utf8(stream_error(surface, Broken::Unjudged)).unwrap();
+        assert!(unjudged.contains("\"content_filter_error\"") || surface == Surface::Anthropic, "{unjudged}");
     }
 }
 

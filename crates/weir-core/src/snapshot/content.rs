@@ -3,6 +3,7 @@
 //! Base. Decides the shape that `control` writes and the stage `policy` reads; not how a text is judged. Sources:
 //! `azure.md` B5 and C4.
 
+use crate::time::Millis;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -92,7 +93,56 @@ pub struct ContentPolicy {
     /// Blocklists; at most 16.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<ListRule>,
+    /// The classifier that is asked beside the built-in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<String>,
 }
+
+/// What a classifier's service is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// Azure AI Content Safety.
+    ContentSafety,
+    /// `OpenAI`'s moderation.
+    Moderation,
+    /// A chat deployment of the account that answers `safe` or `unsafe` and categories.
+    Deployment,
+}
+
+/// A classifier beside the built-in lists.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Classifier {
+    /// As policies name it.
+    pub name: String,
+    /// What it is.
+    pub service: Service,
+    /// Base address of the service without a trailing slash; or the deployment's name, folded.
+    pub place: String,
+    /// The service's key, sealed for `place`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<String>,
+    /// The moderation's model.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub model: String,
+    /// What the deployment is told before the text; nothing, if it was trained for its task.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instructions: String,
+    /// What the categories that the deployment answers mean here, beside the known ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hazards: Vec<(String, Filter)>,
+    /// Whether prompts are shown to the service's shield against attacks.
+    #[serde(default)]
+    pub shield: bool,
+    /// How long one answer may take.
+    pub deadline: Millis,
+    /// Whether a text goes on unjudged when the classifier fails; else it is refused.
+    #[serde(default)]
+    pub open: bool,
+}
+
+/// The classifier of policies that cannot name one: the system's, and guardrails.
+pub const DEFAULT_CLASSIFIER: &str = "default";
 
 /// An account's own list of words and phrases.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,12 +160,15 @@ pub struct ContentRules {
     pub policies: Vec<ContentPolicy>,
     /// The blocklists that they name.
     pub blocklists: Vec<Blocklist>,
+    /// The classifiers that they name, and the default one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classifiers: Vec<Classifier>,
 }
 
 impl ContentRules {
     /// Whether there is nothing.
     pub const fn is_empty(&self) -> bool {
-        self.policies.is_empty() && self.blocklists.is_empty()
+        self.policies.is_empty() && self.blocklists.is_empty() && self.classifiers.is_empty()
     }
 }
 
@@ -179,6 +232,7 @@ impl ContentPolicy {
             prompt,
             completion: Vec::from(completion),
             lists: Vec::new(),
+            classifier: None,
         }
     }
 }

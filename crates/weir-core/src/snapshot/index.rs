@@ -8,11 +8,11 @@
 //! learn from timing is a prefix of the SHA-256 of a text that only the caller chose.
 
 mod holders;
+mod policies;
 
 pub use holders::{Holder, ScopeMark};
 
 use super::access::{Access, Issuer, TokenEntry};
-use super::content::{ContentPolicy, ContentRules};
 use super::network::ReadyNetwork;
 use super::{
     Deployment, DeploymentKind, Dialect, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream,
@@ -29,6 +29,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use hashbrown::HashTable;
 use holders::Holders;
+use policies::Policies;
 use subtle::ConstantTimeEq;
 
 /// Why a snapshot cannot be used. The one before it stays in force.
@@ -112,27 +113,6 @@ pub struct ReadyDeployment {
     pub policy: Option<Rc<ReadyPolicy>>,
 }
 
-/// The content policies of a snapshot, each made ready once.
-struct Policies {
-    rules: ContentRules,
-    ready: Vec<Rc<ReadyPolicy>>,
-}
-
-impl Policies {
-    /// The policy of this name. One that is not there is the default one: a text must not go unread because a name
-    /// is wrong.
-    fn find(&mut self, name: &str) -> Rc<ReadyPolicy> {
-        let own = self.rules.policies.iter().find(|policy| policy.name.eq_ignore_ascii_case(name)).cloned();
-        let policy = own.or_else(|| ContentPolicy::system(name)).unwrap_or_else(ContentPolicy::default_v2);
-        if let Some(known) = self.ready.iter().find(|known| known.name() == policy.name) {
-            return Rc::clone(known);
-        }
-        let ready = Rc::new(ReadyPolicy::new(policy, &self.rules.blocklists));
-        self.ready.push(Rc::clone(&ready));
-        ready
-    }
-}
-
 /// A served entity, ready to be called. Its headers hold an opened credential: `Debug` does not show them.
 pub struct ReadyEntity {
     urls: [String; 3],
@@ -157,7 +137,7 @@ impl SnapshotIndex {
         let Access { scope, tokens, principals, issuer } = access;
         let tokens = tokens.into_iter().map(ReadyKey::of_token);
         let keys = keys.into_iter().map(ReadyKey::new).chain(tokens).collect::<Result<Vec<_>, _>>()?;
-        let mut policies = Policies { rules: content, ready: Vec::new() };
+        let mut policies = Policies::new(content, seal_key);
         let ready = |deployment: Deployment| {
             let policy = deployment.content_policy.as_deref().map(|name| policies.find(name));
             ReadyDeployment::new(deployment, policy, &scope, seal_key)

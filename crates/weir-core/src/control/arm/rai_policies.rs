@@ -7,6 +7,7 @@ use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::command::{Change, Desk, Outcome};
 use super::super::content::{self, BLOCKLIST, FILTERS, POLICY, filter, key};
 use super::super::document::{Faults, Members};
+use super::super::weir::classifiers;
 use super::convention::{
     body, error, listed, not_found, precondition, read_tags, read_word, refuse, system_data, wrong_method,
 };
@@ -154,11 +155,25 @@ fn read(desk: &Desk<'_>, properties: &Members<'_>, faults: &mut Faults) -> Value
         faults
             .note(&properties.path("customTopics"), "is not supported: no classifier of topics is built in");
     }
+    let classifier = read_classifier(desk, properties, faults);
     let mut read = json!({"mode": mode, "contentFilters": filters, "customBlocklists": lists});
     if let (Some(base), Some(members)) = (base, read.as_object_mut()) {
         members.insert("basePolicyName".to_owned(), base.into());
     }
+    if let (Some(name), Some(members)) = (classifier, read.as_object_mut()) {
+        members.insert("weirClassifier".to_owned(), name.into());
+    }
     read
+}
+
+/// Weir's own member: the classifier that is asked beside the built-in lists.
+fn read_classifier<'a>(desk: &Desk<'_>, properties: &Members<'a>, faults: &mut Faults) -> Option<&'a str> {
+    let name = properties.text("weirClassifier", faults)?;
+    if !classifiers::exists(desk.state, name) {
+        let text = "names a classifier that does not exist; make it with PUT /api/weir/v1/classifiers/{name}";
+        faults.note(&properties.path("weirClassifier"), text);
+    }
+    Some(name)
 }
 
 /// Reads each object of a list; what is named twice for one source is a fault.

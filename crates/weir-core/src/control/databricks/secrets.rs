@@ -9,6 +9,7 @@ use super::super::command::{Change, Desk, Outcome, SecretFault};
 use super::super::document::{Faults, Members};
 use super::super::external_model::{is_secret_name, with_credential};
 use super::super::state::{Backend, DeploymentRow, DeploymentSpec, ScopeRow, SecretRow};
+use super::super::weir::classifiers;
 use super::{error, refuse};
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -200,6 +201,7 @@ fn followers(desk: &mut Desk<'_>, secret: &str, value: &str) -> Result<Vec<Chang
             changes.push(Change::Catalog(row));
         }
     }
+    changes.extend(classifiers::renewed(desk, secret, value)?);
     Ok(changes)
 }
 

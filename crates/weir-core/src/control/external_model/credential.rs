@@ -16,15 +16,15 @@ use serde_json::{Map, Value};
 const CREDENTIAL_BYTES_MAX: usize = 8192;
 
 /// A credential as it was given.
-pub(super) struct Credential {
+pub(in crate::control) struct Credential {
     value: String,
     /// `scope/key` of the secret that it was read from.
-    pub(super) reference: Option<String>,
+    pub(in crate::control) reference: Option<String>,
 }
 
 /// Where a credential goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(in crate::control) enum Form {
     /// Into a header, as it is.
     Header,
     /// Into a signature or a form: it may be any text.
@@ -32,7 +32,7 @@ pub(super) enum Form {
 }
 
 /// Reads the pair `{name}` (a reference) and `{name}_plaintext`: exactly one must be there.
-pub(super) fn credential(
+pub(in crate::control) fn credential(
     members: &Members<'_>,
     name: &str,
     form: Form,
@@ -107,7 +107,7 @@ pub fn is_header_value(text: &str) -> bool {
 }
 
 /// Seals a credential for the upstream at `base`.
-pub(super) fn seal(
+pub(in crate::control) fn seal(
     credential: &Credential,
     base: &str,
     path: &str,

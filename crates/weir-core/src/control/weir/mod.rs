@@ -1,10 +1,11 @@
 //! Weir's own management API: what the clouds have no API for (`design.md`, section 5).
 //!
 //! Decides its routes and its error form `{"error":{"code","message","details":[{"path","problem"}]}}`; not what
-//! the commands change (`catalog`, `keys`, `principals`, `audit`).
+//! the commands change (`catalog`, `classifiers`, `keys`, `principals`, `audit`).
 
 pub mod audit;
 pub mod catalog;
+pub mod classifiers;
 pub mod keys;
 pub mod principals;
 
@@ -33,6 +34,10 @@ pub fn handle(
         ("GET", ["catalog", "models", name]) => catalog::get(desk, name),
         ("PUT", ["catalog", "models", name]) => catalog::put(desk, name, &body(request)?),
         ("DELETE", ["catalog", "models", name]) => catalog::delete(desk, name),
+        ("GET", ["classifiers"]) => Ok(classifiers::list(desk)),
+        ("GET", ["classifiers", name]) => classifiers::get(desk, name),
+        ("PUT", ["classifiers", name]) => classifiers::put(desk, name, &body(request)?),
+        ("DELETE", ["classifiers", name]) => classifiers::delete(desk, name),
         ("GET", ["defaults"]) => Ok(Outcome::reading(Answer::json(200, &defaults::shown(desk.state)))),
         ("PUT", ["defaults"]) => put_defaults(&body(request)?),
         ("GET", ["keys"]) => Ok(keys::list(desk)),
@@ -44,12 +49,12 @@ pub fn handle(
         ("GET", ["audit"]) => audit::list(desk, location),
         ("POST", ["serving-endpoints", name, "cancel-update"]) => cancel_update(desk, name),
         ("GET", ["databricks", "served_entities"]) => served::list(desk, location),
-        (_, ["catalog", "models"] | ["audit"] | ["databricks", "served_entities"]) => {
+        (_, ["catalog", "models"] | ["audit" | "classifiers"] | ["databricks", "served_entities"]) => {
             Err(wrong_method("GET"))
         }
         (_, ["defaults"]) => Err(wrong_method("GET, PUT")),
         (_, ["keys"]) => Err(wrong_method("GET, POST")),
-        (_, ["catalog", "models", _]) => Err(wrong_method("GET, PUT, DELETE")),
+        (_, ["catalog", "models", _] | ["classifiers", _]) => Err(wrong_method("GET, PUT, DELETE")),
         (_, ["keys", _]) => Err(wrong_method("PUT, DELETE")),
         (_, ["keys", _, "rotate"] | ["serving-endpoints", _, "cancel-update"]) => Err(wrong_method("POST")),
         (_, ["requests" | "config", ..]) => Err(not_supported(method, &location.path)),

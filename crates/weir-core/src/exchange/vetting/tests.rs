@@ -41,12 +41,13 @@ fn vet(filtering: &mut Filtering, stream: &str, events_at_once: usize) -> (Strin
     let mut out = Vec::new();
     let events: Vec<&str> = stream.split_inclusive("\n\n").collect();
     for piece in events.chunks(events_at_once.max(1)) {
-        match filtering.push(piece.concat().as_bytes()) {
+        match filtering.push(UnixMillis(1), piece.concat().as_bytes()) {
             Vetted::Pass(bytes) => out.extend(bytes),
             Vetted::Filtered(bytes) => {
                 out.extend(bytes);
                 return (String::from_utf8(out).unwrap(), true);
             }
+            Vetted::Stuck => panic!("stuck"),
         }
     }
     out.extend(filtering.finish());
@@ -154,6 +155,61 @@ fn an_asynchronous_filter_tells_beside_the_text() {
     assert!(content(&out).starts_with(&long.concat()), "text goes on at once");
 }
 
+/// Of three choices the one in the middle is filtered: the others go on to their end.
+#[test]
+fn a_violation_ends_its_choice_alone() {
+    let part = |index: u32, text: &str, finish: &str| {
+        format!("{{\"index\":{index},\"delta\":{{\"content\":\"{text}\"}},\"finish_reason\":{finish}}}")
+    };
+    let event = |parts: &[String]| format!("data: {{\"id\":\"c\",\"choices\":[{}]}}\n\n", parts.join(" , "));
+    let three = |texts: [&str; 3], finish: &str| {
+        let parts: Vec<String> = texts
+            .iter()
+            .enumerate()
+            .map(|(at, text)| part(u32::try_from(at).unwrap(), text, finish))
+            .collect();
+        event(&parts)
+    };
+    let text = [
+        three(["One ", "kill ", "uno "], "null"),
+        three(["two ", "yourself ", "due "], "null"),
+        event(&[part(1, "more", "null")]),
+        three(["three", "again", "tre"], "\"stop\""),
+        "data: {\"id\":\"c\",\"choices\":[],\"usage\":{\"total_tokens\":3}}\n\ndata: [DONE]\n\n".into(),
+    ]
+    .concat();
+    for (mode, surface) in [
+        (FilterMode::Buffered, Surface::OpenAi),
+        (FilterMode::Buffered, Surface::ModelInference),
+        (FilterMode::Asynchronous, Surface::OpenAi),
+    ] {
+        for at_once in 1..6 {
+            let mut filtering = filtering(surface, mode);
+            filtering.answers = 3;
+            let (out, filtered) = vet(&mut filtering, &text, at_once);
+            assert!(!filtered && out.ends_with("data: [DONE]\n\n"), "{mode:?} {at_once}: {out}");
+            let said = |index: u64| -> (String, Vec<Value>) {
+                let all = events(&out);
+                let choices = all.iter().flat_map(|event| event["choices"].as_array().unwrap());
+                let own: Vec<&Value> = choices.filter(|choice| choice["index"] == index).collect();
+                let text = own.iter().filter_map(|choice| choice["delta"]["content"].as_str()).collect();
+                let ends = own.iter().map(|choice| choice["finish_reason"].clone());
+                (text, ends.filter(|end| !end.is_null()).collect())
+            };
+            assert_eq!(said(0), ("One two three".into(), vec!["stop".into()]), "{mode:?} {at_once}");
+            assert_eq!(said(2), ("uno due tre".into(), vec!["stop".into()]), "{mode:?} {at_once}");
+            let (text, ends) = said(1);
+            assert_eq!(ends, vec![Value::from("content_filter")], "{mode:?} {at_once}");
+            assert!(text.is_empty() || mode == FilterMode::Asynchronous, "{text}");
+            assert!(out.contains("total_tokens"));
+        }
+    }
+    let both = [three(["heil hitler ", "heil hitler ", "x"], "null"), "data: [DONE]\n\n".into()].concat();
+    let mut filtering = filtering(Surface::OpenAi, FilterMode::Buffered);
+    filtering.answers = 2;
+    assert!(vet(&mut filtering, &both, 1).1, "with the last choice the stream ends");
+}
+
 #[test]
 fn a_whole_answer_is_told_about_or_emptied() {
     let answer = |content: &str| {
@@ -162,21 +218,21 @@ fn a_whole_answer_is_told_about_or_emptied() {
         )
     };
     let azure = filtering(Surface::ModelInference, FilterMode::Buffered);
-    let told = azure.whole(answer("fine").as_bytes()).unwrap();
+    let told = azure.whole(answer("fine").as_bytes(), &[]).unwrap();
     let prompt = &azure.prompt_results;
     let expected =
         answer("fine").replace("\"stop\"}", &format!("\"stop\",\"content_filter_results\":{SAFE}}}"));
     let expected = format!("{},\"prompt_filter_results\":{prompt}}}", expected.strip_suffix('}').unwrap());
     assert_eq!(told, expected);
     let open = filtering(Surface::OpenAi, FilterMode::Buffered);
-    assert_eq!(open.whole(answer("fine").as_bytes()), None);
-    let emptied = open.whole(answer("heil hitler").as_bytes()).unwrap();
+    assert_eq!(open.whole(answer("fine").as_bytes(), &[]), None);
+    let emptied = open.whole(answer("heil hitler").as_bytes(), &[]).unwrap();
     let expected = r#"{"id":"c","big":12345678901234567890.5,"choices":[{"index":0,"message":{"role":"assistant","content":""},"logprobs":null,"finish_reason":"content_filter"}]}"#;
     assert_eq!(emptied, expected);
     for odd in ["", "{}", "[]", "{\"choices\":[]}", "{\"choices\":[{}]}", "\u{0}"] {
-        assert_eq!(open.whole(odd.as_bytes()), None, "{odd}");
+        assert_eq!(open.whole(odd.as_bytes(), &[]), None, "{odd}");
     }
-    assert_eq!(open.whole(b"\xff"), None);
+    assert_eq!(open.whole(b"\xff", &[]), None);
 }
 
 proptest! {

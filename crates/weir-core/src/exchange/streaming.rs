@@ -1,0 +1,206 @@
+//! A stream on its way to the caller: each piece, each verdict about a part of it, and its end.
+//!
+//! Above the stages. Decides what of a stream goes on and when it is over: regularly only if its terminal event was
+//! seen (promise 3), and if a content policy that must judge it did. Which bytes go on is `relay`'s and `vetting`'s.
+
+use super::action::{Action, StreamEnd};
+use super::finish::Running;
+use super::isolate::Isolate;
+use super::relay::{Relayed, StreamRelay};
+use super::translated;
+use super::vetting::Vetted;
+use crate::account::record::Usage;
+use crate::account::usage;
+use crate::attempt::{Outcome, Step};
+use crate::reply;
+use crate::surface::Surface;
+use crate::time::UnixMillis;
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+impl Isolate {
+    pub(super) fn stream_begins(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+    ) -> Action {
+        let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
+        let step = self.step(now, random, &mut running, &outcome);
+        if step != Step::Deliver {
+            return self.perform(now, handle, running, step, None);
+        }
+        let end_wanted = running.surface != Surface::MlflowGateway;
+        running.relay = Some(StreamRelay::new(running.usage_wanted, end_wanted));
+        running.decoder = running.decoder(now).map(Box::new);
+        running.head_at = Some(now);
+        let head = self.head(now, &running, status, "text/event-stream");
+        let idle = running.deadlines.idle;
+        self.keep(now, handle, running);
+        Action::DeliverStream { head, idle }
+    }
+
+    pub(super) fn piece(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Running,
+        piece: &[u8],
+    ) -> Action {
+        let late = now.since(running.admission.began) > running.deadlines.total;
+        let Some(relay) = running.relay.as_mut().filter(|_| !late) else {
+            return self.ended(now, handle, running, StreamEnd::TimedOut);
+        };
+        let piece = translated::relayed(running.decoder.as_deref_mut(), piece);
+        let relayed = relay.push(&piece);
+        if running.decoder.as_ref().is_some_and(|decoder| decoder.is_broken()) {
+            return self.ended(now, handle, running, StreamEnd::Broken);
+        }
+        let vetted = match (&relayed, running.vetted()) {
+            (Relayed::Broken, _) => return self.ended(now, handle, running, StreamEnd::Broken),
+            (_, None) => None,
+            (Relayed::Same, Some(filtering)) => Some(filtering.push(now, &piece)),
+            (Relayed::Instead(bytes), Some(filtering)) => Some(filtering.push(now, bytes)),
+        };
+        match (vetted, relayed) {
+            (Some(vetted), _) => self.vetted(now, handle, running, vetted),
+            (None, Relayed::Instead(bytes)) => {
+                self.keep(now, handle, running);
+                Action::PassInstead(bytes)
+            }
+            (None, Relayed::Same | Relayed::Broken) => {
+                self.keep(now, handle, running);
+                match piece {
+                    Cow::Borrowed(_) => Action::PassPiece,
+                    Cow::Owned(bytes) => Action::PassInstead(bytes),
+                }
+            }
+        }
+    }
+
+    /// What becomes of a part of a stream under a policy: it goes on, with a question to a classifier beside it if one
+    /// is due.
+    pub(super) fn vetted(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Running,
+        mut vetted: Vetted,
+    ) -> Action {
+        let mut out = Vec::new();
+        loop {
+            match vetted {
+                Vetted::Pass(bytes) if out.is_empty() => out = bytes,
+                Vetted::Pass(bytes) => out.extend(bytes),
+                Vetted::Filtered(bytes) => {
+                    out.extend(bytes);
+                    self.filtered(now, running);
+                    return Action::Close(out);
+                }
+                Vetted::Stuck => return self.unjudged(now, running, out),
+            }
+            if running.asked.is_some() {
+                break;
+            }
+            let window = running.vetted().and_then(|filtering| filtering.window(now));
+            let Some(window) = window else {
+                if let Some(end) = running.over {
+                    return self.closed(now, running, end, out);
+                }
+                break;
+            };
+            if let Some((asked, send)) = self.ask_about(now, &running, &window) {
+                running.asked = Some(Box::new(asked));
+                self.keep(now, handle, running);
+                return Action::Ask { pass: out, send };
+            }
+            match running.vetted().map(|filtering| filtering.judged(window.choice, window.until, None)) {
+                Some(Ok(next)) => vetted = next,
+                Some(Err(_)) | None => return self.unjudged(now, running, out),
+            }
+        }
+        self.keep(now, handle, running);
+        Action::PassInstead(out)
+    }
+
+    /// A stream that its content policy ended: what came of it counts, and for the caller it is whole.
+    fn filtered(&mut self, now: UnixMillis, mut running: Running) {
+        let used = observed(&mut running);
+        self.settle(now, running, 200, used, true);
+    }
+
+    /// A stream that a classifier did not judge, under a policy that is closed then.
+    pub(super) fn unjudged(&mut self, now: UnixMillis, mut running: Running, mut out: Vec<u8>) -> Action {
+        let used = observed(&mut running);
+        out.extend(reply::stream_error(running.surface, reply::Broken::Unjudged));
+        self.settle(now, running, 200, used, false);
+        Action::Abort(out)
+    }
+
+    /// The stream is over. What a classifier has not judged yet waits for it.
+    pub(super) fn ended(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Running,
+        end: StreamEnd,
+    ) -> Action {
+        let Some(relay) = running.relay.as_mut() else {
+            self.abandon(now, running);
+            return Action::Abort(Vec::new());
+        };
+        let mut rest = Vec::new();
+        if let Some(decoder) = running.decoder.as_mut().filter(|_| end == StreamEnd::Closed) {
+            rest = decoder.end();
+            if let Relayed::Instead(bytes) = relay.push(&rest) {
+                rest = bytes;
+            }
+        }
+        let finished = relay.is_finished() && end != StreamEnd::CallerLeft;
+        let Some(filtering) = running.vetted().filter(|_| finished) else {
+            return self.closed(now, running, end, rest);
+        };
+        let vetted = filtering.push(now, &rest);
+        if filtering.waits() || !matches!(vetted, Vetted::Pass(_)) {
+            running.over = Some(end);
+            return self.vetted(now, handle, running, vetted);
+        }
+        let out = if let Vetted::Pass(bytes) = vetted { bytes } else { Vec::new() };
+        self.closed(now, running, end, out)
+    }
+
+    /// The stream is over, and nothing of it waits: regularly only if its terminal event was seen (promise 3).
+    fn closed(&mut self, now: UnixMillis, mut running: Running, end: StreamEnd, mut out: Vec<u8>) -> Action {
+        let Some(relay) = running.relay.take() else {
+            self.abandon(now, running);
+            return Action::Abort(out);
+        };
+        let observed = relay.observed();
+        let whole = observed.terminal && !observed.error && !observed.garbage;
+        let complete = whole && end != StreamEnd::CallerLeft;
+        let used =
+            observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
+        let surface = running.surface;
+        if let Some(filtering) = running.vetted().filter(|_| complete) {
+            out.extend(filtering.finish());
+        }
+        self.settle(now, running, 200, used, complete);
+        match (complete, end) {
+            (true, _) => Action::Close(out),
+            (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
+            (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
+                Action::Abort(reply::stream_error(surface, reply::Broken::Upstream))
+            }
+        }
+    }
+}
+
+/// What was used by a stream that ends here.
+fn observed(running: &mut Running) -> Usage {
+    let observed = running.relay.take().map(StreamRelay::observed);
+    let (usage, chars) = observed.map_or((None, 0), |observed| (observed.usage, observed.output_chars));
+    usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, chars))
+}

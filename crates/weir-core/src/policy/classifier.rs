@@ -1,0 +1,423 @@
+//! External classifiers: what one is asked about a text, and what its answer means here.
+//!
+//! Stage `policy`. Decides the bodies of three services and the severities that their words stand for; not when one is
+//! asked (`exchange::classify`) and not what follows (`ready`). Sources: Azure AI Content Safety, `text:analyze` and
+//! `text:shieldPrompt` of 2024-09-01; `OpenAI`'s `POST /moderations`; the output format of Llama Guard 3 (`safe`, or
+//! `unsafe` and a line of `MLCommons` hazard codes).
+
+use super::findings::{Findings, marks};
+use super::prompt::Texts;
+use super::ready::Side;
+use crate::snapshot::content::{Classifier, Filter, Service, Severity};
+use crate::wire::quote;
+use alloc::borrow::ToOwned;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+use serde_json::Value;
+
+/// Longest text of one question, in characters (Content Safety's bound).
+const QUESTION_CHARS_MAX: usize = 10_000;
+/// Questions about one prompt or answer; a longer text cannot be judged.
+const QUESTIONS_MAX: usize = 16;
+/// Documents of one question to the shield (the service's bound).
+const DOCUMENTS_MAX: usize = 5;
+/// Characters of the prompt that are shown with an answer.
+const CONTEXT_CHARS: usize = 2_000;
+/// Tokens that a deployment's verdict may take.
+const VERDICT_TOKENS: u32 = 64;
+/// From this score on a moderation's category that is not flagged is told as low, and one that is, as high.
+const SCORES: (f64, f64) = (0.2, 0.9);
+
+/// What a question is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matter {
+    /// `text:analyze`.
+    Analyze,
+    /// `text:shieldPrompt`.
+    Shield,
+    /// `/moderations`.
+    Moderation,
+    /// A conversation with a guard.
+    Guard,
+}
+
+/// One question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// What it is about.
+    pub matter: Matter,
+    /// JSON.
+    pub body: String,
+}
+
+/// A classifier, ready to be asked. Its headers hold an opened key: `Debug` does not show them.
+pub struct ReadyClassifier {
+    /// As it is configured.
+    pub classifier: Classifier,
+    /// Headers of every call beside `content-type`; `None` if the key does not open, or there is no such classifier:
+    /// it is not asked then, and has failed.
+    pub headers: Option<Vec<(String, String)>>,
+}
+
+impl core::fmt::Debug for ReadyClassifier {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("ReadyClassifier").field("name", &self.classifier.name).finish_non_exhaustive()
+    }
+}
+
+impl ReadyClassifier {
+    /// Whether it can say anything about `filter` on `side`.
+    pub fn tells(&self, filter: Filter, side: Side) -> bool {
+        match filter {
+            Filter::Hate | Filter::Sexual | Filter::Violence | Filter::SelfHarm => true,
+            Filter::Jailbreak | Filter::IndirectAttack => self.shields(side),
+            Filter::Profanity | Filter::PersonalData => {
+                self.classifier.hazards.iter().any(|(_, known)| *known == filter)
+            }
+        }
+    }
+
+    fn shields(&self, side: Side) -> bool {
+        self.classifier.shield && side == Side::Prompt && self.classifier.service == Service::ContentSafety
+    }
+
+    /// The address of a question; `None` if it goes to a deployment.
+    pub fn url(&self, matter: Matter) -> Option<String> {
+        let base = &self.classifier.place;
+        let url = match matter {
+            Matter::Analyze => format!("{base}/contentsafety/text:analyze?api-version=2024-09-01"),
+            Matter::Shield => format!("{base}/contentsafety/text:shieldPrompt?api-version=2024-09-01"),
+            Matter::Moderation => format!("{base}/moderations"),
+            Matter::Guard => return None,
+        };
+        Some(url)
+    }
+
+    /// What to ask about a prompt; `None` if it is too long to be judged.
+    pub fn about_prompt(&self, texts: &Texts) -> Option<Vec<Question>> {
+        let mut questions = Self::about(&texts.all, |text| match self.classifier.service {
+            Service::Deployment => self.conversation(&[("user", text)]),
+            Service::ContentSafety | Service::Moderation => self.plain(text),
+        })?;
+        if self.shields(Side::Prompt) {
+            for (place, text) in pieces(&texts.caller).enumerate() {
+                let documents = texts.documents.iter().filter(|_| place == 0);
+                questions.push(shield(text, documents.map(String::as_str)));
+            }
+        }
+        (questions.len() <= QUESTIONS_MAX).then_some(questions)
+    }
+
+    /// What to ask about an answer to `prompt`, or a part of one.
+    pub fn about_answer(&self, prompt: &str, answer: &str) -> Option<Vec<Question>> {
+        let from = prompt.char_indices().rev().nth(CONTEXT_CHARS).map_or(0, |(at, _)| at);
+        let asked = prompt.get(from..).unwrap_or_default();
+        Self::about(answer, |text| match self.classifier.service {
+            Service::Deployment => self.conversation(&[("user", asked), ("assistant", text)]),
+            Service::ContentSafety | Service::Moderation => self.plain(text),
+        })
+    }
+
+    fn about(text: &str, question: impl Fn(&str) -> Question) -> Option<Vec<Question>> {
+        let questions: Vec<Question> =
+            pieces(text).take(QUESTIONS_MAX.saturating_add(1)).map(question).collect();
+        (questions.len() <= QUESTIONS_MAX).then_some(questions)
+    }
+
+    fn plain(&self, text: &str) -> Question {
+        let text = quote::json(text);
+        if self.classifier.service == Service::ContentSafety {
+            let body = format!(
+                "{{\"text\":{text},\"categories\":[\"Hate\",\"SelfHarm\",\"Sexual\",\"Violence\"],\
+                 \"outputType\":\"FourSeverityLevels\"}}"
+            );
+            return Question { matter: Matter::Analyze, body };
+        }
+        let body = format!("{{\"model\":{},\"input\":{text}}}", quote::json(&self.classifier.model));
+        Question { matter: Matter::Moderation, body }
+    }
+
+    fn conversation(&self, turns: &[(&str, &str)]) -> Question {
+        let instructions = ("system", self.classifier.instructions.as_str());
+        let mut messages = String::new();
+        for (role, text) in core::iter::once(&instructions).chain(turns).filter(|(_, text)| !text.is_empty())
+        {
+            let comma = if messages.is_empty() { "" } else { "," };
+            let content = quote::json(text);
+            messages.extend([comma, "{\"role\":\"", role, "\",\"content\":", &content, "}"]);
+        }
+        let body = format!("{{\"messages\":[{messages}],\"max_tokens\":{VERDICT_TOKENS},\"temperature\":0}}");
+        Question { matter: Matter::Guard, body }
+    }
+
+    /// What an answer with a good status says; `None` if that cannot be told.
+    pub fn verdict(&self, matter: Matter, answer: &[u8]) -> Option<Findings> {
+        let answer: Value = serde_json::from_slice(answer).ok()?;
+        let found = match matter {
+            Matter::Analyze => analyzed(answer.get("categoriesAnalysis")?.as_array()?)?,
+            Matter::Shield => shielded(&answer)?,
+            Matter::Moderation => moderated(answer.get("results")?.as_array()?)?,
+            Matter::Guard => {
+                let message = answer.get("choices")?.get(0)?.get("message")?;
+                self.guarded(message.get("content")?.as_str()?)?
+            }
+        };
+        Some(found)
+    }
+
+    /// The words of a guard. Codes that mean none of the filters leave the text as it is; `unsafe` without a code is
+    /// the worst in every category, because nobody says in which.
+    fn guarded(&self, words: &str) -> Option<Findings> {
+        let mut words = words.split(|c: char| c.is_whitespace() || c == ',').filter(|word| !word.is_empty());
+        let verdict = words.next()?;
+        if verdict.eq_ignore_ascii_case("safe") {
+            return Some(Findings::default());
+        }
+        if !verdict.eq_ignore_ascii_case("unsafe") {
+            return None;
+        }
+        let mut found = Findings::default();
+        let mut coded = false;
+        for code in words {
+            coded = true;
+            let own = self.classifier.hazards.iter().find(|(known, _)| known.eq_ignore_ascii_case(code));
+            let known =
+                || HAZARDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(code)).map(|(_, of)| *of);
+            if let Some(filter) = own.map(|(_, filter)| *filter).or_else(known) {
+                found = found.joined(of(filter, Severity::High));
+            }
+        }
+        if !coded {
+            for filter in [Filter::Hate, Filter::Sexual, Filter::Violence, Filter::SelfHarm] {
+                found = found.joined(of(filter, Severity::High));
+            }
+        }
+        Some(found)
+    }
+}
+
+/// Hazards of `MLCommons`' taxonomy, as Llama Guard 3 codes them, that are one of the four categories. The others
+/// (`S2` crimes without violence, `S5` defamation, `S6` advice, `S7` privacy, `S8` intellectual property, `S13`
+/// elections, `S14` code interpreters) are none, unless the classifier's `hazards` say so.
+const HAZARDS: [(&str, Filter); 7] = [
+    ("S1", Filter::Violence),
+    ("S3", Filter::Sexual),
+    ("S4", Filter::Sexual),
+    ("S9", Filter::Violence),
+    ("S10", Filter::Hate),
+    ("S11", Filter::SelfHarm),
+    ("S12", Filter::Sexual),
+];
+
+fn of(filter: Filter, severity: Severity) -> Findings {
+    let personal = u16::from(filter == Filter::PersonalData);
+    Findings { marks: marks(filter, severity), personal, ..Findings::default() }
+}
+
+/// A text in pieces of at most [`QUESTION_CHARS_MAX`] characters; none of an empty one.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    core::iter::from_fn(move || {
+        let end = rest.char_indices().nth(QUESTION_CHARS_MAX).map_or(rest.len(), |(at, _)| at);
+        let (piece, after) = rest.split_at_checked(end)?;
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+fn shield<'a>(text: &str, documents: impl Iterator<Item = &'a str>) -> Question {
+    let mut listed = String::new();
+    let mut room = QUESTION_CHARS_MAX;
+    for document in documents.take(DOCUMENTS_MAX) {
+        let shown = pieces(document).next().unwrap_or_default();
+        let end = shown.char_indices().nth(room).map_or(shown.len(), |(at, _)| at);
+        let shown = shown.get(..end).unwrap_or_default();
+        room = room.saturating_sub(shown.chars().count());
+        if !shown.is_empty() {
+            let comma = if listed.is_empty() { "" } else { "," };
+            listed.extend([comma, &quote::json(shown)]);
+        }
+    }
+    let body = format!("{{\"userPrompt\":{},\"documents\":[{listed}]}}", quote::json(text));
+    Question { matter: Matter::Shield, body }
+}
+
+/// Severities of 0 to 7, two to each of the four levels.
+fn analyzed(categories: &[Value]) -> Option<Findings> {
+    let mut found = Findings::default();
+    for category in categories {
+        let filter = match category.get("category")?.as_str()? {
+            "Hate" => Filter::Hate,
+            "Sexual" => Filter::Sexual,
+            "Violence" => Filter::Violence,
+            "SelfHarm" => Filter::SelfHarm,
+            _ => continue,
+        };
+        let level = category.get("severity")?.as_u64()? >> 1;
+        let severity = Severity::from_rank(u16::try_from(level).unwrap_or(u16::MAX));
+        found = found.joined(of(filter, severity));
+    }
+    Some(found)
+}
+
+fn shielded(answer: &Value) -> Option<Findings> {
+    let attacked = |analysis: &Value| analysis.get("attackDetected").and_then(Value::as_bool);
+    let mut found = Findings::default();
+    if attacked(answer.get("userPromptAnalysis")?)? {
+        found = of(Filter::Jailbreak, Severity::High);
+    }
+    let documents = answer.get("documentsAnalysis").and_then(Value::as_array);
+    if documents.into_iter().flatten().any(|document| attacked(document) == Some(true)) {
+        found = found.joined(of(Filter::IndirectAttack, Severity::High));
+    }
+    Some(found)
+}
+
+/// A flagged category is medium, high if it is a threat, instructs, concerns minors, or is all but certain.
+fn moderated(results: &[Value]) -> Option<Findings> {
+    let mut found = Findings::default();
+    for result in results {
+        for (name, flagged) in result.get("categories")?.as_object()? {
+            let (stem, rest) = name.split_once('/').unwrap_or((name, ""));
+            let filter = match (stem, rest) {
+                ("hate" | "harassment", _) => Filter::Hate,
+                ("sexual", _) => Filter::Sexual,
+                ("violence", _) | ("illicit", "violent") => Filter::Violence,
+                ("self-harm", _) => Filter::SelfHarm,
+                _ => continue,
+            };
+            let score = result.get("category_scores").and_then(|scores| scores.get(name)?.as_f64());
+            let at_least = |bound: f64| score.is_some_and(|score| score >= bound);
+            let worst = matches!(rest, "threatening" | "minors" | "instructions");
+            let severity = match flagged.as_bool()? {
+                true if worst || at_least(SCORES.1) => Severity::High,
+                true => Severity::Medium,
+                false if at_least(SCORES.0) => Severity::Low,
+                false => Severity::Safe,
+            };
+            found = found.joined(of(filter, severity));
+        }
+    }
+    Some(found)
+}
+
+/// A classifier of this name that does not exist: it fails whenever it is asked.
+pub fn missing(name: &str) -> ReadyClassifier {
+    let classifier = Classifier {
+        name: name.to_owned(),
+        service: Service::Moderation,
+        place: String::new(),
+        sealed: None,
+        model: String::new(),
+        instructions: String::new(),
+        hazards: Vec::new(),
+        shield: false,
+        deadline: crate::time::Millis(0),
+        open: false,
+    };
+    ReadyClassifier { classifier, headers: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn classifier(service: Service) -> ReadyClassifier {
+        let mut ready = missing("c");
+        ready.classifier.service = service;
+        ready.classifier.shield = true;
+        ready
+    }
+
+    /// Severities of hate, sexual, violence, self-harm; jailbreak, indirect attack.
+    fn shown(found: Findings) -> String {
+        [
+            Filter::Hate,
+            Filter::Sexual,
+            Filter::Violence,
+            Filter::SelfHarm,
+            Filter::Jailbreak,
+            Filter::IndirectAttack,
+        ]
+        .map(|filter| found.severity(filter).word().get(..1).unwrap())
+        .concat()
+    }
+
+    #[test]
+    fn answers_mean_severities() {
+        use Matter::{Analyze, Guard, Moderation, Shield};
+        let guard =
+            |words: &str| format!("{{\"choices\":[{{\"message\":{{\"content\":{}}}}}]}}", quote::json(words));
+        let moderation = |name: &str, flagged: bool, score: f64| {
+            format!(
+                "{{\"results\":[{{\"categories\":{{\"{name}\":{flagged}}},\"category_scores\":{{\"{name}\":{score}}}}}]}}"
+            )
+        };
+        let rows: Vec<(Matter, String, Option<&str>)> = alloc::vec![
+            (Analyze, r#"{"categoriesAnalysis":[{"category":"Hate","severity":2},{"category":"Violence","severity":6},{"category":"New","severity":6}]}"#.into(), Some("lshsss")),
+            (Analyze, r#"{"categoriesAnalysis":[{"category":"SelfHarm","severity":5},{"category":"Sexual","severity":1}]}"#.into(), Some("sssmss")),
+            (Analyze, r#"{"error":{"code":"InvalidRequest"}}"#.into(), None),
+            (Analyze, r#"{"categoriesAnalysis":[{"category":"Hate"}]}"#.into(), None),
+            (Shield, r#"{"userPromptAnalysis":{"attackDetected":true},"documentsAnalysis":[{"attackDetected":false}]}"#.into(), Some("sssshs")),
+            (Shield, r#"{"userPromptAnalysis":{"attackDetected":false},"documentsAnalysis":[{"attackDetected":false},{"attackDetected":true}]}"#.into(), Some("sssssh")),
+            (Shield, "{}".into(), None),
+            (Moderation, moderation("violence", true, 0.5), Some("ssmsss")),
+            (Moderation, moderation("violence/graphic", true, 0.95), Some("sshsss")),
+            (Moderation, moderation("harassment/threatening", true, 0.5), Some("hsssss")),
+            (Moderation, moderation("self-harm/intent", false, 0.3), Some("ssslss")),
+            (Moderation, moderation("sexual/minors", false, 0.1), Some("ssssss")),
+            (Moderation, moderation("illicit/violent", true, 0.6), Some("ssmsss")),
+            (Moderation, moderation("illicit", true, 0.9), Some("ssssss")),
+            (Moderation, r#"{"results":7}"#.into(), None),
+            (Guard, guard("safe"), Some("ssssss")),
+            (Guard, guard("\n\nunsafe\nS1,S10"), Some("hshsss")),
+            (Guard, guard("unsafe\nS11"), Some("ssshss")),
+            (Guard, guard("unsafe\nS6"), Some("ssssss")),
+            (Guard, guard("unsafe"), Some("hhhhss")),
+            (Guard, guard("I cannot say."), None),
+            (Guard, guard(""), None),
+            (Guard, "not json".into(), None),
+        ];
+        for (matter, answer, expected) in rows {
+            let got = classifier(Service::Deployment).verdict(matter, answer.as_bytes()).map(shown);
+            assert_eq!(got.as_deref(), expected, "{matter:?} {answer}");
+        }
+        let mut own = classifier(Service::Deployment);
+        own.classifier.hazards.push(("S6".into(), Filter::Profanity));
+        let found = own.verdict(Guard, guard("unsafe\ns6").as_bytes()).unwrap();
+        assert_eq!(found.severity(Filter::Profanity), Severity::High);
+    }
+
+    #[test]
+    fn questions_have_the_services_form_and_bounds() {
+        let texts = Texts { all: "a\nb".into(), caller: "a".into(), documents: Vec::from(["b".into()]) };
+        let bodies = |service| -> Vec<String> {
+            let asked = classifier(service).about_prompt(&texts).unwrap();
+            asked.into_iter().map(|question| question.body).collect()
+        };
+        assert_eq!(
+            bodies(Service::ContentSafety),
+            [
+                r#"{"text":"a\nb","categories":["Hate","SelfHarm","Sexual","Violence"],"outputType":"FourSeverityLevels"}"#,
+                r#"{"userPrompt":"a","documents":["b"]}"#,
+            ]
+        );
+        assert_eq!(bodies(Service::Moderation), [r#"{"model":"","input":"a\nb"}"#]);
+        assert_eq!(
+            bodies(Service::Deployment),
+            [r#"{"messages":[{"role":"user","content":"a\nb"}],"max_tokens":64,"temperature":0}"#]
+        );
+        let answer = classifier(Service::Deployment).about_answer("why", "so").unwrap();
+        assert_eq!(
+            answer[0].body,
+            r#"{"messages":[{"role":"user","content":"why"},{"role":"assistant","content":"so"}],"max_tokens":64,"temperature":0}"#
+        );
+        let long = |count: usize| classifier(Service::Moderation).about_answer("", &"é".repeat(count));
+        assert_eq!(long(QUESTION_CHARS_MAX).unwrap().len(), 1);
+        assert_eq!(long(QUESTION_CHARS_MAX + 1).unwrap().len(), 2);
+        assert_eq!(long(QUESTION_CHARS_MAX * QUESTIONS_MAX).unwrap().len(), QUESTIONS_MAX);
+        assert!(long(QUESTION_CHARS_MAX * QUESTIONS_MAX + 1).is_none());
+        assert_eq!(long(0).unwrap().len(), 0);
+    }
+}
