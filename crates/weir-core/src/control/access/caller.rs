@@ -35,9 +35,12 @@ pub struct Caller {
     /// What it and its groups were given.
     #[serde(default)]
     pub grants: Vec<Grant>,
-    /// Ids and names of itself and of its groups.
+    /// Ids of itself and of its groups.
     #[serde(default)]
-    pub called: Vec<String>,
+    pub circle: Vec<String>,
+    /// Their names.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// Where the account that it asks about stands, once that was asked of its Registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<(AccountId, Option<Home>)>,
@@ -52,7 +55,8 @@ impl Caller {
             admin: true,
             account: AccountId::default_account(),
             grants: Vec::new(),
-            called: Vec::from([ADMINISTRATOR.to_owned()]),
+            circle: Vec::from([ADMINISTRATOR.to_owned()]),
+            names: Vec::new(),
             seen: None,
         }
     }
@@ -63,14 +67,16 @@ impl Caller {
             id: String::new(),
             name: String::new(),
             admin: false,
-            called: Vec::new(),
+            circle: Vec::new(),
             ..Self::administrator()
         }
     }
 
-    /// Whether a text means it or a group that it is in: an id or a name, without regard to case.
-    pub fn is_called(&self, text: &str) -> bool {
-        self.called.iter().any(|known| known.eq_ignore_ascii_case(text))
+    /// Whether a text by which `state`'s account keeps a principal means it or a group that it is in: an id, and where
+    /// there is no directory to find it in, a name in lower case.
+    pub fn is_kept_as(&self, text: &str, state: &AccountState) -> bool {
+        let named = || self.names.iter().any(|name| name.to_lowercase() == text);
+        self.circle.iter().any(|id| id == text) || (state.account != AccountId::default_account() && named())
     }
 
     /// Whether it may do `action` at `scope`.
@@ -213,7 +219,8 @@ fn nobody(state: &AccountState, id: &str) -> Identity {
         admin: false,
         account: state.account.clone(),
         grants: Vec::new(),
-        called: Vec::from([id.to_owned()]),
+        circle: Vec::from([id.to_owned()]),
+        names: Vec::new(),
         seen: None,
     })
 }
@@ -235,7 +242,8 @@ fn directory(state: &AccountState, who: &Who) -> Identity {
         admin: false,
         account: row.map_or_else(AccountId::default_account, |row| row.account.clone()),
         grants: state.access.grants(&circle),
-        called: state.access.called(&circle),
+        names: state.access.names(&circle),
+        circle: circle.into_iter().collect(),
         seen: None,
     })
 }

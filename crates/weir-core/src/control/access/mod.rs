@@ -280,10 +280,9 @@ impl Access {
         held.chain(all).collect()
     }
 
-    /// By which texts the members of `circle` are known: ids and names.
-    pub fn called(&self, circle: &BTreeSet<String>) -> Vec<String> {
-        let names = circle.iter().filter_map(|id| self.principals.get(id)).map(|row| row.name.clone());
-        circle.iter().cloned().chain(names).collect()
+    /// What the members of `circle` are called.
+    pub fn names(&self, circle: &BTreeSet<String>) -> Vec<String> {
+        circle.iter().filter_map(|id| self.principals.get(id)).map(|row| row.name.clone()).collect()
     }
 
     /// Whether a principal's credentials count; one that is not known here is not known to be inactive.

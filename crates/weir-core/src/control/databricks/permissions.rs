@@ -108,7 +108,7 @@ fn level(desk: &Desk<'_>, row: &DeploymentRow) -> Option<Level> {
     let scope = folded(&scope_of(desk, row));
     let given = desk.caller.grants.iter().filter(|grant| covers(&grant.scope, &scope));
     let given = given.filter_map(|grant| Level::of(&grant.permissions));
-    let own = own_rows(desk, &scope).filter(|row| desk.caller.is_called(&row.principal));
+    let own = own_rows(desk, &scope).filter(|row| desk.caller.is_kept_as(&row.principal, desk.state));
     let own = own.filter_map(|row| Level::of(&desk.state.access.permissions(&row.role)?));
     given.chain(own).max()
 }

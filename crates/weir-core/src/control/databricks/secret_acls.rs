@@ -57,7 +57,7 @@ pub fn may(desk: &Desk<'_>, scope: &str, needed: Permission) -> bool {
         return true;
     }
     let acls = desk.state.scopes.get(scope).into_iter().flat_map(|row| &row.acls);
-    let own = acls.filter(|(principal, _)| desk.caller.is_called(principal));
+    let own = acls.filter(|(principal, _)| desk.caller.is_kept_as(principal, desk.state));
     own.filter_map(|(_, word)| Permission::parse(word)).any(|permission| permission >= needed)
 }
 
