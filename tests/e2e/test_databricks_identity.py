@@ -81,7 +81,7 @@ class TestScim:
             user.client.users_v2.create(user_name="x@example.com")
 
     def test_an_inactive_user_is_nobody(self, admin, user):
-        off = iam.Patch(op=iam.PatchOp.REPLACE, path="active", value=False)
+        off = iam.Patch(op=iam.PatchOp.REPLACE, value={"active": False})
         admin.users_v2.patch(user.id, operations=[off], schemas=[iam.PatchSchema.URN_IETF_PARAMS_SCIM_API_MESSAGES_2_0_PATCH_OP])
         with pytest.raises(PermissionDenied):
             user.client.current_user.me()

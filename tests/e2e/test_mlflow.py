@@ -46,7 +46,7 @@ def test_the_new_style(client, upstream):
     assert gateway.usage_tracking_config == {"enabled": True}
     got = client.get_endpoint(endpoint=name)
     assert got.state["ready"] == "READY" and got.ai_gateway["usage_tracking_config"]["enabled"]
-    assert name in [e.name for e in client.list_endpoints()]
+    assert name in [e["name"] for e in client.list_endpoints()]
     answer = client.predict(endpoint=name, inputs={**HELLO, "max_tokens": 2})
     assert answer["choices"][0]["message"]["content"] == "echo: one" and answer["usage"]["total_tokens"] == 4
     chunks = list(client.predict_stream(endpoint=name, inputs=HELLO))
