@@ -93,7 +93,7 @@ fn index() -> SnapshotIndex {
         deployments: ["demo", "other", "endpoint"].map(deployment).to_vec(),
         network: None,
         content: ContentRules::default(),
-        access: Access { scope: ACCOUNT.into(), tokens, principals, issuer: None },
+        access: Access { scope: ACCOUNT.into(), tokens, clients: vec![], principals, issuer: None },
     };
     SnapshotIndex::build(snapshot, None).unwrap()
 }

@@ -9,6 +9,7 @@ use super::Settings;
 use super::access::caller::Caller;
 use super::access::{ACCESS, AccessRow};
 use super::answer::Answer;
+use super::databricks::secret_acls;
 use super::entropy::Entropy;
 use super::probe::Probe;
 use super::state::{
@@ -153,6 +154,9 @@ pub enum SecretFault {
     /// Upstreams use it in a header, and it is not such a text.
     #[error("is used by upstreams in a header, so it must be 1 to 8192 visible ASCII characters")]
     Unsendable,
+    /// The caller has no permission on the secret's scope.
+    #[error("names a secret whose scope you have no READ permission on")]
+    Denied,
     /// The secret named does not exist.
     #[error("names a secret that does not exist")]
     Unknown,
@@ -185,6 +189,10 @@ impl Desk<'_> {
     /// # Errors
     /// [`SecretFault`] when it does not exist or does not open.
     pub fn secret(&self, name: &str) -> Result<String, SecretFault> {
+        let scope = name.split_once('/').map_or(name, |(scope, _)| scope);
+        if !secret_acls::may(self, scope, secret_acls::Permission::Read) {
+            return Err(SecretFault::Denied);
+        }
         let row = self.state.secrets.get(name).ok_or(SecretFault::Unknown)?;
         self.open(&self.secret_place(name), &row.sealed)
     }

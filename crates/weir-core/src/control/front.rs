@@ -137,6 +137,13 @@ fn place(
     if location.parts().as_slice() == [".well-known", "databricks-config"] {
         return discovery(method, settings, location);
     }
+    if databricks::oauth::is_token_route(&location.parts()) {
+        return Ok(FrontPlan::Registry(AccountId::default_account()));
+    }
+    if databricks::oauth::is_metadata_route(&location.parts()) && method == "GET" {
+        let base = settings.base(&location.origin);
+        return Ok(FrontPlan::Reply(databricks::oauth::metadata(&base)));
+    }
     let caller = match known(request, settings).map_err(|denied| surface.denied(denied))? {
         Known::Caller(caller) => caller,
         Known::Ask(plan) => return Ok(plan),
@@ -157,8 +164,12 @@ fn place(
             None => Err(surface.not_supported(method, &location.path)),
         },
         ManagementSurface::Databricks => match location.parts().as_slice() {
-            ["api", "2.0", "token", ..] => Ok(FrontPlan::Registry(AccountId::default_account())),
-            ["api", "2.0", "serving-endpoints" | "secrets", ..] => Ok(FrontPlan::Registry(caller.account)),
+            ["api", "2.0", "token" | "token-management" | "accounts" | "preview", ..] => {
+                Ok(FrontPlan::Registry(AccountId::default_account()))
+            }
+            ["api", "2.0", "serving-endpoints" | "secrets" | "permissions", ..] => {
+                Ok(FrontPlan::Registry(caller.account))
+            }
             _ => Err(surface.not_supported(method, &location.path)),
         },
         ManagementSurface::Weir => own(request, location, &caller),

@@ -194,7 +194,7 @@ impl Registry {
             Some(Message::Accounts(ask)) => {
                 reply(format!("{}", json!(errand::accounts(&self.state, &ask))).into_bytes())
             }
-            Some(Message::Identify(ask)) => self.answer_identify(context.now, &ask),
+            Some(Message::Identify(ask)) => self.answer_identify(context, &ask),
             Some(Message::Verify(ask)) => self.answer_verify(context, ask),
             Some(Message::Probed(probed)) => self.settle(context.now, &probed),
             Some(Message::Wake {}) => reply(b"{}".to_vec()),
@@ -217,8 +217,8 @@ impl Registry {
         }
     }
 
-    fn answer_identify(&self, now: UnixMillis, ask: &IdentifyAsk) -> Handled {
-        match serde_json::to_vec(&access::caller::identify(&self.state, now, ask)) {
+    fn answer_identify(&self, context: &Context<'_>, ask: &IdentifyAsk) -> Handled {
+        match serde_json::to_vec(&access::caller::identify(&self.state, context.settings, context.now, ask)) {
             Ok(bytes) => reply(bytes),
             Err(_) => failure("the answer cannot be written"),
         }
@@ -242,7 +242,7 @@ impl Registry {
         let id = RequestId::from_random(entropy.word());
         let location = Location::parse(&request.url);
         let surface = location.as_ref().map_or(ManagementSurface::Weir, ManagementSurface::of);
-        let (caller, outcome) = match caller(context.settings, request) {
+        let (caller, outcome) = match caller(context.settings, request, location.as_ref()) {
             Ok(caller) => {
                 let outcome = self.command(context, request, location.as_ref(), &caller, entropy);
                 (caller.id, outcome)
@@ -374,7 +374,15 @@ impl Registry {
 }
 
 /// Who commands: the administrator by its token, everybody else as the front found out.
-fn caller(settings: &Settings, request: &ManagementRequest) -> Result<Caller, Denied> {
+fn caller(
+    settings: &Settings,
+    request: &ManagementRequest,
+    location: Option<&Location>,
+) -> Result<Caller, Denied> {
+    // Who asks for a token shows a secret, not a token.
+    if location.is_some_and(|location| databricks::oauth::is_token_route(&location.parts())) {
+        return Ok(Caller::nobody());
+    }
     let Err(denied) = admit(settings, request.authorization.as_deref()) else {
         return Ok(Caller::administrator());
     };

@@ -279,6 +279,9 @@ pub struct ScopeRow {
     pub creator: String,
     /// When it was made.
     pub created_at: UnixMillis,
+    /// By principal, `READ`, `WRITE` or `MANAGE`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub acls: BTreeMap<String, String>,
 }
 
 /// A secret, sealed for the place `secret:{account}:{scope}/{key}`.

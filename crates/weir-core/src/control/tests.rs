@@ -28,6 +28,7 @@ const STORIES: &[(&str, &str)] = &[
     ("arm", include_str!("../../../../tests/vectors/control/arm.json")),
     ("serverless", include_str!("../../../../tests/vectors/control/serverless.json")),
     ("resources", include_str!("../../../../tests/vectors/control/resources.json")),
+    ("identity", include_str!("../../../../tests/vectors/control/identity.json")),
     ("endpoints", include_str!("../../../../tests/vectors/control/endpoints.json")),
     ("endpoint_faults", include_str!("../../../../tests/vectors/control/endpoint_faults.json")),
     ("endpoint_life", include_str!("../../../../tests/vectors/control/endpoint_life.json")),
@@ -263,7 +264,7 @@ fn step(world: &mut World, story: &Value, step: &Value, name: &str) {
     };
     let body = match step.get("body") {
         None => String::new(),
-        Some(Value::String(text)) => text.clone(),
+        Some(Value::String(text)) => world.filled(text),
         Some(body) => world.filled(&body.to_string()),
     };
     let (status, answer) = world.http(method, &path, token, &body, name);

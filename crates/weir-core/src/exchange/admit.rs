@@ -247,6 +247,12 @@ impl Isolate {
             (found, _) => found,
         };
         let roles = directory.as_ref().unwrap_or(&index);
+        let found = match found {
+            Err(AuthError::UnknownKey) => {
+                auth::authenticate_client(roles, &presented, self.settings.seal_key.as_ref(), now)
+            }
+            found => found,
+        };
         let bearer = match found {
             Err(AuthError::UnknownKey) => self.bearer_of_token(now, roles, &presented, admission)?,
             Ok(_) | Err(_) => None,

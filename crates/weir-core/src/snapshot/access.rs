@@ -18,6 +18,9 @@ pub struct Access {
     /// Every token.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tokens: Vec<TokenEntry>,
+    /// Every secret of a service principal.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<ClientEntry>,
     /// Every principal that was given something, by itself or through groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub principals: Vec<PrincipalEntry>,
@@ -48,6 +51,17 @@ pub struct TokenEntry {
     /// From this time on it is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<UnixMillis>,
+}
+
+/// A secret of a service principal, without its text: the tokens that it gave hold as long as it is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientEntry {
+    /// Its own id, which its tokens name.
+    pub id: String,
+    /// Whose.
+    pub principal: PrincipalId,
+    /// From this time on its tokens are refused.
+    pub expires_at: UnixMillis,
 }
 
 /// A principal and what it was given.

@@ -12,7 +12,7 @@ mod policies;
 
 pub use holders::{Holder, ScopeMark};
 
-use super::access::{Access, Issuer, TokenEntry};
+use super::access::{Access, ClientEntry, Issuer, TokenEntry};
 use super::network::ReadyNetwork;
 use super::{
     Deployment, DeploymentKind, Dialect, KeyEntry, ServedEntity, Snapshot, Target, Task, Upstream,
@@ -79,6 +79,7 @@ pub struct SnapshotIndex {
     /// All above the account.
     ladder: Vec<ScopeMark>,
     holders: Holders,
+    clients: Vec<ClientEntry>,
     issuer: Option<Issuer>,
 }
 
@@ -134,7 +135,8 @@ impl SnapshotIndex {
     /// [`IndexError`] if it contradicts itself. A credential that does not open only disables its entity.
     pub fn build(snapshot: Snapshot, seal_key: Option<&SealKey>) -> Result<Self, IndexError> {
         let Snapshot { account, version, keys, deployments, network, content, access } = snapshot;
-        let Access { scope, tokens, principals, issuer } = access;
+        let Access { scope, tokens, mut clients, principals, issuer } = access;
+        clients.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         let tokens = tokens.into_iter().map(ReadyKey::of_token);
         let keys = keys.into_iter().map(ReadyKey::new).chain(tokens).collect::<Result<Vec<_>, _>>()?;
         let mut policies = Policies::new(content, seal_key);
@@ -163,7 +165,19 @@ impl SnapshotIndex {
         let network = network.as_ref().map(ReadyNetwork::new);
         let above = scope.split_once("/providers/").map_or(scope.as_str(), |(above, _)| above);
         let (ladder, holders) = (ScopeMark::ladder(above), Holders::new(principals));
-        Ok(Self { account, version, keys, by_hash, deployments, by_name, network, ladder, holders, issuer })
+        Ok(Self {
+            account,
+            version,
+            keys,
+            by_hash,
+            deployments,
+            by_name,
+            network,
+            ladder,
+            holders,
+            clients,
+            issuer,
+        })
     }
 
     /// Whose configuration.
@@ -195,6 +209,12 @@ impl SnapshotIndex {
     /// Whose tokens are taken; only the directory knows.
     pub fn issuer(&self) -> Option<&Issuer> {
         self.issuer.as_ref()
+    }
+
+    /// The secret of a service principal with this id. Only the directory knows.
+    pub fn client(&self, id: &str) -> Option<&ClientEntry> {
+        let at = self.clients.binary_search_by(|entry| entry.id.as_str().cmp(id)).ok()?;
+        self.clients.get(at)
     }
 
     /// What the principal of this id was given, if anything. Only the directory knows.

@@ -1,4 +1,4 @@
-//! Azure's built-in roles, as data.
+//! Azure's built-in roles, and those that stand for Databricks' permissions, as data.
 //!
 //! Source: `azure.md` C5, "Built-in roles"; of the long ones what can be done here. Decides nothing.
 
@@ -20,6 +20,13 @@ pub struct BuiltIn {
 
 /// Whose holders may subscribe to offers without the rights of the marketplace (`azure.md`, C5, "Conflict").
 pub const AZURE_AI_DEVELOPER: &str = "64702f94-c441-49e6-a78b-ef80e0188fee";
+
+/// What Databricks calls `CAN_VIEW` on a serving endpoint (`databricks.md`, 8).
+pub const SERVING_VIEWER: &str = "6f0d6d0a-3a53-4b34-9e43-2d1f6c9a7e01";
+/// `CAN_QUERY`.
+pub const SERVING_USER: &str = "6f0d6d0a-3a53-4b34-9e43-2d1f6c9a7e02";
+/// `CAN_MANAGE`.
+pub const SERVING_MANAGER: &str = "6f0d6d0a-3a53-4b34-9e43-2d1f6c9a7e03";
 
 impl BuiltIn {
     /// What it allows.
@@ -47,7 +54,7 @@ const GROUPS_READ: &str = "Microsoft.Resources/subscriptions/resourceGroups/read
 const DEPLOYMENTS_ALL: &str = "Microsoft.Resources/deployments/*";
 
 /// All of them.
-pub const ROLES: [BuiltIn; 12] = [
+pub const ROLES: [BuiltIn; 15] = [
     BuiltIn {
         name: "Owner",
         guid: "8e3af657-a8ff-443c-a75c-2fe8c4bcb635",
@@ -253,5 +260,29 @@ pub const ROLES: [BuiltIn; 12] = [
         ],
         not_actions: &[],
         data_actions: &["Microsoft.CognitiveServices/accounts/OpenAI/*"],
+    },
+    BuiltIn {
+        name: "Serving Endpoint Viewer",
+        guid: SERVING_VIEWER,
+        description: "Sees serving endpoints.",
+        actions: &["Weir/servingEndpoints/read"],
+        not_actions: &[],
+        data_actions: &[],
+    },
+    BuiltIn {
+        name: "Serving Endpoint User",
+        guid: SERVING_USER,
+        description: "Sees and queries serving endpoints.",
+        actions: &["Weir/servingEndpoints/read"],
+        not_actions: &[],
+        data_actions: &[COGNITIVE_ALL],
+    },
+    BuiltIn {
+        name: "Serving Endpoint Manager",
+        guid: SERVING_MANAGER,
+        description: "Sees, queries and manages serving endpoints and their permissions.",
+        actions: &["Weir/servingEndpoints/*"],
+        not_actions: &[],
+        data_actions: &[COGNITIVE_ALL],
     },
 ];

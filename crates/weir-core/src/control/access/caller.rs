@@ -7,6 +7,8 @@
 
 use super::Home;
 use super::permission::Grant;
+use crate::auth::{AuthError, client};
+use crate::control::Settings;
 use crate::control::answer::{ADMINISTRATOR, Denied};
 use crate::control::snapshot;
 use crate::control::state::AccountState;
@@ -33,6 +35,12 @@ pub struct Caller {
     /// What it and its groups were given.
     #[serde(default)]
     pub grants: Vec<Grant>,
+    /// Ids of itself and of its groups.
+    #[serde(default)]
+    pub circle: Vec<String>,
+    /// Their names.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// Where the account that it asks about stands, once that was asked of its Registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<(AccountId, Option<Home>)>,
@@ -47,8 +55,28 @@ impl Caller {
             admin: true,
             account: AccountId::default_account(),
             grants: Vec::new(),
+            circle: Vec::from([ADMINISTRATOR.to_owned()]),
+            names: Vec::new(),
             seen: None,
         }
+    }
+
+    /// Nobody: who asks for a token has none yet.
+    pub fn nobody() -> Self {
+        Self {
+            id: String::new(),
+            name: String::new(),
+            admin: false,
+            circle: Vec::new(),
+            ..Self::administrator()
+        }
+    }
+
+    /// Whether a text by which `state`'s account keeps a principal means it or a group that it is in: an id, and where
+    /// there is no directory to find it in, a name in lower case.
+    pub fn is_kept_as(&self, text: &str, state: &AccountState) -> bool {
+        let named = || self.names.iter().any(|name| name.to_lowercase() == text);
+        self.circle.iter().any(|id| id == text) || (state.account != AccountId::default_account() && named())
     }
 
     /// Whether it may do `action` at `scope`.
@@ -102,6 +130,8 @@ pub struct Who {
 pub enum IdentifyAsk {
     /// Whose is the credential with this hash?
     Hash(String),
+    /// Whose is this token of a service principal, and is it in force?
+    Client(String),
     /// What may this one do?
     Who(Who),
     /// Where does this account stand? For one who is known already.
@@ -121,14 +151,27 @@ pub fn bearer(authorization: Option<&str>) -> Result<&str, Denied> {
 
 /// Which Registry knows a credential, and what it is asked.
 pub fn first_ask(token: &str) -> (AccountId, IdentifyAsk) {
+    if token.starts_with(client::PREFIX) {
+        return (AccountId::default_account(), IdentifyAsk::Client(token.to_owned()));
+    }
     let named = token.strip_prefix("wk_").and_then(|rest| rest.rsplit_once('_'));
     let account = named.and_then(|(account, _)| AccountId::parse(account).ok());
     (account.unwrap_or_else(AccountId::default_account), IdentifyAsk::Hash(key_hash(token)))
 }
 
 /// Answers what is known in this account.
-pub fn identify(state: &AccountState, now: UnixMillis, ask: &IdentifyAsk) -> Identity {
+pub fn identify(state: &AccountState, settings: &Settings, now: UnixMillis, ask: &IdentifyAsk) -> Identity {
     match ask {
+        IdentifyAsk::Client(token) => match client::read(token, settings.seal_key.as_ref(), now) {
+            Err(AuthError::Expired) => Identity::Expired,
+            Err(_) => Identity::Unknown,
+            Ok(id) => match state.access.clients.get(&id).filter(|row| row.expires_at > now) {
+                Some(row) => {
+                    directory(state, &Who { id: row.principal.as_str().to_owned(), ..Who::default() })
+                }
+                None => Identity::Unknown,
+            },
+        },
         IdentifyAsk::Who(who) => directory(state, who),
         IdentifyAsk::Hash(hash) => of_hash(state, now, hash),
         IdentifyAsk::Seen(caller) => {
@@ -176,6 +219,8 @@ fn nobody(state: &AccountState, id: &str) -> Identity {
         admin: false,
         account: state.account.clone(),
         grants: Vec::new(),
+        circle: Vec::from([id.to_owned()]),
+        names: Vec::new(),
         seen: None,
     })
 }
@@ -186,6 +231,9 @@ fn directory(state: &AccountState, who: &Who) -> Identity {
         return Identity::Caller(Caller::administrator());
     }
     let row = state.access.principals.get(&who.id);
+    if row.is_some_and(|row| !row.is_active()) {
+        return Identity::Unknown;
+    }
     let name = row.map_or(who.name.as_str(), |row| row.name.as_str());
     let circle = state.access.circle(&who.id, &who.groups);
     Identity::Caller(Caller {
@@ -194,6 +242,8 @@ fn directory(state: &AccountState, who: &Who) -> Identity {
         admin: false,
         account: row.map_or_else(AccountId::default_account, |row| row.account.clone()),
         grants: state.access.grants(&circle),
+        names: state.access.names(&circle),
+        circle: circle.into_iter().collect(),
         seen: None,
     })
 }

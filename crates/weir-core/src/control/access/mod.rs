@@ -25,12 +25,18 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use permission::{Grant, Permission, folded};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Table of [`AccessRow`] by kind and id.
 pub const ACCESS: &str = "access";
 
 /// Most groups that are followed from one principal: groups may be members of groups.
 const GROUPS_MAX: usize = 256;
+
+/// The group that may do all. It is there without having been made.
+pub const ADMINS: &str = "admins";
+/// The group that every user and service principal is in.
+pub const USERS: &str = "users";
 
 /// One stored row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +48,8 @@ pub enum AccessRow {
     Principal(PrincipalRow),
     /// A token of one.
     Token(TokenRow),
+    /// A secret by which a service principal gets tokens for itself.
+    Client(ClientRow),
     /// A custom role.
     Role(RoleRow),
     /// A role given to a principal.
@@ -88,6 +96,33 @@ pub struct PrincipalRow {
     pub creator: String,
     /// When it was made.
     pub created_at: UnixMillis,
+    /// SCIM attributes that are only shown again, but for `active`.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub shown: Map<String, Value>,
+}
+
+impl PrincipalRow {
+    /// Whether its credentials count.
+    pub fn is_active(&self) -> bool {
+        self.shown.get("active").and_then(Value::as_bool).unwrap_or(true)
+    }
+}
+
+/// A secret of a service principal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientRow {
+    /// 32 hex digits.
+    pub id: PrincipalId,
+    /// Whose.
+    pub principal: PrincipalId,
+    /// SHA-256 of the text, hex.
+    pub hash: String,
+    /// Who made it.
+    pub creator: String,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// From this time on it and the tokens that it gave are refused.
+    pub expires_at: UnixMillis,
 }
 
 /// A token.
@@ -161,6 +196,7 @@ impl AccessRow {
             Self::Home(_) => "home".to_owned(),
             Self::Principal(row) => format!("principal/{}", row.id),
             Self::Token(row) => format!("token/{}", row.id),
+            Self::Client(row) => format!("client/{}", row.id),
             Self::Role(row) => format!("role/{}", row.guid),
             Self::Assignment(row) => format!("assignment/{}", row.name),
         }
@@ -176,6 +212,8 @@ pub struct Access {
     pub principals: BTreeMap<String, PrincipalRow>,
     /// By id.
     pub tokens: BTreeMap<String, TokenRow>,
+    /// Secrets of service principals, by id.
+    pub clients: BTreeMap<String, ClientRow>,
     /// Custom roles by UUID.
     pub roles: BTreeMap<String, RoleRow>,
     /// By name.
@@ -189,6 +227,7 @@ impl Access {
             AccessRow::Home(row) => self.home = Some(row),
             AccessRow::Principal(row) => _ = self.principals.insert(row.id.as_str().to_owned(), row),
             AccessRow::Token(row) => _ = self.tokens.insert(row.id.as_str().to_owned(), row),
+            AccessRow::Client(row) => _ = self.clients.insert(row.id.as_str().to_owned(), row),
             AccessRow::Role(row) => _ = self.roles.insert(row.guid.clone(), row),
             AccessRow::Assignment(row) => _ = self.assignments.insert(row.name.clone(), row),
         }
@@ -199,6 +238,7 @@ impl Access {
         match key.split_once('/') {
             Some(("principal", id)) => _ = self.principals.remove(id),
             Some(("token", id)) => _ = self.tokens.remove(id),
+            Some(("client", id)) => _ = self.clients.remove(id),
             Some(("role", id)) => _ = self.roles.remove(id),
             Some(("assignment", id)) => _ = self.assignments.remove(id),
             Some(_) | None => self.home = None,
@@ -208,6 +248,9 @@ impl Access {
     /// A principal's id, `also`, and the ids of all groups that hold one of these, directly or through groups.
     pub fn circle(&self, id: &str, also: &[String]) -> BTreeSet<String> {
         let mut circle: BTreeSet<String> = also.iter().cloned().chain([id.to_owned()]).collect();
+        if self.principals.get(id).is_some_and(|row| row.kind != PrincipalKind::Group) {
+            circle.insert(USERS.to_owned());
+        }
         loop {
             let joined: Vec<&PrincipalRow> = self
                 .principals
@@ -225,11 +268,26 @@ impl Access {
     /// What the members of `circle` were given. A role that is not there any more gives nothing.
     pub fn grants(&self, circle: &BTreeSet<String>) -> Vec<Grant> {
         let held = self.assignments.values().filter(|row| circle.contains(&row.principal));
-        held.filter_map(|row| {
+        let held = held.filter_map(|row| {
             let permissions = self.permissions(&row.role)?;
             Some(Grant { scope: folded(&row.scope), role: row.role.clone(), permissions })
-        })
-        .collect()
+        });
+        let all = circle.contains(ADMINS).then(|| Grant {
+            scope: String::new(),
+            role: ADMINS.to_owned(),
+            permissions: Vec::from([Permission::all()]),
+        });
+        held.chain(all).collect()
+    }
+
+    /// What the members of `circle` are called.
+    pub fn names(&self, circle: &BTreeSet<String>) -> Vec<String> {
+        circle.iter().filter_map(|id| self.principals.get(id)).map(|row| row.name.clone()).collect()
+    }
+
+    /// Whether a principal's credentials count; one that is not known here is not known to be inactive.
+    pub fn is_active(&self, id: &str) -> bool {
+        self.principals.get(id).is_none_or(PrincipalRow::is_active)
     }
 
     /// What a role allows, built in or custom.

@@ -10,7 +10,9 @@
 //! | `/api/weir/v1/keys…` | `Microsoft.Authorization/keys/{read,write,delete}` | the account |
 //! | `/api/weir/v1/databricks/inference_table` | `Weir/servingEndpoints/{payloads/action,write}` | the account |
 //! | `/api/weir/v1/{x}…` | `Weir/{x}/{read,write,delete}` | the account |
-//! | `/api/2.0/serving-endpoints…`, `/api/2.0/{x}…` | `Weir/servingEndpoints/…`, `Weir/{x}/…` | the account |
+//! | `POST /api/2.0/serving-endpoints` | `Weir/servingEndpoints/write` | the account |
+//! | `/api/2.0/serving-endpoints/{name}…` | `Weir/servingEndpoints/{read,write}` | the endpoint |
+//! | `/api/2.0/{x}…` | `Weir/{x}/…` | the account |
 //!
 //! So Owner may all of it at its scope; Contributor all but keys, principals and tokens; Reader may read.
 
@@ -155,14 +157,16 @@ fn weir(method: &str, parts: &[&str], caller: &Caller, state: &AccountState) -> 
 fn databricks(method: &str, parts: &[&str], state: &AccountState) -> Needed {
     let scope = account_scope(state);
     match parts {
-        ["token", ..] | ["preview", "scim", "v2", "Me"] | [] => Needed::nothing(),
-        ["preview", "scim", ..] | ["token-management", ..] => {
+        // Endpoints and scopes of secrets have permissions of their own (`databricks::permissions`, `secret_acls`).
+        ["token" | "serving-endpoints" | "permissions" | "secrets", ..]
+        | ["preview", "scim", "v2", "Me"]
+        | [] => Needed::nothing(),
+        ["preview", "scim", ..] => {
             Needed::one(format!("Microsoft.Authorization/principals/{}", verb(method)), "/")
         }
-        ["permissions", ..] => {
-            Needed::one(format!("Microsoft.Authorization/permissions/{}", verb(method)), &scope)
+        ["token-management" | "accounts", ..] => {
+            Needed::one(format!("Microsoft.Authorization/principals/tokens/{}", verb(method)), "/")
         }
-        ["serving-endpoints", ..] => Needed::one(format!("Weir/servingEndpoints/{}", verb(method)), &scope),
         [first, ..] => Needed::one(format!("Weir/{first}/{}", verb(method)), &scope),
     }
 }

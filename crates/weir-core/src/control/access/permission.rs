@@ -23,6 +23,11 @@ pub struct Permission {
 }
 
 impl Permission {
+    /// Everything.
+    pub fn all() -> Self {
+        Self { actions: owned(&["*"]), data_actions: owned(&["*"]), ..Self::default() }
+    }
+
     /// Whether it allows managing by `action`.
     pub fn allows(&self, action: &str) -> bool {
         any(&self.actions, action) && !any(&self.not_actions, action)

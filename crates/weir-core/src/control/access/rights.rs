@@ -1,27 +1,34 @@
-//! Roles compiled for the data path: what each principal may query, as bits.
+//! Roles compiled for the data path: what each principal may query, as bits; and whose tokens count.
 //!
 //! Decides which data action each way of querying needs (`azure.md`, C5, "Data actions per route"); how it is looked
 //! up is `snapshot::index`. The leaves below `MaaS` are named here as those below `OpenAI` are: the family is
 //! documented, they are not.
 
-use super::PrincipalKind;
 use super::needed::account_scope;
 use super::permission::folded;
+use super::{ADMINS, PrincipalKind, USERS};
 use crate::control::state::AccountState;
-use crate::id::AccountId;
-use crate::snapshot::access::{Access, Given, PrincipalEntry, Right, TokenEntry};
+use crate::id::{AccountId, PrincipalId};
+use crate::snapshot::access::{Access, ClientEntry, Given, PrincipalEntry, Right, TokenEntry};
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// What isolates need of who may query. Only the directory has principals.
+/// What isolates need of who may query. Only the directory has principals; other accounts have what they gave
+/// themselves.
 pub fn compile(state: &AccountState) -> Access {
     let access = &state.access;
     let scope = folded(&account_scope(state));
     if state.account != AccountId::default_account() {
-        return Access { scope, ..Access::default() };
+        return Access { scope, principals: own(state), ..Access::default() };
     }
-    let tokens = access.tokens.values().map(|row| TokenEntry {
+    let active = |id: &PrincipalId| access.is_active(id.as_str());
+    let clients = access.clients.values().filter(|row| active(&row.principal)).map(|row| ClientEntry {
+        id: row.id.as_str().into(),
+        principal: row.principal.clone(),
+        expires_at: row.expires_at,
+    });
+    let tokens = access.tokens.values().filter(|row| active(&row.principal)).map(|row| TokenEntry {
         hash: row.hash.clone(),
         id: row.id.clone(),
         principal: row.principal.clone(),
@@ -33,6 +40,12 @@ pub fn compile(state: &AccountState) -> Access {
         for member in &group.members {
             groups.entry(member).or_default().push(group.id.as_str());
         }
+    }
+    let people = access.principals.values().filter(|row| row.kind != PrincipalKind::Group);
+    let everybody = held.contains_key(USERS);
+    // What a principal of another account was given there, that account knows by its name.
+    for person in people.filter(|row| everybody || row.account != state.account) {
+        groups.entry(person.id.as_str()).or_default().push(USERS);
     }
     // Limits speak of principals and groups, so those are told that have keys of their own or are in a group.
     let keyed: BTreeSet<&str> =
@@ -65,7 +78,19 @@ pub fn compile(state: &AccountState) -> Access {
         let told = !given.is_empty() || circle.len() > 1 || keyed.contains(id);
         told.then(|| PrincipalEntry { id: id.into(), given, name, groups })
     });
-    Access { scope, tokens: tokens.collect(), principals: principals.collect(), issuer: None }
+    let (tokens, principals) = (tokens.collect(), principals.collect());
+    Access { scope, tokens, clients: clients.collect(), principals, issuer: None }
+}
+
+/// What an account itself gave, by name: permissions of its endpoints.
+fn own(state: &AccountState) -> Vec<PrincipalEntry> {
+    let entry = |(id, given): (&str, Vec<(String, u32)>)| PrincipalEntry {
+        id: id.into(),
+        given: given.into_iter().map(|(scope, rights)| Given { scope, rights }).collect(),
+        name: String::new(),
+        groups: Vec::new(),
+    };
+    held(state).into_iter().map(entry).collect()
 }
 
 /// By principal, the scopes and rights that were given to it itself.
@@ -77,6 +102,10 @@ fn held(state: &AccountState) -> BTreeMap<&str, Vec<(String, u32)>> {
         if rights != 0 {
             held.entry(&row.principal).or_default().push((folded(&row.scope), rights));
         }
+    }
+    if state.account == AccountId::default_account() && state.access.principals.contains_key(ADMINS) {
+        let all = Right::ALL.iter().fold(0, |bits, right| bits | right.bit());
+        held.entry(ADMINS).or_default().push((String::new(), all));
     }
     held
 }

@@ -2,7 +2,7 @@
 //!
 //! Decides routes and the error envelope; not what an endpoint is (`endpoints`, `config`, `entity`, `update`, `rate_limits`,
 //! `gateway`, `details`, `foundation`), a
-//! secret (`secrets`) or a token (`tokens`). A trailing slash changes nothing and is never redirected.
+//! secret (`secrets`) or a token (`tokens`), nor who there is (`scim`) and what each may do (`permissions`). A trailing slash changes nothing and is never redirected.
 
 pub mod config;
 pub mod details;
@@ -10,10 +10,17 @@ pub mod endpoints;
 pub mod entity;
 pub mod foundation;
 pub mod gateway;
+pub mod oauth;
 pub mod openapi;
+pub mod permissions;
 pub mod rate_limits;
+pub mod scim;
+pub mod scim_filter;
+pub mod scim_patch;
+pub mod secret_acls;
 pub mod secrets;
 pub mod show;
+pub mod token_management;
 pub mod tokens;
 pub mod update;
 
@@ -34,8 +41,33 @@ pub fn handle(
     location: &Location,
 ) -> Result<Outcome, Answer> {
     let parts = location.parts();
+    if oauth::is_token_route(&parts) {
+        return oauth::token(desk, request);
+    }
+    let method = request.method.as_str();
     match parts.get(1..).unwrap_or_default() {
-        ["2.0", "serving-endpoints", rest @ ..] => serving_endpoints(desk, request, location, rest),
+        ["2.0", "serving-endpoints", rest @ ..] => {
+            permissions::guarded(desk, request, rest, |desk| serving_endpoints(desk, request, location, rest))
+        }
+        ["2.0", "permissions", "serving-endpoints", id, rest @ ..] => match (method, rest) {
+            ("GET", []) => permissions::get(desk, id),
+            ("PUT", []) => permissions::set(desk, id, &body(request)?, true),
+            ("PATCH", []) => permissions::set(desk, id, &body(request)?, false),
+            ("GET", ["permissionLevels"]) => Ok(permissions::levels()),
+            _ => Err(no_such_route(method, &location.path)),
+        },
+        ["2.0", "preview", "scim", "v2", rest @ ..] => scim::handle(desk, request, location, rest),
+        ["2.0", "accounts", "servicePrincipals", id, "credentials", "secrets", rest @ ..]
+        | ["2.0", "accounts", _, "servicePrincipals", id, "credentials", "secrets", rest @ ..] => {
+            oauth::secrets(desk, request, location, id, rest)
+        }
+        ["2.0", "token-management", rest @ ..] => match (method, rest) {
+            ("POST", ["on-behalf-of", "tokens"]) => token_management::create(desk, &body(request)?),
+            ("GET", ["tokens"]) => Ok(token_management::list(desk, location)),
+            ("GET", ["tokens", id]) => token_management::get(desk, id),
+            ("DELETE", ["tokens", id]) => token_management::delete(desk, id),
+            _ => Err(no_such_route(method, &location.path)),
+        },
         ["2.0", "secrets", rest @ ..] => secret_calls(desk, request, location, rest),
         ["2.0", "token", rest @ ..] => match (request.method.as_str(), rest) {
             ("POST", ["create"]) => tokens::create(desk, &body(request)?),
@@ -93,7 +125,10 @@ fn secret_calls(
         ("GET", ["get"]) => {
             Err(error(400, "BAD_REQUEST", "Secret values are never returned; reference them instead."))
         }
-        (_, ["acls", ..]) => Err(not_supported(&request.method, &location.path)),
+        ("POST", ["acls", "put"]) => secret_acls::put(desk, &body(request)?),
+        ("GET", ["acls", "get"]) => secret_acls::get(desk, location),
+        ("GET", ["acls", "list"]) => secret_acls::list(desk, location),
+        ("POST", ["acls", "delete"]) => secret_acls::delete(desk, &body(request)?),
         _ => Err(no_such_route(&request.method, &location.path)),
     }
 }

@@ -10,8 +10,10 @@ use super::super::document::{Faults, Members};
 use super::super::external_model::{is_secret_name, with_credential};
 use super::super::state::{Backend, DeploymentRow, DeploymentSpec, ScopeRow, SecretRow};
 use super::super::weir::classifiers;
+use super::secret_acls::{self, Permission};
 use super::{error, refuse};
 use alloc::borrow::ToOwned;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -31,6 +33,13 @@ const SCOPES_MAX: usize = 1000;
 /// # Errors
 /// 400 for faults, a scope that exists, or too many.
 pub fn create_scope(desk: &Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, Answer> {
+    if !secret_acls::manages_all(desk) {
+        return Err(error(
+            403,
+            "PERMISSION_DENIED",
+            "User does not have permission to create secret scopes.",
+        ));
+    }
     let mut faults = Faults::default();
     let members = Members::root(body);
     let scope = name(&members, "scope", &mut faults);
@@ -50,14 +59,17 @@ pub fn create_scope(desk: &Desk<'_>, body: &Map<String, Value>) -> Result<Outcom
         let text = format!("There are {SCOPES_MAX} scopes already; delete some first.");
         return Err(error(400, "RESOURCE_LIMIT_EXCEEDED", &text));
     }
-    let row = ScopeRow { creator: desk.actor.to_owned(), created_at: desk.now };
+    let first = manager.map_or_else(|| desk.caller.id.clone(), ToOwned::to_owned);
+    let acls = BTreeMap::from([(first, "MANAGE".to_owned())]);
+    let row = ScopeRow { creator: desk.actor.to_owned(), created_at: desk.now, acls };
     Ok(done("scope.create", &scope, Vec::from([Change::Scope(scope.clone(), row)])))
 }
 
 /// `GET /api/2.0/secrets/scopes/list`.
 pub fn list_scopes(desk: &Desk<'_>) -> Outcome {
     let scope = |name: &String| json!({"name": name, "backend_type": "DATABRICKS"});
-    let scopes: Vec<Value> = desk.state.scopes.keys().map(scope).collect();
+    let seen = desk.state.scopes.keys().filter(|name| secret_acls::sees(desk, name));
+    let scopes: Vec<Value> = seen.map(scope).collect();
     Outcome::reading(Answer::json(200, &json!({"scopes": scopes})))
 }
 
@@ -70,6 +82,7 @@ pub fn delete_scope(desk: &Desk<'_>, body: &Map<String, Value>) -> Result<Outcom
     let scope = name(&Members::root(body), "scope", &mut faults);
     refuse(&faults)?;
     known_scope(desk, &scope)?;
+    secret_acls::need(desk, &scope, Permission::Manage)?;
     let mut changes: Vec<Change> =
         in_scope(desk, &scope).map(|(name, _)| Change::DropSecret(name.clone())).collect();
     changes.push(Change::DropScope(scope.clone()));
@@ -88,6 +101,7 @@ pub fn put(desk: &mut Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, An
     let value = read_value(&members, &mut faults);
     refuse(&faults)?;
     known_scope(desk, &scope)?;
+    secret_acls::need(desk, &scope, Permission::Write)?;
     let full = format!("{scope}/{key}");
     if !desk.state.secrets.contains_key(&full) && in_scope(desk, &scope).count() >= SECRETS_MAX {
         let text = format!("Scope {scope} has {SECRETS_MAX} secrets already; delete some first.");
@@ -108,6 +122,9 @@ pub fn put(desk: &mut Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, An
 pub fn list(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
     let scope = location.query("scope").unwrap_or_default();
     known_scope(desk, scope)?;
+    if !secret_acls::sees(desk, scope) {
+        secret_acls::need(desk, scope, Permission::Read)?;
+    }
     let secret = |(name, row): (&String, &SecretRow)| {
         let key = name.split_once('/').map_or("", |(_, key)| key);
         json!({"key": key, "last_updated_timestamp": row.updated_at})
@@ -126,6 +143,7 @@ pub fn delete(desk: &Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, Ans
     let (scope, key) = (name(&members, "scope", &mut faults), name(&members, "key", &mut faults));
     refuse(&faults)?;
     known_scope(desk, &scope)?;
+    secret_acls::need(desk, &scope, Permission::Write)?;
     let full = format!("{scope}/{key}");
     if !desk.state.secrets.contains_key(&full) {
         let text = format!("Secret does not exist with scope: {scope} and key: {key}.");
@@ -134,11 +152,11 @@ pub fn delete(desk: &Desk<'_>, body: &Map<String, Value>) -> Result<Outcome, Ans
     Ok(done("secret.delete", &full, Vec::from([Change::DropSecret(full.clone())])))
 }
 
-fn done(action: &'static str, target: &str, changes: Vec<Change>) -> Outcome {
+pub(super) fn done(action: &'static str, target: &str, changes: Vec<Change>) -> Outcome {
     Outcome::writing(Answer::json(200, &json!({})), action, target, changes)
 }
 
-fn known_scope(desk: &Desk<'_>, scope: &str) -> Result<(), Answer> {
+pub(super) fn known_scope(desk: &Desk<'_>, scope: &str) -> Result<(), Answer> {
     if desk.state.scopes.contains_key(scope) {
         return Ok(());
     }
@@ -151,7 +169,7 @@ fn in_scope<'a>(desk: &Desk<'a>, scope: &str) -> impl Iterator<Item = (&'a Strin
     from.take_while(move |(name, _)| name.starts_with(&prefix))
 }
 
-fn name(members: &Members<'_>, member: &str, faults: &mut Faults) -> String {
+pub(super) fn name(members: &Members<'_>, member: &str, faults: &mut Faults) -> String {
     let text = members.required_text(member, faults).unwrap_or_default();
     if !text.is_empty() && !is_secret_name(text, member == "scope") {
         faults.note(member, "must be 1 to 128 letters, digits, '-', '_' or '.'");

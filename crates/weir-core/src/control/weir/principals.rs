@@ -4,7 +4,7 @@
 //! (`arm::authorization`).
 
 use super::super::access::tokens::TokenFault;
-use super::super::access::{AccessRow, PrincipalKind, PrincipalRow, TokenRow, tokens};
+use super::super::access::{ADMINS, AccessRow, PrincipalKind, PrincipalRow, TokenRow, USERS, tokens};
 use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
@@ -19,13 +19,13 @@ use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
 /// Most principals of an installation.
-const PRINCIPALS_MAX: usize = 100_000;
+pub(in crate::control) const PRINCIPALS_MAX: usize = 100_000;
 /// Most members of one group.
 const MEMBERS_MAX: usize = 10_000;
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 256;
 /// Ids that mean something else.
-const RESERVED_IDS: [&str; 3] = ["admin", "key1", "key2"];
+pub(in crate::control) const RESERVED_IDS: [&str; 5] = ["admin", "key1", "key2", ADMINS, USERS];
 
 /// Answers one request whose path begins with `/api/weir/v1/principals`; `rest` follows it.
 ///
@@ -87,7 +87,8 @@ fn create(desk: &mut Desk<'_>, location: &Location, body: &Map<String, Value>) -
         return Err(conflict(&format!("There are {PRINCIPALS_MAX} principals already.")));
     }
     let creator = desk.caller.id.clone();
-    let row = PrincipalRow { id, name, kind, members, account, creator, created_at: desk.now };
+    let row =
+        PrincipalRow { id, name, kind, members, account, creator, created_at: desk.now, shown: Map::new() };
     Ok(stored(201, "principal.create", row))
 }
 
@@ -107,20 +108,28 @@ fn put(desk: &Desk<'_>, id: &str, body: &Map<String, Value>) -> Result<Outcome, 
 
 /// `DELETE …/principals/{id}`: 204. Its tokens, keys, roles and memberships go with it.
 fn delete(desk: &Desk<'_>, id: &str) -> Result<Outcome, Answer> {
-    let row = find(desk, id)?;
+    let changes = gone(desk, find(desk, id)?);
+    Ok(Outcome::writing(Answer::empty(204), "principal.delete", id, changes))
+}
+
+/// What changes when a principal is not there any more: its tokens, secrets, keys, roles and memberships go with it.
+pub(in crate::control) fn gone(desk: &Desk<'_>, row: &PrincipalRow) -> Vec<Change> {
+    let id = row.id.as_str();
     let access = &desk.state.access;
     let mut changes = Vec::from([Change::DropAccess(AccessRow::Principal(row.clone()).key())]);
     let tokens = tokens::of(desk, id).map(|token| AccessRow::Token(token.clone()).key());
     let roles = access.assignments.values().filter(|row| row.principal == id);
     let roles = roles.map(|row| AccessRow::Assignment(row.clone()).key());
-    changes.extend(tokens.chain(roles).map(Change::DropAccess));
+    let clients = access.clients.values().filter(|row| row.principal.as_str() == id);
+    let clients = clients.map(|row| AccessRow::Client(row.clone()).key());
+    changes.extend(tokens.chain(roles).chain(clients).map(Change::DropAccess));
     let keys = desk.state.keys.values().filter(|row| principal_of(row) == id);
     changes.extend(keys.map(|row| Change::DropKey(row.id.as_str().to_owned())));
     for group in access.principals.values().filter(|group| group.members.iter().any(|member| member == id)) {
         let members = group.members.iter().filter(|member| *member != id).cloned().collect();
         changes.push(Change::Access(AccessRow::Principal(PrincipalRow { members, ..group.clone() })));
     }
-    Ok(Outcome::writing(Answer::empty(204), "principal.delete", id, changes))
+    changes
 }
 
 fn stored(status: u16, action: &'static str, row: PrincipalRow) -> Outcome {
@@ -163,7 +172,9 @@ fn read(
                 && row.name.eq_ignore_ascii_case(name)
                 && known.is_none_or(|known| known.id != row.id)
         };
-        if desk.state.access.principals.values().any(same) {
+        let reserved = kind == PrincipalKind::Group && [ADMINS, USERS].contains(&name.as_str());
+        let known = known.is_some_and(|known| known.name == *name);
+        if desk.state.access.principals.values().any(same) || (reserved && !known) {
             faults.note("name", "is the name of another principal of this kind");
         }
     }

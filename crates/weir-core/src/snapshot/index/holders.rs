@@ -48,6 +48,11 @@ impl Holder {
         self.groups.iter().any(|known| known.eq_ignore_ascii_case(group))
     }
 
+    /// By what it is known beside its id: its name, ids and names of its groups.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        core::iter::once(self.name.as_str()).chain(self.groups.iter().map(String::as_str))
+    }
+
     /// Whether it holds the right of this bit at one of these scopes.
     pub fn holds(&self, bit: u32, mut scopes: impl Iterator<Item = ScopeMark>) -> bool {
         scopes.any(|scope| {
