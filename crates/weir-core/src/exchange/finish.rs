@@ -87,6 +87,8 @@ pub(super) struct PreparedEntity {
     pub(super) send: Send,
     /// Given if the entity speaks another dialect than the canonical one.
     pub(super) translation: Option<Box<Translation>>,
+    /// Whether its answers may be not quite canonical: those of servers of anyone's make.
+    pub(super) lenient: bool,
 }
 
 impl Running {
@@ -171,6 +173,9 @@ impl Isolate {
                     if running.streamed { running.deadlines.first_event } else { running.deadlines.plain };
                 let mut send = prepared.send.clone();
                 send.timeout = timeout.min(limit);
+                if let Some(translation) = &prepared.translation {
+                    translation.sign(now, &mut send);
+                }
                 self.keep(now, handle, running);
                 Action::Send(send)
             }
@@ -307,7 +312,11 @@ impl Isolate {
             return self.perform(now, handle, running, step, None);
         }
         let end_wanted = running.surface != Surface::MlflowGateway;
-        running.relay = Some(StreamRelay::new(running.usage_wanted, end_wanted));
+        let relay = StreamRelay::new(running.usage_wanted, end_wanted);
+        running.relay = Some(match running.mender(now) {
+            Some(mender) => relay.mending(mender),
+            None => relay,
+        });
         running.decoder = running.decoder(now).map(Box::new);
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "text/event-stream");
@@ -372,8 +381,13 @@ impl Isolate {
                 rest = bytes;
             }
         }
+        let unsaid = end == StreamEnd::Closed && relay.may_end_unsaid();
         let observed = relay.observed();
-        let whole = observed.terminal && !observed.error && !observed.garbage;
+        let unsaid = unsaid && observed.finished && !observed.terminal;
+        if unsaid {
+            rest.extend_from_slice(sse::DONE);
+        }
+        let whole = (observed.terminal || unsaid) && !observed.error && !observed.garbage;
         let complete = whole && end != StreamEnd::CallerLeft;
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
