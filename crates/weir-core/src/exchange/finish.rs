@@ -381,13 +381,11 @@ impl Isolate {
                 rest = bytes;
             }
         }
-        let unsaid = end == StreamEnd::Closed && relay.may_end_unsaid();
+        let unsaid = relay.unsaid_end().filter(|_| end == StreamEnd::Closed);
         let observed = relay.observed();
-        let unsaid = unsaid && observed.finished && !observed.terminal;
-        if unsaid {
-            rest.extend_from_slice(sse::DONE);
-        }
-        let whole = (observed.terminal || unsaid) && !observed.error && !observed.garbage;
+        let unsaid = unsaid.filter(|_| observed.finished && !observed.terminal);
+        rest.extend_from_slice(unsaid.unwrap_or_default());
+        let whole = (observed.terminal || unsaid.is_some()) && !observed.error && !observed.garbage;
         let complete = whole && end != StreamEnd::CallerLeft;
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));

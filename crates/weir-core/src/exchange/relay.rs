@@ -56,9 +56,10 @@ impl StreamRelay {
         Self { mender: Some(Box::new(mender)), ..self }
     }
 
-    /// Whether such a stream may end without its terminal event, if all its choices said why they ended.
-    pub(super) fn may_end_unsaid(&self) -> bool {
-        self.mender.is_some() && self.held.is_empty()
+    /// What ends such a stream for its caller if it has no terminal event, though all its choices said why they ended.
+    pub(super) fn unsaid_end(&self) -> Option<&'static [u8]> {
+        let end = if self.end_wanted { DONE } else { &[] };
+        (self.mender.is_some() && self.held.is_empty()).then_some(end)
     }
 
     /// Takes the next bytes of the upstream's stream.
@@ -282,18 +283,16 @@ mod tests {
                     Relayed::Broken => panic!("broken"),
                 }
             }
-            (String::from_utf8(out).unwrap(), relay.may_end_unsaid(), relay.observed().finished)
+            (String::from_utf8(out).unwrap(), relay.unsaid_end().is_some(), relay.observed().finished)
         };
         for step in [1, 7, 4_000] {
-            let (text, unsaid, finished) = run(&[&good, odd, DONE].concat(), step, true);
+            let (text, unsaid, finished) = run(&[&good, odd, END].concat(), step, true);
             assert!(
-                text.starts_with(&good)
-                    && text.contains("\"finish_reason\":\"stop\"")
-                    && text.ends_with(DONE),
+                text.starts_with(&good) && text.contains("\"finish_reason\":\"stop\"") && text.ends_with(END),
                 "{text}"
             );
             assert!(unsaid && finished);
-            assert_eq!(run(&[&good, odd, DONE].concat(), step, false).0, [&good, odd, DONE].concat());
+            assert_eq!(run(&[&good, odd, END].concat(), step, false).0, [&good, odd, END].concat());
             let (text, _, finished) = run(&[bare, bare].concat(), step, true);
             let whole = |role: &str| {
                 format!(
