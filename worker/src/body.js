@@ -98,14 +98,30 @@ export function within(ms, work) {
 }
 
 /**
- * Makes the upstream call, or plays a simulated model's script.
- * @param {import('./memory.js').Plan} plan @param {Uint8Array} body @param {string} method @returns {Promise<Response>}
+ * Makes the upstream call, or plays a simulated model's script. An address without a host is the platform's own model.
+ * @param {import('./memory.js').Plan} plan @param {Uint8Array} body @param {string} method @param {any} env
+ * @returns {Promise<Response>}
  */
-export function call(plan, body, method) {
+export function call(plan, body, method, env) {
   if (plan.flags & SCRIPT) return play(plan);
+  if (plan.lines[0].startsWith('/run/')) return runModel(env.AI, plan.lines[0].slice(5), edited(body, plan.edits));
   return fetch(plan.lines[0], {
     method, headers: headersOf(plan), body: body.byteLength || plan.edits.length ? edited(body, plan.edits) : null, redirect: 'manual',
   });
+}
+
+/**
+ * A model of Workers AI by the platform's binding (`[ai]` in wrangler.toml). What it throws is given as its REST route
+ * tells an error: core reads the code in it.
+ * @param {any} ai @param {string} model @param {Uint8Array} body @returns {Promise<Response>}
+ */
+async function runModel(ai, model, body) {
+  if (!ai) throw new Error('wrangler.toml has no [ai] binding named AI');
+  try {
+    return await ai.run(model, JSON.parse(new TextDecoder().decode(body)), { returnRawResponse: true });
+  } catch (error) {
+    return Response.json({ errors: [{ message: String(error) }] }, { status: 500 });
+  }
 }
 
 /** @param {Uint8Array} body @param {import('./memory.js').Plan['edits']} edits */

@@ -91,7 +91,7 @@ async function exchange(request, env, ctx, start, wanted) {
           const now = Date.now();
           if (plan.kind === SEND) {
             until = now + plan.ms;
-            const sent = upload && plan.flags & REST ? upload.send(plan, ctx) : call(plan, given, method);
+            const sent = upload && plan.flags & REST ? upload.send(plan, ctx) : call(plan, given, method, env);
             if (plan.flags & HEAD_FIRST) {
               upstream = await within(plan.ms, sent);
               plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream));

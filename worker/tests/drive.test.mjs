@@ -62,6 +62,31 @@ test('a plain call is sent with its edits, read whole and delivered with the hea
   assert.deepEqual(told[1], { event: 2, code: 200, handle: 7, text: '', body: '{"id":1}' });
 });
 
+test('an address without a host is a model of the platform: its answer, and what it throws as its REST route tells it', async () => {
+  const asked = [];
+  const AI = {
+    run: async (...args) => {
+      asked.push(args);
+      if (args[0] === '@cf/none') throw new Error('5007: No such model @cf/none');
+      return Response.json({ response: 'hello' });
+    },
+  };
+  const plan = (model) => [
+    { kind: SEND, ms: 1000, lines: [`/run/${model}`, 'content-type', 'application/json'], edits: [[0, 13, '{"prompt":"x"}']] },
+    { kind: REPLY, status: 200 },
+  ];
+  let told = core(plan('@cf/meta/llama'));
+  await drive(chat(), { AI }, context());
+  assert.deepEqual(asked[0], ['@cf/meta/llama', { prompt: 'x' }, { returnRawResponse: true }]);
+  assert.deepEqual([told[1].event, told[1].code, told[1].body], [2, 200, '{"response":"hello"}']);
+  told = core(plan('@cf/none'));
+  await drive(chat(), { AI }, context());
+  assert.deepEqual([told[1].code, JSON.parse(told[1].body).errors[0].message], [500, 'Error: 5007: No such model @cf/none']);
+  told = core(plan('@cf/meta/llama'));
+  await drive(chat(), {}, context());
+  assert.deepEqual([told[1].event, told[1].code], [3, 0]);
+});
+
 test('an upstream that fails is told as such: unreachable, timed out', async (t) => {
   const never = () => new Promise(() => {});
   for (const [answer, code] of [[() => Promise.reject(new TypeError('refused')), 0], [never, 1]]) {

@@ -60,3 +60,4 @@ pub mod exchange;
 pub mod control;
 pub mod ledger;
 pub mod seal;
+pub mod sigv4;

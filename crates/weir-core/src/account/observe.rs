@@ -53,6 +53,7 @@ pub struct StreamObserver {
     usage: Vec<u8>,
     choices: scan::Choices,
     seen: Observed,
+    odd: bool,
 }
 
 /// The last scanned line that held nothing but one string of content: what stood before and after the string.
@@ -99,10 +100,26 @@ impl StreamObserver {
         self.seen.terminal
     }
 
+    /// Whether all choices have said why they ended, and the terminal event has not come.
+    pub fn is_unsaid(&self) -> bool {
+        !self.seen.terminal && self.choices.all_finished()
+    }
+
     /// Whether something has been seen so far that no client of the dialect can go on from: an error event, or
     /// what is no event of the dialect at all.
     pub const fn is_broken(&self) -> bool {
         self.seen.error || self.seen.garbage
+    }
+
+    /// Whether an event was seen.
+    pub const fn has_events(&self) -> bool {
+        self.seen.events > 0
+    }
+
+    /// Whether an event seen so far was not quite of the dialect: a member is missing that each has, the first tells no
+    /// role, a reason is no reason, arguments are no text. Nothing is looked at for it that is not looked at anyway.
+    pub const fn is_odd(&self) -> bool {
+        self.odd
     }
 
     fn keep(&mut self, tail: &[u8]) {
@@ -187,6 +204,8 @@ impl StreamObserver {
             return;
         }
         let found = scan::event(data, &mut self.choices);
+        let silent = self.seen.events == 1 && memchr::memmem::find(data, b"\"delta\"").is_some();
+        self.odd |= found.odd || (silent && memchr::memmem::find(data, b"\"role\"").is_none());
         self.seen.error |= found.error;
         self.seen.output_chars = self.seen.output_chars.saturating_add(found.chars);
         if let Some(usage) = found.usage {

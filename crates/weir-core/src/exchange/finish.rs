@@ -93,6 +93,8 @@ pub(super) struct PreparedEntity {
     pub(super) send: Send,
     /// Given if the entity speaks another dialect than the canonical one.
     pub(super) translation: Option<Box<Translation>>,
+    /// Whether its answers may be not quite canonical: those of servers of anyone's make.
+    pub(super) lenient: bool,
 }
 
 impl Running {
@@ -181,6 +183,9 @@ impl Isolate {
                     if running.streamed { running.deadlines.first_event } else { running.deadlines.plain };
                 let mut send = prepared.send.clone();
                 send.timeout = timeout.min(limit);
+                if let Some(translation) = &prepared.translation {
+                    translation.sign(now, &mut send);
+                }
                 self.keep(now, handle, running);
                 Action::Send(send)
             }

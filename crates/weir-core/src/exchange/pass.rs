@@ -243,7 +243,13 @@ impl<'a> Call<'a> {
                 };
                 let price = entity.price.clone();
                 (
-                    PreparedEntity { name: entity.name.clone(), price, send, translation: None },
+                    PreparedEntity {
+                        name: entity.name.clone(),
+                        price,
+                        send,
+                        translation: None,
+                        lenient: false,
+                    },
                     mark_of(ready, entity),
                 )
             })

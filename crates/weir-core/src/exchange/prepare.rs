@@ -225,7 +225,7 @@ impl Facts<'_> {
         random: u64,
     ) -> Result<PreparedEntity, WireError> {
         let translated = match &entity.target {
-            Target::Http(upstream) => Translation::begin(self, entity, upstream, ready.headers())?,
+            Target::Http(upstream) => Translation::begin(self, entity, upstream, ready)?,
             Target::Simulator(_) => None,
         };
         let (translation, send) = translated.map_or_else(
@@ -243,7 +243,9 @@ impl Facts<'_> {
             },
             |(translation, send)| (Some(Box::new(translation)), send),
         );
-        Ok(PreparedEntity { name: entity.name.clone(), price: entity.price.clone(), send, translation })
+        let lenient = entity.provider == "custom";
+        let (name, price) = (entity.name.clone(), entity.price.clone());
+        Ok(PreparedEntity { name, price, send, translation, lenient })
     }
 
     /// The maximum of output tokens that the route sets where the caller does not (`azure.md`, A10).
@@ -285,6 +287,7 @@ impl Facts<'_> {
             include_usage: self.envelope.stream,
             max_tokens: self.max_tokens(),
             extras: self.extras.filter(|text| !text.is_empty()),
+            completion_tokens: entity.provider == "openai" && is_reasoning(&entity.upstream_model),
             drop,
         })
     }
@@ -298,6 +301,12 @@ impl Facts<'_> {
             }
         }
     }
+}
+
+/// Whether a model of `OpenAI` reasons: `o1`, `o3-mini` and so on, and the family of GPT-5 (`providers.md`, 2.2).
+fn is_reasoning(model: &str) -> bool {
+    let numbered = model.strip_prefix('o').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+    numbered || model.starts_with("gpt-5")
 }
 
 /// What every call sends, and what its upstream needs.

@@ -6,7 +6,10 @@
 //! back an event that is not whole yet, so a caller never gets a part of one that breaks off.
 
 use crate::account::observe::{Observed, StreamObserver};
-use crate::wire::sse::{DONE, EVENT_BYTES_MAX};
+use crate::translate::near::mend::Mender;
+use crate::wire::raw::Raw;
+use crate::wire::sse::{self, DONE, EVENT_BYTES_MAX};
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use memchr::memmem;
 
@@ -32,17 +35,32 @@ pub(super) struct StreamRelay {
     /// The beginning of an event that is not whole yet.
     held: Vec<u8>,
     finished: bool,
+    /// Given if the upstream only claims to speak the dialect.
+    mender: Option<Box<Mender>>,
 }
 
 impl StreamRelay {
     pub(super) fn new(usage_wanted: bool, end_wanted: bool) -> Self {
         let (observer, held) = (StreamObserver::default(), Vec::new());
-        Self { observer, usage_wanted, end_wanted, held, finished: false }
+        Self { observer, usage_wanted, end_wanted, held, finished: false, mender: None }
     }
 
     /// Whether an event goes on to the caller.
     fn passes(&self, event: &[u8]) -> bool {
         (self.usage_wanted || !is_usage_event(event)) && (self.end_wanted || event != DONE)
+    }
+
+    /// The same of an upstream whose events may need mending. They get it from the first on that does; a stream whose
+    /// events are as they should be is passed on as any other.
+    pub(super) fn mending(self, mender: Mender) -> Self {
+        Self { mender: Some(Box::new(mender)), ..self }
+    }
+
+    /// What ends such a stream for its caller if it has no terminal event, though all its choices said why they ended.
+    pub(super) fn unsaid_end(&self) -> Option<&'static [u8]> {
+        let end = if self.end_wanted { DONE } else { &[] };
+        let over = self.mender.is_some() && self.held.is_empty() && self.observer.is_unsaid();
+        over.then_some(end)
     }
 
     /// Takes the next bytes of the upstream's stream.
@@ -68,23 +86,44 @@ impl StreamRelay {
 
     /// The usual case: whole events in the strict grammar. Nothing is copied unless an event is withheld.
     fn push_plain(&mut self, piece: &[u8]) -> Relayed {
-        self.observer.push(piece);
+        self.observe(piece);
         if self.observer.is_broken() {
             return Relayed::Broken;
         }
         self.finished = self.observer.is_terminal();
-        if (self.usage_wanted || !has_usage(piece)) && (self.end_wanted || !self.finished) {
+        let mends = self.mender.is_some() && self.observer.is_odd();
+        let goes = (self.usage_wanted || !has_usage(piece)) && (self.end_wanted || !self.finished);
+        if goes && !mends {
             return Relayed::Same;
         }
         let mut out = Vec::with_capacity(piece.len());
         let mut rest = piece;
         while let Some((event, after)) = split_event(rest) {
             if self.passes(event) {
-                out.extend_from_slice(event);
+                self.put(event, &mut out);
             }
             rest = after;
         }
         Relayed::Instead(out)
+    }
+
+    /// Looks at what comes. Who was told events before the first odd one was told the roles.
+    fn observe(&mut self, bytes: &[u8]) {
+        let (odd, began) = (self.observer.is_odd(), self.observer.has_events());
+        self.observer.push(bytes);
+        if let Some(mender) = self.mender.as_mut().filter(|_| began && !odd && self.observer.is_odd()) {
+            mender.roles_told();
+        }
+    }
+
+    /// Passes an event on, mended if its stream needs it.
+    fn put(&mut self, event: &[u8], out: &mut Vec<u8>) {
+        let odd = self.observer.is_odd();
+        let data = event.strip_prefix(b"data: ").and_then(|data| Raw::object(data.trim_ascii_end()));
+        match (self.mender.as_mut().filter(|_| odd), data) {
+            (Some(mender), Some(data)) => sse::encode_data(out, mender.event(data).as_bytes()),
+            (Some(_) | None, _) => out.extend_from_slice(event),
+        }
     }
 
     /// Any other case: events cut by the network, CRLF, comments, other fields.
@@ -98,9 +137,9 @@ impl StreamRelay {
         let mut rest: &[u8] = &held;
         while let Some((event, after)) = split_event(rest) {
             let event = strict(event);
-            self.observer.push(&event);
+            self.observe(&event);
             if self.passes(&event) {
-                out.extend_from_slice(&event);
+                self.put(&event, &mut out);
             }
             rest = after;
         }
@@ -178,6 +217,8 @@ fn is_usage_event(event: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::translate::Form;
+    use alloc::format;
     use alloc::string::String;
     use proptest::prelude::*;
 
@@ -227,6 +268,46 @@ mod tests {
         assert_eq!(relay.push(DELTA.as_bytes()), Relayed::Same);
         assert_eq!(relay.push([STOP, END].concat().as_bytes()), Relayed::Same);
         assert!(relay.observed().terminal);
+    }
+
+    #[test]
+    fn an_odd_stream_is_mended_from_its_first_odd_event_on_however_it_is_cut() {
+        let odd = "data: {\"id\":\"a\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"eos\"}]}\n\n";
+        let good = odd.replace("\"eos\"", "null").replace("{}", "{\"role\":\"assistant\",\"content\":\"x\"}");
+        let bare = "data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n";
+        let form = || Form { id: "w".into(), created: 7, model: "m".into(), base64: false, input_tokens: 0 };
+        let run = |stream: &str, step: usize, mends: bool| {
+            let mut relay = StreamRelay::new(false, true);
+            if mends {
+                relay = relay.mending(Mender::new(form()));
+            }
+            let mut out = Vec::new();
+            for piece in stream.as_bytes().chunks(step) {
+                match relay.push(piece) {
+                    Relayed::Same => out.extend_from_slice(piece),
+                    Relayed::Instead(bytes) => out.extend_from_slice(&bytes),
+                    Relayed::Broken => panic!("broken"),
+                }
+            }
+            (String::from_utf8(out).unwrap(), relay.unsaid_end().is_some(), relay.observed().finished)
+        };
+        for step in [1, 7, 4_000] {
+            let (text, unsaid, finished) = run(&[&good, odd, END].concat(), step, true);
+            assert!(
+                text.starts_with(&good) && text.contains("\"finish_reason\":\"stop\"") && text.ends_with(END),
+                "{text}"
+            );
+            assert!(unsaid && finished);
+            assert_eq!(run(&[&good, odd, END].concat(), step, false).0, [&good, odd, END].concat());
+            let (text, _, finished) = run(&[bare, bare].concat(), step, true);
+            let whole = |role: &str| {
+                format!(
+                    "data: {{\"choices\":[{{\"index\":0,\"delta\":{{{role}\"content\":\"x\"}},\"finish_reason\":null}}],\"id\":\"w\",\"object\":\"chat.completion.chunk\",\"created\":7,\"model\":\"m\"}}\n\n"
+                )
+            };
+            assert_eq!(text, [whole("\"role\":\"assistant\","), whole("")].concat());
+            assert!(!finished);
+        }
     }
 
     #[test]

@@ -34,7 +34,11 @@ impl Isolate {
             return self.perform(now, handle, running, step, None);
         }
         let end_wanted = running.surface != Surface::MlflowGateway;
-        running.relay = Some(StreamRelay::new(running.usage_wanted, end_wanted));
+        let relay = StreamRelay::new(running.usage_wanted, end_wanted);
+        running.relay = Some(match running.mender(now) {
+            Some(mender) => relay.mending(mender),
+            None => relay,
+        });
         running.decoder = running.decoder(now).map(Box::new);
         running.head_at = Some(now);
         let head = self.head(now, &running, status, "text/event-stream");
@@ -159,7 +163,9 @@ impl Isolate {
                 rest = bytes;
             }
         }
-        let finished = relay.is_finished() && end != StreamEnd::CallerLeft;
+        let unsaid = relay.unsaid_end().filter(|_| end == StreamEnd::Closed);
+        rest.extend_from_slice(unsaid.unwrap_or_default());
+        let finished = (relay.is_finished() || unsaid.is_some()) && end != StreamEnd::CallerLeft;
         let Some(filtering) = running.vetted().filter(|_| finished) else {
             return self.closed(now, running, end, rest);
         };
@@ -178,8 +184,9 @@ impl Isolate {
             self.abandon(now, running);
             return Action::Abort(out);
         };
+        let unsaid = relay.unsaid_end().is_some() && end == StreamEnd::Closed;
         let observed = relay.observed();
-        let whole = observed.terminal && !observed.error && !observed.garbage;
+        let whole = (observed.terminal || unsaid) && !observed.error && !observed.garbage;
         let complete = whole && end != StreamEnd::CallerLeft;
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));

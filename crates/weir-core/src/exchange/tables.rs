@@ -74,6 +74,7 @@ impl Isolate {
                     price: entity.price.clone(),
                     send,
                     translation: None,
+                    lenient: false,
                 })
             })
             .collect();

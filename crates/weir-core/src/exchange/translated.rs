@@ -7,9 +7,12 @@
 use super::action::{Send, UpstreamHeaders};
 use super::finish::Running;
 use super::prepare::Facts;
+use crate::sigv4::{self, AwsKeys, Signed};
+use crate::snapshot::index::ReadyEntity;
 use crate::snapshot::{Dialect, ServedEntity, Task, Upstream, UpstreamPaths};
 use crate::surface::{Asks, Header};
 use crate::time::{Millis, UnixMillis};
+use crate::translate::near::mend::{self, Mender};
 use crate::translate::{self, Ask, Decoder, Form, Notes, Provider};
 use crate::wire::WireError;
 use crate::wire::envelope::Edit;
@@ -19,6 +22,7 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use memchr::memmem;
 
 /// How one entity is spoken to.
 pub(super) struct Translation {
@@ -26,6 +30,8 @@ pub(super) struct Translation {
     task: Task,
     model: String,
     base64: bool,
+    /// What its calls are signed with, and the region that they are signed for.
+    signer: Option<(AwsKeys, String)>,
     pub(super) notes: Notes,
 }
 
@@ -61,7 +67,7 @@ impl Translation {
         facts: &Facts<'_>,
         entity: &ServedEntity,
         upstream: &Upstream,
-        own: &[(String, String)],
+        ready: &ReadyEntity,
     ) -> Result<Option<(Self, Send)>, WireError> {
         let UpstreamPaths::Native(place) = &upstream.paths else { return Ok(None) };
         let Some(dialect) = Dialect::of(entity) else { return Ok(None) };
@@ -73,11 +79,11 @@ impl Translation {
         let mut notes = Notes::default();
         let translated = translate::request(provider, &ask, &mut notes)?;
         strict(facts, body, &notes)?;
-        let mut headers = super::prepare::headers(own);
+        let mut headers = super::prepare::headers(ready.headers());
         headers.extend(provider.headers().iter().map(|(name, value)| (name.to_string(), value.to_string())));
         let end = u32::try_from(facts.request.body.len()).unwrap_or(u32::MAX);
         let send = Send {
-            url: format!("{}{}", upstream.base.trim_end_matches('/'), translated.path),
+            url: format!("{}{}", base(upstream), translated.path),
             headers,
             edits: Vec::from([Edit { start: 0, end, with: translated.body.into_bytes() }]),
             timeout: Millis(0),
@@ -87,7 +93,21 @@ impl Translation {
         };
         let base64 = body.get("encoding_format").is_some_and(|word| word.is("base64"));
         let model = entity.upstream_model.clone();
-        Ok(Some((Self { provider, task: facts.task, model, base64, notes }, send)))
+        let region = place.get("region").cloned().unwrap_or_default();
+        let signer = ready.aws().map(|keys| (keys.clone(), region));
+        Ok(Some((Self { provider, task: facts.task, model, base64, signer, notes }, send)))
+    }
+
+    /// Signs a call that is about to be made, if its upstream asks for that.
+    pub(super) fn sign(&self, now: UnixMillis, send: &mut Send) {
+        let Some((keys, region)) = &self.signer else { return };
+        let headers: Vec<(&str, &str)> =
+            send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let body = send.edits.first().map(|edit| edit.with.as_slice()).unwrap_or_default();
+        let (url, service) = (send.url.as_str(), sigv4::SERVICE);
+        let signed = Signed { method: "POST", url, region, service, headers: &headers, body };
+        let added = sigv4::sign(keys, now, &signed);
+        send.headers.extend(added.into_iter().map(|(name, value)| (name.to_string(), value)));
     }
 
     fn form(&self, running: &Running, now: UnixMillis) -> Form {
@@ -95,6 +115,12 @@ impl Translation {
         let input_tokens = crate::account::usage::estimate(running.prompt_chars, 0).input;
         Form { id, created, model: self.model.clone(), base64: self.base64, input_tokens }
     }
+}
+
+/// What a call's path is put behind. A native base of Workers AI may have its route's name at its end.
+fn base(upstream: &Upstream) -> &str {
+    let base = upstream.base.trim_end_matches('/');
+    base.strip_suffix("/run").unwrap_or(base)
 }
 
 /// On surfaces that refuse members which the model does not know, nothing is dropped in silence.
@@ -135,7 +161,7 @@ impl Running {
     /// The upstream's whole answer in the canonical dialect; `None` if it is already. A body that is none of the
     /// dialect becomes an empty one, which nobody takes for an answer.
     pub(super) fn canonical(&self, now: UnixMillis, status: u16, body: &[u8]) -> Option<Whole> {
-        let own = self.translation()?;
+        let Some(own) = self.translation() else { return self.as_claimed(now, status, body) };
         if (200..300).contains(&status) {
             let answer = translate::answer(own.provider, own.task, &own.form(self, now), body);
             let body = answer.unwrap_or_default().into_bytes();
@@ -152,6 +178,40 @@ impl Running {
 fn error_of(body: &[u8]) -> Option<Raw<'_>> {
     let whole = Raw::parse(core::str::from_utf8(body).ok()?)?;
     if whole.is_array() { whole.items().next() } else { Some(whole) }
+}
+
+/// Upstreams of the canonical dialect: what they claim to speak, and what of it must be put right.
+impl Running {
+    fn lenient(&self) -> bool {
+        let entity = usize::try_from(self.entity).ok().and_then(|at| self.entities.get(at));
+        entity.is_some_and(|entity| entity.lenient)
+    }
+
+    fn own_form(&self, now: UnixMillis) -> Form {
+        let (id, created) = (self.admission.id.to_string(), now.0 / 1000);
+        Form { id, created, model: self.model.clone(), base64: false, input_tokens: 0 }
+    }
+
+    /// What mends the stream that begins, should it need that.
+    pub(super) fn mender(&self, now: UnixMillis) -> Option<Mender> {
+        (self.lenient() && self.translation().is_none()).then(|| Mender::new(self.own_form(now)))
+    }
+
+    /// An answer that is not quite canonical, put right; and a quota that is used up, which another try does not fill
+    /// (`providers.md`, 2.3). `None` for all others.
+    fn as_claimed(&self, now: UnixMillis, status: u16, body: &[u8]) -> Option<Whole> {
+        if status == 429 && memmem::find(body, b"\"insufficient_quota\"").is_some() {
+            return Some(Whole { status, body: body.to_vec(), wait_ms: None, should_retry: Some(false) });
+        }
+        let answers = (200..300).contains(&status) && self.task != Task::Embeddings && !self.streamed;
+        if !answers || !self.lenient() {
+            return None;
+        }
+        let raw = Raw::object(body).filter(|raw| mend::is_odd(*raw))?;
+        let completes = self.task == Task::Completions;
+        let body = mend::answer(raw, completes, &self.own_form(now)).into_bytes();
+        Some(Whole { status, body, wait_ms: None, should_retry: None })
+    }
 }
 
 /// Bytes of an upstream's stream as they are relayed.

@@ -21,6 +21,7 @@ use super::{
 use crate::id::{AccountId, PrincipalId};
 use crate::policy::ReadyPolicy;
 use crate::seal::{SealKey, open};
+use crate::sigv4::AwsKeys;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -118,6 +119,7 @@ pub struct ReadyDeployment {
 pub struct ReadyEntity {
     urls: [String; 3],
     headers: Vec<(String, String)>,
+    aws: Option<AwsKeys>,
     /// Why it cannot be called; its headers are empty then.
     pub fault: Option<EntityFault>,
 }
@@ -353,15 +355,25 @@ impl ReadyEntity {
     fn new(entity: &ServedEntity, seal_key: Option<&SealKey>) -> Self {
         let upstream = match &entity.target {
             Target::Simulator(_) => {
-                return Self { urls: [const { String::new() }; 3], headers: Vec::new(), fault: None };
+                return Self {
+                    urls: [const { String::new() }; 3],
+                    headers: Vec::new(),
+                    aws: None,
+                    fault: None,
+                };
             }
             Target::Http(upstream) => upstream,
         };
         let urls = ["chat/completions", "completions", "embeddings"].map(|path| address(upstream, path));
         match headers(entity, upstream, seal_key) {
-            Ok(headers) => Self { urls, headers, fault: None },
-            Err(fault) => Self { urls, headers: Vec::new(), fault: Some(fault) },
+            Ok((headers, aws)) => Self { urls, headers, aws, fault: None },
+            Err(fault) => Self { urls, headers: Vec::new(), aws: None, fault: Some(fault) },
         }
+    }
+
+    /// What its calls are signed with, if they are.
+    pub const fn aws(&self) -> Option<&AwsKeys> {
+        self.aws.as_ref()
     }
 
     /// The whole address for a task; empty for the simulator.
@@ -414,11 +426,14 @@ pub fn model_for(entity: &ServedEntity) -> &str {
     }
 }
 
+/// What shows to an upstream who calls: headers, or keys to sign with.
+type Credential = (Vec<(String, String)>, Option<AwsKeys>);
+
 fn headers(
     entity: &ServedEntity,
     upstream: &Upstream,
     seal_key: Option<&SealKey>,
-) -> Result<Vec<(String, String)>, EntityFault> {
+) -> Result<Credential, EntityFault> {
     let opened = |sealed: &str| {
         let key = seal_key.ok_or(EntityFault::Sealed)?;
         open(key, &upstream.base, sealed).map_err(|_| EntityFault::Sealed)
@@ -432,7 +447,15 @@ fn headers(
         UpstreamAuth::Header { name, sealed } => {
             headers.push((name.to_ascii_lowercase(), opened(sealed)?));
         }
-        UpstreamAuth::Aws { .. } | UpstreamAuth::ServiceAccount { .. } | UpstreamAuth::Entra { .. } => {
+        UpstreamAuth::Aws { id, secret } => {
+            let keys = AwsKeys {
+                access_key_id: opened(id)?,
+                secret_access_key: opened(secret)?,
+                session_token: None,
+            };
+            return Ok((headers, Some(keys)));
+        }
+        UpstreamAuth::ServiceAccount { .. } | UpstreamAuth::Entra { .. } => {
             return Err(EntityFault::Unspoken);
         }
     }
@@ -443,7 +466,7 @@ fn headers(
         headers.push(("openai-organization".to_owned(), organization.clone()));
     }
     if headers.iter().all(|(name, value)| is_header_name(name) && is_header_value(value)) {
-        Ok(headers)
+        Ok((headers, None))
     } else {
         Err(EntityFault::IllegalHeader)
     }

@@ -28,7 +28,12 @@ pub struct Answer<'a> {
     pub vectors: Vec<Raw<'a>>,
     /// What it used.
     pub counts: Counts,
+    /// Members that nobody here knows.
+    pub others: Others<'a>,
 }
+
+/// Members that go on as they came.
+pub type Others<'a> = Vec<(Cow<'a, str>, Raw<'a>)>;
 
 /// One choice of an answer.
 #[derive(Clone, Debug, Default)]
@@ -41,8 +46,12 @@ pub struct Choice<'a> {
     pub calls: Vec<Called<'a>>,
     /// Why it ended.
     pub finish: Finish,
+    /// Why it did not, JSON.
+    pub refusal: Option<Raw<'a>>,
     /// Further members of the message, for the next turn: name and JSON.
-    pub extra: Vec<(&'static str, String)>,
+    pub extra: Vec<(Cow<'a, str>, String)>,
+    /// Further members of the choice.
+    pub others: Others<'a>,
 }
 
 /// A tool that is called.
@@ -78,7 +87,12 @@ impl Answer<'_> {
             } else {
                 item.put("message", &choice.message(form));
             }
-            item.put("logprobs", "null");
+            if choice.others.iter().all(|(name, _)| name != "logprobs") {
+                item.put("logprobs", "null");
+            }
+            for (name, value) in &choice.others {
+                item.put(name, value.as_str());
+            }
             choices.put(&item.text("finish_reason", choice.finish.word()).end());
         }
         let id = self.id.map_or_else(|| crate::wire::quote::json(&form.id), |id| String::from(id.as_str()));
@@ -87,6 +101,9 @@ impl Answer<'_> {
         body.put("choices", &choices.end());
         if let Some(usage) = self.counts.write(true) {
             body.put("usage", &usage);
+        }
+        for (name, value) in &self.others {
+            body.put(name, value.as_str());
         }
         body.end()
     }
@@ -126,7 +143,7 @@ impl Choice<'_> {
         } else {
             message.put("content", &self.text.clone().end());
         }
-        message.put("refusal", "null");
+        message.put("refusal", self.refusal.map_or("null", |text| text.as_str()));
         if !self.reasoning.is_empty() {
             message.put("reasoning_content", &self.reasoning.clone().end());
         }

@@ -11,6 +11,10 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+/// What asks for JSON where a provider has no mode for it.
+pub const JSON_ONLY: &str =
+    "Answer with one JSON object and nothing else: no words around it, no code fence.";
+
 /// Who speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {

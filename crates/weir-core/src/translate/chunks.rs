@@ -75,6 +75,11 @@ impl Chunks {
         !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finish.is_some())
     }
 
+    /// Whether there is a choice, and the end of each was told.
+    pub fn all_finished(&self) -> bool {
+        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finish.is_some())
+    }
+
     /// What was written since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.out)
@@ -136,6 +141,21 @@ impl Chunks {
         if !self.completes {
             self.role(index);
             self.delta(index, &Object::new().raw(name, json).end());
+        }
+    }
+
+    /// A member of a choice beside its delta.
+    pub fn beside(&mut self, index: u32, name: &str, json: &str) {
+        if !self.completes {
+            self.role(index);
+            self.chunk(
+                &Object::new()
+                    .number("index", index)
+                    .raw("delta", "{}")
+                    .raw(name, json)
+                    .raw("finish_reason", "null")
+                    .end(),
+            );
         }
     }
 

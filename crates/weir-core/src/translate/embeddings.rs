@@ -32,5 +32,5 @@ pub fn answer(vectors: Vec<Raw<'_>>, counts: Counts) -> Option<Answer<'_>> {
     if vectors.is_empty() || !vectors.iter().all(numbers) {
         return None;
     }
-    Some(Answer { id: None, model: None, choices: Vec::new(), vectors, counts })
+    Some(Answer { id: None, model: None, choices: Vec::new(), vectors, counts, others: Vec::new() })
 }

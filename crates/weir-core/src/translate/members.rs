@@ -5,7 +5,7 @@
 
 use crate::wire::WireError;
 use crate::wire::error::echo;
-use crate::wire::object::Object;
+use crate::wire::object::{Array, Object};
 use crate::wire::raw::Raw;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -161,11 +161,27 @@ pub fn one_answer(body: Raw<'_>) -> Result<(), WireError> {
     }
 }
 
+/// The texts of `input` as an array, 1 to `max` of them.
+///
+/// # Errors
+/// [`WireError::NotSupported`], with what is `expected`, for none, for too many, and for token numbers.
+pub fn texts(body: Raw<'_>, max: usize, expected: &str) -> Result<Array, WireError> {
+    let input = body.get("input");
+    let mut list = Array::default();
+    let mut count = 0usize;
+    let one = input.filter(Raw::is_text);
+    for text in one.into_iter().chain(input.into_iter().flat_map(|list| list.items())) {
+        count = if text.is_text() { count.saturating_add(1) } else { usize::MAX };
+        list.put(text.as_str());
+    }
+    if (1..=max).contains(&count) { Ok(list) } else { Err(refuse("input", expected, input)) }
+}
+
 /// The stop sequences as an array, at most `max` of them; blank ones are no use to a provider and left out.
 pub fn stops(body: Raw<'_>, max: usize, notes: &mut Notes) -> Option<String> {
     let stop = body.get("stop")?;
     let one = stop.is_text().then_some(stop);
-    let mut list = crate::wire::object::Array::default();
+    let mut list = Array::default();
     let mut count = 0usize;
     for word in one.into_iter().chain(stop.items()) {
         let blank = word.text().is_none_or(|text| text.trim().is_empty());

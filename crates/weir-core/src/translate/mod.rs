@@ -33,8 +33,11 @@ pub mod stop;
 pub mod usage;
 
 mod anthropic;
+pub mod bedrock;
 mod cohere;
 mod gemini;
+pub mod near;
+mod workers_ai;
 
 use crate::snapshot::{Dialect, Task};
 use crate::wire::WireError;
@@ -134,6 +137,12 @@ pub fn provider(dialect: Dialect) -> &'static dyn Provider {
         Dialect::Cohere => &cohere::Cohere,
         Dialect::Gemini => &gemini::Gemini::Api,
         Dialect::Vertex => &gemini::Gemini::Vertex,
+        Dialect::Bedrock => &bedrock::Bedrock,
+        Dialect::Mistral => &near::Near(Dialect::Mistral),
+        Dialect::Ai21 => &near::Near(Dialect::Ai21),
+        Dialect::Databricks => &near::Near(Dialect::Databricks),
+        Dialect::WorkersAi => &near::Near(Dialect::WorkersAi),
+        Dialect::WorkersAiNative => &workers_ai::WorkersAi,
     }
 }
 

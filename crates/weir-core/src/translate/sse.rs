@@ -1,7 +1,7 @@
 //! Event streams of providers: bytes to events, each one JSON object.
 //!
 //! Stage 6. Decides where events begin and end (`wire::sse`) and that their data is JSON; what they say is each
-//! dialect's. A terminal `[DONE]` that some deployments add is not an event.
+//! dialect's. A terminal `[DONE]` is not an event; to dialects that end otherwise it says nothing.
 
 use super::{Broken, Chunks, Stream};
 use crate::wire::raw::Raw;
@@ -15,6 +15,9 @@ pub trait Events {
     /// # Errors
     /// [`Broken`] if it is none of the dialect, or tells of an error.
     fn event(&mut self, data: Raw<'_>, out: &mut Chunks) -> Result<(), Broken>;
+
+    /// A terminal `[DONE]` came.
+    fn done(&mut self, _out: &mut Chunks) {}
 
     /// As [`Stream::end`].
     fn end(&mut self, _out: &mut Chunks) {}
@@ -38,7 +41,11 @@ impl Stream for SseStream {
         let pushed = self.sse.push(bytes);
         while let Some(event) = self.sse.next_event() {
             let data = event.data.trim();
-            if out.is_closed() || data.is_empty() || data == "[DONE]" {
+            if out.is_closed() || data.is_empty() {
+                continue;
+            }
+            if data == "[DONE]" {
+                self.events.done(out);
                 continue;
             }
             let data = Raw::parse(data).filter(Raw::is_object).ok_or(Broken)?;

@@ -69,10 +69,30 @@ const TABLE: &[(Dialect, &str, Finish)] = &[
     (Dialect::Gemini, "MISSING_THOUGHT_SIGNATURE", Finish::Failed),
     (Dialect::Gemini, "MALFORMED_RESPONSE", Finish::Failed),
     (Dialect::Gemini, "OTHER", Finish::Stop),
+    (Dialect::Bedrock, "end_turn", Finish::Stop),
+    (Dialect::Bedrock, "stop_sequence", Finish::Stop),
+    (Dialect::Bedrock, "max_tokens", Finish::Length),
+    (Dialect::Bedrock, "model_context_window_exceeded", Finish::Length),
+    (Dialect::Bedrock, "tool_use", Finish::ToolCalls),
+    (Dialect::Bedrock, "guardrail_intervened", Finish::ContentFilter),
+    (Dialect::Bedrock, "content_filtered", Finish::ContentFilter),
+    (Dialect::Bedrock, "malformed_model_output", Finish::Failed),
+    (Dialect::Bedrock, "malformed_tool_use", Finish::Failed),
+    (Dialect::Mistral, "model_length", Finish::Length),
+    (Dialect::Mistral, "error", Finish::Failed),
+];
+
+/// The canonical words, which nearly canonical dialects have too. `eos` and the like mean a stop, as any other word.
+const CANONICAL: &[(&str, Finish)] = &[
+    ("length", Finish::Length),
+    ("tool_calls", Finish::ToolCalls),
+    ("function_call", Finish::ToolCalls),
+    ("content_filter", Finish::ContentFilter),
 ];
 
 /// What `word` means in `dialect`.
 pub fn finish(dialect: Dialect, word: &str) -> Finish {
     let row = TABLE.iter().find(|(of, known, _)| *of == dialect && *known == word);
-    row.map_or(Finish::Stop, |(_, _, finish)| *finish)
+    let common = || CANONICAL.iter().find(|(known, _)| *known == word).map(|(_, finish)| *finish);
+    row.map(|(_, _, finish)| *finish).or_else(common).unwrap_or_default()
 }

@@ -64,6 +64,26 @@ pub const GEMINI: Row = &[
 /// `providers.md`, 7; of one prediction.
 pub const VERTEX_EMBEDDINGS: Row = &[("embeddings.statistics.token_count", Of::Input)];
 
+/// `providers.md`, 8.3.
+pub const BEDROCK: Row = &[
+    ("inputTokens", Of::Input),
+    ("cacheReadInputTokens", Of::CachedBeside),
+    ("cacheWriteInputTokens", Of::WrittenBeside),
+    ("outputTokens", Of::Output),
+];
+
+/// `providers.md`, 8.6; of the whole answer.
+pub const TITAN: Row = &[("inputTextTokenCount", Of::Input)];
+
+/// The canonical counts, and where Databricks has that of reasoning (`providers.md`, 9 to 12).
+pub const NEAR: Row = &[
+    ("prompt_tokens", Of::Input),
+    ("prompt_tokens_details.cached_tokens", Of::CachedWithin),
+    ("completion_tokens", Of::Output),
+    ("completion_tokens_details.reasoning_tokens", Of::ReasoningWithin),
+    ("reasoning_tokens", Of::ReasoningWithin),
+];
+
 /// The counts of an answer, or of a stream whose events tell them again and again: the last of each counts.
 #[derive(Clone, Debug)]
 pub struct Counts {

@@ -2,7 +2,7 @@
 //!
 //! Stage 1. Decides where members are replaced, put in and taken out; not which (`exchange`).
 
-use super::envelope::{Envelope, unquote};
+use super::envelope::{Envelope, Member, unquote};
 use super::quote;
 use alloc::format;
 use alloc::string::String;
@@ -19,6 +19,8 @@ pub struct Rewrite<'r> {
     pub max_tokens: Option<u64>,
     /// What stands where `extra_params` stands; never empty.
     pub extras: Option<&'r str>,
+    /// Whether the maximum is called `max_completion_tokens`: reasoning models refuse `max_tokens`.
+    pub completion_tokens: bool,
     /// Top-level members to take out, by name.
     pub drop: &'r [&'r str],
 }
@@ -78,6 +80,7 @@ impl Envelope<'_> {
         if let (Some(max_tokens), None) = (ask.max_tokens, self.max_tokens) {
             let value = format!("{max_tokens}");
             match self.member_named("max_tokens") {
+                None if ask.completion_tokens => push_member(&mut put_in, "max_completion_tokens", &value),
                 None => push_member(&mut put_in, "max_tokens", &value),
                 Some((start, end)) => edits.push(Edit::new(start, end, value)),
             }
@@ -86,6 +89,9 @@ impl Envelope<'_> {
             let named = |name| unquote(name).is_some_and(|text| text == "extra_params");
             let member = self.members.iter().find(|member| named(member.name));
             edits.extend(member.map(|member| Edit::new(member.name_start, member.value_end, extras)));
+        }
+        if ask.completion_tokens {
+            self.rename_maximum(&mut edits);
         }
         let kept = self.take_out(ask, &mut edits);
         if !put_in.is_empty() {
@@ -102,6 +108,16 @@ impl Envelope<'_> {
     fn member_named(&self, name: &str) -> Option<(u32, u32)> {
         let found = self.members.iter().find(|member| unquote(member.name).is_some_and(|text| text == name));
         found.map(|member| (member.value_start, member.value_end))
+    }
+
+    /// Calls `max_tokens` what reasoning models call it, unless both are there.
+    fn rename_maximum(&self, edits: &mut Vec<Edit>) {
+        let named = |member: &&Member<'_>| unquote(member.name).is_some_and(|name| name == "max_tokens");
+        let Some(member) = self.members.iter().find(named) else { return };
+        if self.member_named("max_completion_tokens").is_none() {
+            let end = member.name_start.saturating_add(u32::try_from(member.name.len()).unwrap_or(u32::MAX));
+            edits.push(Edit::new(member.name_start, end, "\"max_completion_tokens\""));
+        }
     }
 
     fn ask_for_usage(&self, edits: &mut Vec<Edit>, put_in: &mut String) {

@@ -6,6 +6,7 @@ pub mod bounds;
 pub mod edit;
 pub mod envelope;
 pub mod error;
+pub mod eventstream;
 pub mod form;
 pub mod inference;
 pub mod invocations;

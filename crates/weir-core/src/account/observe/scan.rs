@@ -34,8 +34,10 @@ pub(super) struct Found<'a> {
     pub(super) error: bool,
     /// The top-level `usage` object.
     pub(super) usage: Option<&'a [u8]>,
-    /// A choice has a `finish_reason` that is not null.
+    /// A choice has a `finish_reason` that is neither null nor empty.
     pub(super) finishes: bool,
+    /// Something is missing that each event has, or is not spelt as the dialect does.
+    pub(super) odd: bool,
     /// Characters of all content strings.
     pub(super) chars: u64,
     /// Start and end of the content string, if there was exactly one and it was plain.
@@ -81,11 +83,18 @@ struct Walk<'a, 'c> {
     in_choices: bool,
     index: u32,
     finished: bool,
+    /// Whether the choice said its index.
+    indexed: bool,
+    /// How many of the members were there that each event has.
+    common: u32,
     usage_at: Option<usize>,
     contents: u32,
     found: Found<'a>,
     choices: &'c mut Choices,
 }
+
+/// `id`, `object`, `created`.
+const COMMON: u32 = 3;
 
 /// What the event `data` says; its choices are added to `choices`.
 pub(super) fn event<'a>(data: &'a [u8], choices: &mut Choices) -> Found<'a> {
@@ -96,6 +105,8 @@ pub(super) fn event<'a>(data: &'a [u8], choices: &mut Choices) -> Found<'a> {
         in_choices: false,
         index: 0,
         finished: false,
+        indexed: false,
+        common: 0,
         usage_at: None,
         contents: 0,
         found: Found::default(),
@@ -105,6 +116,7 @@ pub(super) fn event<'a>(data: &'a [u8], choices: &mut Choices) -> Found<'a> {
     if walk.contents != 1 {
         walk.found.only_content = None;
     }
+    walk.found.odd |= walk.common < COMMON;
     walk.found
 }
 
@@ -117,7 +129,7 @@ impl<'a> Walk<'a, '_> {
                 b'{' | b'[' => {
                     self.depth = self.depth.saturating_add(1);
                     if self.depth == 3 {
-                        (self.index, self.finished) = (0, false);
+                        (self.index, self.finished, self.indexed) = (0, false, false);
                     }
                 }
                 b'}' | b']' => self.close(),
@@ -130,6 +142,7 @@ impl<'a> Walk<'a, '_> {
         if self.depth == 3 && self.in_choices {
             self.choices.add(self.index, self.finished);
             self.found.finishes |= self.finished;
+            self.found.odd |= !self.indexed;
         }
         self.depth = self.depth.saturating_sub(1);
         if self.depth == 1
@@ -156,12 +169,33 @@ impl<'a> Walk<'a, '_> {
                 }
             }
             Member::Choices => self.in_choices = true,
-            Member::OtherTop => self.in_choices = false,
-            Member::FinishReason => self.finished = !self.is_null(),
-            Member::Index => self.index = self.number(),
-            Member::Content => self.content(),
+            Member::OtherTop => {
+                self.in_choices = false;
+                let common = matches!(name, b"id" | b"object" | b"created");
+                self.common = self.common.saturating_add(u32::from(common));
+            }
+            Member::FinishReason => self.reason(),
+            Member::Index => {
+                self.indexed = true;
+                self.index = self.number();
+            }
+            Member::Content => {
+                self.found.odd |= name == b"arguments" && self.rest.starts_with(b"{");
+                self.content();
+            }
             Member::Other => {}
         }
+    }
+
+    /// An empty reason is none: the choice goes on.
+    fn reason(&mut self) {
+        if self.is_null() {
+            return;
+        }
+        let words: [&[u8]; 5] =
+            [b"\"stop\"", b"\"length\"", b"\"tool_calls\"", b"\"content_filter\"", b"\"function_call\""];
+        self.found.odd |= !words.iter().any(|word| self.rest.starts_with(word));
+        self.finished = !self.rest.starts_with(b"\"\"");
     }
 
     fn content(&mut self) {

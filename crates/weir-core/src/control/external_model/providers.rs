@@ -163,6 +163,7 @@ fn simple(
 fn bedrock(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
     const ID: &str = "aws_access_key_id";
     const SECRET: &str = "aws_secret_access_key";
+    const KEY: &str = "bedrock_api_key";
     let mut shown = Map::new();
     let region = word(config, "aws_region", faults);
     let family = config.required_text("bedrock_provider", faults);
@@ -177,16 +178,19 @@ fn bedrock(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Op
     let base = address(config, "bedrock_api_base", default, desk, faults, &mut shown);
     let roles = ["instance_profile_arn", "uc_service_credential_name"];
     let named: Vec<&str> = roles.into_iter().filter(|name| config.get(name).is_some()).collect();
-    let keyed = [ID, SECRET]
-        .iter()
-        .any(|name| config.get(name).is_some() || config.get(&format!("{name}_plaintext")).is_some());
-    if named.len() > 1 || (keyed && !named.is_empty()) {
+    let given = |name: &str| config.get(name).is_some() || config.get(&format!("{name}_plaintext")).is_some();
+    let kinds = [given(ID) || given(SECRET), given(KEY)].into_iter().filter(|kind| *kind).count();
+    if kinds.saturating_add(named.len()) > 1 {
         faults.note(&config.path(ID), "must not be given beside another kind of credential; give one");
         return None;
     }
     let (auth, references) = if let Some(name) = named.first() {
         shown.insert((*name).to_owned(), config.required_text(name, faults)?.into());
         (UpstreamAuth::None, Vec::new())
+    } else if given(KEY) {
+        let key = credential(config, KEY, Form::Header, desk, faults, &mut shown)?;
+        let sealed = seal(&key, base.as_deref()?, &config.path(KEY), desk, faults)?;
+        (UpstreamAuth::Bearer { sealed }, Vec::from([key.reference]))
     } else {
         let id = credential(config, ID, Form::Header, desk, faults, &mut shown);
         let secret = credential(config, SECRET, Form::Text, desk, faults, &mut shown);

@@ -36,7 +36,7 @@ pub(super) fn read(body: Raw<'_>) -> Option<Answer<'_>> {
         }
     }
     if !thinking.is_empty() {
-        choice.extra.push(("thinking_blocks", thinking.end()));
+        choice.extra.push(("thinking_blocks".into(), thinking.end()));
     }
     let reason = body.text_at("stop_reason").unwrap_or_default();
     choice.finish = stop::finish(Dialect::Anthropic, &reason);
@@ -46,5 +46,6 @@ pub(super) fn read(body: Raw<'_>) -> Option<Answer<'_>> {
         choices: Vec::from([choice]),
         vectors: Vec::new(),
         counts: Counts::of(usage::ANTHROPIC, body.get("usage")),
+        others: Vec::new(),
     })
 }

@@ -168,7 +168,7 @@ fn system(messages: &[Message<'_>], format: Format<'_>, notes: &mut Notes) -> Op
         text.join(Raw::trusted(spoken));
         text.push("\n\n");
     }
-    text.push("Answer with one JSON object and nothing else: no words around it, no code fence.");
+    text.push(chat::JSON_ONLY);
     Some(text.end())
 }
 

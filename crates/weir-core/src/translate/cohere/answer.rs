@@ -38,5 +38,6 @@ pub(super) fn read(body: Raw<'_>) -> Option<Answer<'_>> {
         choices: Vec::from([choice]),
         vectors,
         counts,
+        others: Vec::new(),
     })
 }

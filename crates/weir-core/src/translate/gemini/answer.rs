@@ -27,6 +27,7 @@ pub(super) fn read(body: Raw<'_>) -> Option<Answer<'_>> {
         choices,
         vectors: Vec::new(),
         counts: Counts::of(usage::GEMINI, body.get("usageMetadata")),
+        others: Vec::new(),
     })
 }
 

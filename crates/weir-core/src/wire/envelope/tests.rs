@@ -141,6 +141,37 @@ fn extras_stand_where_extra_params_stood() {
 }
 
 #[test]
+fn the_maximum_gets_the_name_that_reasoning_models_know() {
+    let none = Rewrite::default();
+    let rows: [(&str, Rewrite<'_>, &str); 4] = [
+        (
+            r#"{"max_tokens":5,"messages":[1]}"#,
+            Rewrite { completion_tokens: true, model: Some("o1"), ..none },
+            r#"{"model":"o1","max_completion_tokens":5,"messages":[1]}"#,
+        ),
+        (
+            r#"{"messages":[1],"max_tokens":null}"#,
+            Rewrite { completion_tokens: true, max_tokens: Some(16), ..none },
+            r#"{"messages":[1],"max_completion_tokens":16}"#,
+        ),
+        (
+            r#"{"messages":[1]}"#,
+            Rewrite { completion_tokens: true, max_tokens: Some(16), ..none },
+            r#"{"max_completion_tokens":16,"messages":[1]}"#,
+        ),
+        (
+            r#"{"max_tokens":5,"max_completion_tokens":6,"messages":[1]}"#,
+            Rewrite { completion_tokens: true, ..none },
+            r#"{"max_tokens":5,"max_completion_tokens":6,"messages":[1]}"#,
+        ),
+    ];
+    for (body, ask, wanted) in rows {
+        let edited = Edit::apply(body.as_bytes(), &chat(body).unwrap().edits(&ask));
+        assert_eq!(String::from_utf8(edited).unwrap(), wanted, "{body}");
+    }
+}
+
+#[test]
 fn edits_replace_put_in_and_take_out() {
     let none = Rewrite::default();
     let rows: [(&str, Rewrite<'_>, &str); 14] = [
@@ -303,6 +334,7 @@ proptest! {
             drop: &["client_request_id", "usage_context"],
             max_tokens: None,
             extras: None,
+            completion_tokens: false,
         };
         let envelope = chat(&text).unwrap();
         let edits = envelope.edits(&ask);
