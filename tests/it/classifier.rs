@@ -111,7 +111,7 @@ impl World {
     /// What a call is answered: status and body, or nothing.
     fn answer(&mut self, send: &Send, held: &[u8]) -> Option<(u16, String)> {
         let body = String::from_utf8(Edit::apply(held, &send.edits)).unwrap();
-        let sent: Value = serde_json::from_str(&body).unwrap();
+        let asked: Value = serde_json::from_str(&body).unwrap();
         let has = |name: &str, value: &str| send.headers.iter().any(|(n, v)| n == name && v == value);
         if send.url == "https://chat.example/v1/chat/completions" {
             self.calls.0 += 1;
@@ -128,18 +128,18 @@ impl World {
         let (bad, attack) = (body.contains("BAD"), body.contains("ATTACK"));
         let answer = match send.url.as_str() {
             "https://service.example/contentsafety/text:analyze?api-version=2024-09-01" => {
-                assert!(has("ocp-apim-subscription-key", "sk-own") && sent["text"].is_string());
+                assert!(has("ocp-apim-subscription-key", "sk-own") && asked["text"].is_string());
                 json!({"blocklistsMatch": [], "categoriesAnalysis": [{"category": "Violence", "severity": if bad { 6 } else { 0 }}]})
             }
             "https://service.example/contentsafety/text:shieldPrompt?api-version=2024-09-01" => {
                 json!({"userPromptAnalysis": {"attackDetected": attack}, "documentsAnalysis": []})
             }
             "https://service.example/moderations" => {
-                assert!(has("authorization", "Bearer sk-own") && sent["model"] == "m");
+                assert!(has("authorization", "Bearer sk-own") && asked["model"] == "m");
                 json!({"results": [{"categories": {"violence": bad}, "category_scores": {"violence": if bad { 0.99 } else { 0.0 }}}]})
             }
             "https://guard.example/v1/chat/completions" => {
-                assert!(has("authorization", "Bearer sk-own") && sent["model"] == "guard");
+                assert!(has("authorization", "Bearer sk-own") && asked["model"] == "guard");
                 let verdict = if bad { "unsafe\nS1" } else { "safe" };
                 json!({"id": "g", "object": "chat.completion", "created": 1, "model": "guard",
                     "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": verdict}}],
