@@ -297,7 +297,9 @@ mod tests {
                 text.starts_with(&good) && text.contains("\"finish_reason\":\"stop\"") && text.ends_with(END),
                 "{text}"
             );
-            assert!(unsaid && finished);
+            assert!(!unsaid && finished, "the terminal event came");
+            assert!(run(&[&good, odd].concat(), step, true).1 && !run(&[&good, odd].concat(), step, false).1);
+            assert!(!run(&good, step, true).1, "no choice said why it ended");
             assert_eq!(run(&[&good, odd, END].concat(), step, false).0, [&good, odd, END].concat());
             let (text, _, finished) = run(&[bare, bare].concat(), step, true);
             let whole = |role: &str| {
