@@ -114,13 +114,14 @@ pub fn rules(state: &AccountState) -> ContentRules {
     let named = |row: &&Value| {
         policies.iter().flat_map(|policy| &policy.lists).any(|rule| row["name"] == rule.list.as_str())
     };
-    let pattern = |item: &Value| item["pattern"].as_str().map(ToOwned::to_owned);
-    let list = |row: &Value| Blocklist {
-        name: row["name"].as_str().unwrap_or_default().to_owned(),
-        items: row["items"]
-            .as_object()
-            .map(|items| items.values().filter_map(pattern).collect())
-            .unwrap_or_default(),
+    let list = |row: &Value| {
+        let of = |regex: bool| -> Vec<String> {
+            let items = row["items"].as_object().into_iter().flat_map(|items| items.values());
+            let chosen = items.filter(|item| (item["regex"] == true) == regex);
+            chosen.filter_map(|item| item["pattern"].as_str().map(ToOwned::to_owned)).collect()
+        };
+        let name = row["name"].as_str().unwrap_or_default().to_owned();
+        Blocklist { name, items: of(false), patterns: of(true) }
     };
     let blocklists = all(state, BLOCKLIST).filter(named).map(list).collect();
     ContentRules { policies, blocklists, classifiers: super::weir::classifiers::compiled(state) }

@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! text ─▶ fold ─▶ words ─▶ trie ─┐
+//!      ├▶ matcher ───────────────┤
 //!      └▶ pii ─▶ numbers ────────┴▶ scan: Findings ─▶ verdict: what is filtered, what is told
 //! ```
 
@@ -15,7 +16,9 @@ mod classifier;
 mod findings;
 mod fold;
 mod lexicon;
+mod matcher;
 mod numbers;
+mod pattern;
 mod pii;
 mod prompt;
 mod reading;
@@ -29,6 +32,7 @@ pub use answer::{AnswerParts, ChoiceParts};
 pub use classifier::{Matter, Question, ReadyClassifier, missing};
 pub use findings::Findings;
 pub use lexicon::{Lexicon, is_term};
+pub use matcher::pattern_steps;
 pub use prompt::Texts;
 pub use reading::Reading;
 pub use ready::{ReadyPolicy, Side};

@@ -6,6 +6,7 @@
 use super::classifier::ReadyClassifier;
 use super::findings::Findings;
 use super::lexicon::{Lexicon, of_lists};
+use super::matcher::Pattern;
 use super::pii::KINDS;
 use super::scan::{Lists, Scan};
 use super::trie::Trie;
@@ -46,16 +47,23 @@ pub struct ReadyPolicy {
     policy: ContentPolicy,
     /// Terms of all its blocklists; bit *i* is `policy.lists[i]`.
     own: Option<Trie>,
+    /// Their regular expressions, each with the bit of its list.
+    patterns: Vec<(u16, Pattern)>,
     classifier: Option<Rc<ReadyClassifier>>,
 }
 
 impl ReadyPolicy {
     /// `policy` with those of `blocklists` that it names; a list that is not there is empty.
     pub fn new(policy: ContentPolicy, blocklists: &[Blocklist]) -> Self {
-        let none = Blocklist { name: String::new(), items: Vec::new() };
+        let none = Blocklist { name: String::new(), items: Vec::new(), patterns: Vec::new() };
         let named = |rule: &ListRule| blocklists.iter().find(|list| list.name == rule.list).unwrap_or(&none);
         let own = (!policy.lists.is_empty()).then(|| of_lists(policy.lists.iter().map(named)));
-        Self { policy, own, classifier: None }
+        let mut patterns = Vec::new();
+        for (list, bit) in policy.lists.iter().map(named).zip(0u32..16) {
+            let ready = list.patterns.iter().filter_map(|text| Pattern::new(text).ok());
+            patterns.extend(ready.map(|pattern| (1u16.checked_shl(bit).unwrap_or(0), pattern)));
+        }
+        Self { policy, own, patterns, classifier: None }
     }
 
     /// The policy with a classifier beside the lists.
@@ -138,7 +146,9 @@ impl ReadyPolicy {
     /// What a text of this side is looked up in.
     pub(super) fn looked_up<'a>(&'a self, lexicon: &'a Lexicon, side: Side) -> Lists<'a> {
         let personal = self.rules(side).iter().any(|rule| rule.filter == Filter::PersonalData);
-        Lists { lexicon, own: self.own.as_ref().filter(|_| self.lists(side).next().is_some()), personal }
+        let listed = self.lists(side).next().is_some();
+        let patterns = if listed { self.patterns.as_slice() } else { &[] };
+        Lists { lexicon, own: self.own.as_ref().filter(|_| listed), patterns, personal }
     }
 
     fn rules(&self, side: Side) -> &[Rule] {
@@ -216,7 +226,11 @@ mod tests {
     fn policy(edit: impl FnOnce(&mut ContentPolicy)) -> ReadyPolicy {
         let mut policy = ContentPolicy::system("microsoft.defaultv2").unwrap();
         edit(&mut policy);
-        let list = |name: &str, item: &str| Blocklist { name: name.into(), items: Vec::from([item.into()]) };
+        let list = |name: &str, item: &str| Blocklist {
+            name: name.into(),
+            items: Vec::from([item.into()]),
+            patterns: Vec::new(),
+        };
         ReadyPolicy::new(policy, &[list("names", "nimbus"), list("other", "zephyr")])
     }
 

@@ -149,8 +149,11 @@ pub const DEFAULT_CLASSIFIER: &str = "default";
 pub struct Blocklist {
     /// Its name.
     pub name: String,
-    /// Its items.
+    /// Its words and phrases.
     pub items: Vec<String>,
+    /// Its regular expressions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<String>,
 }
 
 /// All that an account's own policies need.
