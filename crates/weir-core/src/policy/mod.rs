@@ -15,7 +15,9 @@ mod answer;
 mod classifier;
 mod findings;
 mod fold;
+mod guardrail;
 mod lexicon;
+mod mask;
 mod matcher;
 mod numbers;
 mod pattern;
@@ -32,6 +34,7 @@ pub use answer::{AnswerParts, ChoiceParts};
 pub use classifier::{Matter, Question, ReadyClassifier, missing};
 pub use findings::Findings;
 pub use lexicon::{Lexicon, is_term};
+pub use mask::{mask_answer, mask_events, mask_prompt, texts_of_events};
 pub use matcher::pattern_steps;
 pub use prompt::Texts;
 pub use reading::Reading;
@@ -47,6 +50,12 @@ pub enum PolicyError {
     PromptFiltered {
         /// `content_filter_results` of the first prompt that was filtered: a JSON object.
         results: String,
+    },
+    /// A guardrail stands against the prompt or the answer, on a surface that has a form for it.
+    #[error("a guardrail was triggered")]
+    Guardrail {
+        /// What callers read: JSON (`databricks.md`, 7.3).
+        message: String,
     },
     /// The classifier that the policy names gave no verdict, and the policy is closed then.
     #[error("the classifier gave no verdict")]

@@ -3,14 +3,17 @@
 //! Stage `policy`. Decides what a policy looks for on each side, whether what was found is filtered, and how it is
 //! told. Shapes: `azure.md` B5; semantics of thresholds: C4.
 
-use super::classifier::ReadyClassifier;
+use super::classifier::{Question, ReadyClassifier};
 use super::findings::Findings;
 use super::lexicon::{Lexicon, of_lists};
 use super::matcher::Pattern;
 use super::pii::KINDS;
+use super::prompt::Texts;
 use super::scan::{Lists, Scan};
 use super::trie::Trie;
-use crate::snapshot::content::{Blocklist, ContentPolicy, Filter, FilterMode, ListRule, Rule, Severity};
+use crate::snapshot::content::{
+    Blocklist, ContentPolicy, Filter, FilterMode, Guard, ListRule, Rule, Severity,
+};
 use crate::wire::quote;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -76,7 +79,70 @@ impl ReadyPolicy {
     /// tell anything for is not shown to it.
     pub fn classifier(&self, side: Side) -> Option<&Rc<ReadyClassifier>> {
         let classifier = self.classifier.as_ref()?;
-        self.rules(side).iter().any(|rule| classifier.tells(rule.filter, side)).then_some(classifier)
+        (self.is_judged(side) || !self.topics(side).is_empty()).then_some(classifier)
+    }
+
+    /// Whether the classifier is asked what is bad about the texts of a side.
+    pub(super) fn is_judged(&self, side: Side) -> bool {
+        let tells =
+            |asked: &Rc<ReadyClassifier>| self.rules(side).iter().any(|rule| asked.tells(rule.filter, side));
+        self.classifier.as_ref().is_some_and(tells)
+    }
+
+    /// What the texts of a side may be about; anything, if empty.
+    pub(super) fn topics(&self, side: Side) -> &[String] {
+        match (&self.policy.guard, side) {
+            (Some(guard), Side::Prompt) => &guard.prompt_topics,
+            (Some(guard), Side::Completion) => &guard.completion_topics,
+            (None, _) => &[],
+        }
+    }
+
+    /// What to ask the classifier about a prompt: nothing, if there is none; `None`, if it cannot be judged.
+    pub fn about_prompt(&self, texts: &Texts) -> Option<Vec<Question>> {
+        let Some(asked) = self.classifier(Side::Prompt) else { return Some(Vec::new()) };
+        let mut questions =
+            if self.is_judged(Side::Prompt) { asked.about_prompt(texts)? } else { Vec::new() };
+        if !self.topics(Side::Prompt).is_empty() {
+            questions.push(asked.about_topics(&texts.caller, self.topics(Side::Prompt))?);
+        }
+        Some(questions)
+    }
+
+    /// What to ask it about an answer to `prompt`, or a part of one; likewise.
+    pub fn about_answer(&self, prompt: &str, answer: &str) -> Option<Vec<Question>> {
+        let Some(asked) = self.classifier(Side::Completion) else { return Some(Vec::new()) };
+        let judged = self.is_judged(Side::Completion);
+        let mut questions = if judged { asked.about_answer(prompt, answer)? } else { Vec::new() };
+        if !self.topics(Side::Completion).is_empty() && !answer.is_empty() {
+            questions.push(asked.about_topics(answer, self.topics(Side::Completion))?);
+        }
+        Some(questions)
+    }
+
+    /// What it does as an endpoint's guardrails, if it is that.
+    pub const fn guard(&self) -> Option<&Guard> {
+        self.policy.guard.as_ref()
+    }
+
+    pub(super) fn has_rule(&self, side: Side, filter: Filter) -> bool {
+        self.rules(side).iter().any(|rule| rule.filter == filter)
+    }
+
+    pub(super) fn is_filtered_for(&self, side: Side, filter: Filter, found: Findings) -> bool {
+        self.rules(side).iter().any(|rule| rule.filter == filter && rule_filters(*rule, found))
+    }
+
+    pub(super) fn detects_personal_data(&self, side: Side) -> bool {
+        self.has_rule(side, Filter::PersonalData)
+    }
+
+    pub(super) fn hits_list(&self, side: Side, found: Findings) -> bool {
+        self.lists(side).any(|(at, list)| list.blocking && found.hit_list(at))
+    }
+
+    pub(super) fn is_off_topic(&self, side: Side, found: Findings) -> bool {
+        found.is_off_topic() && !self.topics(side).is_empty()
     }
 
     /// Its name.
@@ -105,7 +171,7 @@ impl ReadyPolicy {
 
     /// Whether what was found is filtered.
     pub fn filters(&self, side: Side, found: Findings) -> bool {
-        let listed = self.lists(side).any(|(at, list)| list.blocking && found.hit_list(at));
+        let listed = self.hits_list(side, found) || self.is_off_topic(side, found);
         listed || self.rules(side).iter().any(|rule| rule_filters(*rule, found))
     }
 

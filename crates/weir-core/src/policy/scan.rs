@@ -11,6 +11,7 @@ use super::matcher::{Between, Pattern, Readings};
 use super::pii::Personal;
 use super::trie::{Trie, Walked};
 use super::words::Words;
+use alloc::vec::Vec;
 
 /// Bytes of folded text that are kept before what is judged is forgotten.
 const FORGET_AFTER: usize = 4_096;
