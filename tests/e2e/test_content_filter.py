@@ -225,8 +225,11 @@ class TestManagement:
         assert [i.name for i in items.list(*at, name)] == ["one"]
         with pytest.raises(HttpResponseError) as caught:
             items.create_or_update(*at, name, "re", mgmt.RaiBlocklistItem(
-                properties=mgmt.RaiBlocklistItemProperties(pattern="a+", is_regex=True)))
-        assert caught.value.status_code == 400 and "isRegex" in str(caught.value)
+                properties=mgmt.RaiBlocklistItemProperties(pattern="a(?=b)", is_regex=True)))
+        assert caught.value.status_code == 400 and "character 2" in str(caught.value)
+        regex = items.create_or_update(*at, name, "re", mgmt.RaiBlocklistItem(
+            properties=mgmt.RaiBlocklistItemProperties(pattern=r"\bkey-\d{4,}", is_regex=True)))
+        assert regex.properties.is_regex is True and regex.properties.pattern == r"\bkey-\d{4,}"
 
         policy = policies.create_or_update(*at, name, mgmt.RaiPolicy(properties=mgmt.RaiPolicyProperties(
             mode="Blocking", base_policy_name="Microsoft.Default",
@@ -247,6 +250,7 @@ class TestManagement:
             lists.begin_delete(*at, name)
         weir.time.sleep(5)
         for text, key in [("tell me of P-r-o-j-e-c-t Nimbus and project nimbus", "custom_blocklists"),
+                          ("is it KEY-20261?", "custom_blocklists"),
                           ("mail jane@example.org", "personally_identifiable_information")]:
             with pytest.raises(openai.BadRequestError) as caught:
                 say(deployment.name, text)

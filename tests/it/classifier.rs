@@ -17,7 +17,7 @@ use weir_core::wire::envelope::Edit;
 
 const SEAL: &str = "a passphrase that is long enough";
 
-fn snapshot(service: &str, failing: &str, mode: &str) -> Value {
+pub(crate) fn snapshot(service: &str, failing: &str, mode: &str) -> Value {
     let seal_key = SealKey::parse(SEAL).unwrap();
     let sealed = |place: &str| seal(&seal_key, place, "sk-own", [7; 12]).unwrap();
     let deployment = |name: &str, policy: Option<&str>| {
@@ -44,12 +44,14 @@ fn snapshot(service: &str, failing: &str, mode: &str) -> Value {
             "prompt": [rule("violence"), rule("jailbreak")], "completion": [rule("violence")], "classifier": "c"}]}})
 }
 
-struct World {
+pub(crate) struct World {
     isolate: Isolate,
     snapshot: Vec<u8>,
     now: UnixMillis,
     /// What the model says.
-    says: Vec<String>,
+    pub(crate) says: Vec<String>,
+    /// Bodies that the model was sent.
+    pub(crate) sent: Vec<String>,
     /// Calls of the model, and of the classifier.
     calls: (u32, u32),
     /// Usage records that were written.
@@ -58,19 +60,19 @@ struct World {
 
 /// What the caller got.
 #[derive(Debug)]
-struct Got {
-    status: u16,
-    body: String,
-    broken: bool,
+pub(crate) struct Got {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+    pub(crate) broken: bool,
 }
 
 impl Got {
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
 
     /// The text of a stream.
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         let events = self.body.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
         let values = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
         values
@@ -81,12 +83,17 @@ impl Got {
 
 impl World {
     fn new(service: &str, failing: &str, mode: &str) -> Self {
+        Self::of(&snapshot(service, failing, mode))
+    }
+
+    pub(crate) fn of(snapshot: &Value) -> Self {
         let settings = Settings { seal_key: Some(SealKey::parse(SEAL).unwrap()), ..Settings::default() };
         Self {
             isolate: Isolate::new(IsolateId(9), settings),
-            snapshot: snapshot(service, failing, mode).to_string().into_bytes(),
+            snapshot: snapshot.to_string().into_bytes(),
             now: UnixMillis(1_800_000_000_000),
             says: vec!["fine".into()],
+            sent: Vec::new(),
             calls: (0, 0),
             records: Vec::new(),
         }
@@ -115,6 +122,7 @@ impl World {
         let has = |name: &str, value: &str| send.headers.iter().any(|(n, v)| n == name && v == value);
         if send.url == "https://chat.example/v1/chat/completions" {
             self.calls.0 += 1;
+            self.sent.push(body);
             let choice = |(at, text): (usize, &String)| json!({"index": at, "finish_reason": "stop", "message": {"role": "assistant", "content": text}});
             let choices: Vec<Value> = self.says.iter().enumerate().map(choice).collect();
             let usage = json!({"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7});
@@ -152,11 +160,22 @@ impl World {
 
     /// One exchange on Azure's surface. `late` says how many pieces of a stream come before a verdict does.
     fn exchange(&mut self, prompt: &str, pieces: Option<&[&str]>, late: &[usize]) -> Got {
+        let url = "https://weir.example/openai/deployments/chat/chat/completions?api-version=2024-10-21";
+        self.exchange_at(url, prompt, pieces, late)
+    }
+
+    pub(crate) fn exchange_at(
+        &mut self,
+        url: &str,
+        prompt: &str,
+        pieces: Option<&[&str]>,
+        late: &[usize],
+    ) -> Got {
         let body = json!({"messages": [{"role": "user", "content": prompt}], "stream": pieces.is_some(), "n": self.says.len()}).to_string();
         let headers = Header::ALL.map(|header| (header == Header::Authorization).then_some("Bearer K1"));
         let request = Request {
             method: "POST",
-            url: "https://weir.example/openai/deployments/chat/chat/completions?api-version=2024-10-21",
+            url,
             headers: HeaderValues::new(headers),
             body: body.as_bytes(),
             length: body.len() as u64,
@@ -194,6 +213,10 @@ impl World {
                     };
                     Event::Head { status: 200, headers }
                 }
+                Action::ReadWhole => {
+                    whole = stream_of(pieces.unwrap()).concat().into_bytes();
+                    Event::Answer { status: 200, headers: UpstreamHeaders::default(), body: &whole }
+                }
                 Action::Send(send) => match self.answer(&send, body.as_bytes()) {
                     Some((status, answer)) => {
                         whole = answer.into_bytes();
@@ -209,16 +232,7 @@ impl World {
     }
 
     fn stream(&mut self, handle: u32, pieces: &[&str], late: &[usize]) -> Got {
-        let event = |text: &str, finish: Value| {
-            let choice = json!({"index": 0, "delta": {"content": text}, "finish_reason": finish});
-            format!(
-                "data: {}\n\n",
-                json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
-            )
-        };
-        let mut left: VecDeque<String> = pieces.iter().map(|text| event(text, Value::Null)).collect();
-        left.push_back(event("", json!("stop")));
-        left.push_back("data: [DONE]\n\n".to_owned());
+        let mut left: VecDeque<String> = stream_of(pieces).into();
         let (mut out, mut asked, mut over) = (String::new(), None::<(Send, usize)>, false);
         let mut late = late.iter().copied().cycle();
         loop {
@@ -268,6 +282,19 @@ impl World {
             }
         }
     }
+}
+
+/// The events of a stream that says this.
+fn stream_of(pieces: &[&str]) -> Vec<String> {
+    let event = |text: &str, finish: Value| {
+        let choice = json!({"index": 0, "delta": {"content": text}, "finish_reason": finish});
+        let event = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]});
+        format!("data: {event}\n\n")
+    };
+    let mut events: Vec<String> = pieces.iter().map(|text| event(text, Value::Null)).collect();
+    events.push(event("", json!("stop")));
+    events.push("data: [DONE]\n\n".to_owned());
+    events
 }
 
 const SERVICES: [&str; 3] = ["content_safety", "moderation", "deployment"];

@@ -66,6 +66,7 @@ impl WeirError {
             Self::Limit(LimitError::NeverFits { .. }) => "limit_never_fits",
             Self::Limit(LimitError::Unavailable) => "limiter_unavailable",
             Self::Policy(PolicyError::PromptFiltered { .. }) => "prompt_filtered",
+            Self::Policy(PolicyError::Guardrail { .. }) => "guardrail",
             Self::Policy(PolicyError::NoVerdict) => "classifier_failed",
             Self::Attempt(AttemptError::UpstreamStatus { .. }) => "upstream_status",
             Self::Attempt(AttemptError::PromptTooLong { .. }) => "prompt_too_long",
@@ -87,7 +88,7 @@ impl WeirError {
             Self::Wire(_)
             | Self::Auth(_)
             | Self::Route(_)
-            | Self::Policy(PolicyError::PromptFiltered { .. })
+            | Self::Policy(PolicyError::PromptFiltered { .. } | PolicyError::Guardrail { .. })
             | Self::Limit(LimitError::Exceeded { .. } | LimitError::NeverFits { .. })
             | Self::Attempt(AttemptError::PromptTooLong { .. }) => Blame::Client,
             Self::Attempt(AttemptError::UpstreamStatus { status: 400 | 404 | 409 | 413 | 422, .. }) => {

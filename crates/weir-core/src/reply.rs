@@ -138,7 +138,7 @@ fn again(error: &WeirError, surface: Surface) -> Again {
         WeirError::Wire(_)
         | WeirError::Auth(_)
         | WeirError::Route(_)
-        | WeirError::Policy(PolicyError::PromptFiltered { .. })
+        | WeirError::Policy(PolicyError::PromptFiltered { .. } | PolicyError::Guardrail { .. })
         | WeirError::Attempt(_)
         | WeirError::Bug { .. } => Again::Unsaid,
     }

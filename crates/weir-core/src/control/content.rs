@@ -3,6 +3,7 @@
 //! Decides what a stored policy compiles to and which deployments have which policy; not how a body is read
 //! (`arm::rai_policies`, `arm::rai_blocklists`). Both are documents of the account. Source: `azure.md`, C4.
 
+use super::guardrails;
 use super::state::{AccountState, DeploymentRow, DeploymentSpec};
 use crate::snapshot::content::{
     Blocklist, ContentPolicy, ContentRules, Filter, FilterMode, ListRule, Rule, SYSTEM_POLICIES, Severity,
@@ -78,13 +79,14 @@ pub fn policy_name(state: &AccountState, name: &str) -> Option<String> {
 }
 
 /// The policy of a deployment: an account deployment without one has the default, a serverless endpoint if its content
-/// safety is on, a serving endpoint none (`design.md`, section 8).
+/// safety is on, a serving endpoint its guardrails, if it has some (`design.md`, section 8).
 pub fn policy_of(row: &DeploymentRow) -> Option<String> {
     let default = || SYSTEM_POLICIES.last().map(|name| (*name).to_owned());
     match &row.spec {
         DeploymentSpec::Account(spec) => spec.rai_policy.clone().or_else(default),
         DeploymentSpec::Serverless(spec) if spec.content_safety => default(),
-        DeploymentSpec::Serverless(_) | DeploymentSpec::ServingEndpoint(_) => None,
+        DeploymentSpec::ServingEndpoint(spec) => guardrails::exist(spec).then(|| guardrails::name(row)),
+        DeploymentSpec::Serverless(_) => None,
     }
 }
 
@@ -110,19 +112,21 @@ pub fn all<'a>(state: &'a AccountState, kind: &'a str) -> impl Iterator<Item = &
 pub fn rules(state: &AccountState) -> ContentRules {
     let used = all(state, POLICY)
         .filter(|row| row["name"].as_str().is_some_and(|name| users(state, name).next().is_some()));
-    let policies: Vec<ContentPolicy> = used.map(compiled).collect();
+    let (guards, keywords) = guardrails::all(state);
+    let policies: Vec<ContentPolicy> = used.map(compiled).chain(guards).collect();
     let named = |row: &&Value| {
         policies.iter().flat_map(|policy| &policy.lists).any(|rule| row["name"] == rule.list.as_str())
     };
-    let pattern = |item: &Value| item["pattern"].as_str().map(ToOwned::to_owned);
-    let list = |row: &Value| Blocklist {
-        name: row["name"].as_str().unwrap_or_default().to_owned(),
-        items: row["items"]
-            .as_object()
-            .map(|items| items.values().filter_map(pattern).collect())
-            .unwrap_or_default(),
+    let list = |row: &Value| {
+        let of = |regex: bool| -> Vec<String> {
+            let items = row["items"].as_object().into_iter().flat_map(|items| items.values());
+            let chosen = items.filter(|item| (item["regex"] == true) == regex);
+            chosen.filter_map(|item| item["pattern"].as_str().map(ToOwned::to_owned)).collect()
+        };
+        let name = row["name"].as_str().unwrap_or_default().to_owned();
+        Blocklist { name, items: of(false), patterns: of(true) }
     };
-    let blocklists = all(state, BLOCKLIST).filter(named).map(list).collect();
+    let blocklists = all(state, BLOCKLIST).filter(named).map(list).chain(keywords).collect();
     ContentRules { policies, blocklists, classifiers: super::weir::classifiers::compiled(state) }
 }
 
@@ -138,6 +142,7 @@ fn compiled(row: &Value) -> ContentPolicy {
         completion: base.map(|base| base.completion).unwrap_or_default(),
         lists: Vec::new(),
         classifier: properties["weirClassifier"].as_str().map(ToOwned::to_owned),
+        guard: None,
     };
     for written in properties["contentFilters"].as_array().into_iter().flatten() {
         let Some(filter) = written["name"].as_str().and_then(filter).and_then(|known| known.filter) else {

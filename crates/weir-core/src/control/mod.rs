@@ -29,6 +29,7 @@ pub mod entropy;
 pub mod errand;
 pub mod external_model;
 pub mod front;
+pub mod guardrails;
 pub mod probe;
 pub mod served;
 pub mod snapshot;

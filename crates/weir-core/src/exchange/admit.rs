@@ -9,6 +9,7 @@ use super::action::{Action, Pause, Request};
 use super::describe;
 use super::filtering::Filtering;
 use super::finish::Running;
+use super::guarded;
 use super::isolate::Isolate;
 use super::pass::Asking;
 use super::prepare::Facts;
@@ -30,7 +31,7 @@ use crate::wire::envelope::Envelope;
 use crate::wire::error::{WireError, echo};
 use crate::wire::inference::Extra;
 use crate::wire::invocations;
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -320,7 +321,11 @@ impl Isolate {
         let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);
         let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation, index)?));
         let (reservation, filtering) = self.counted(&facts, &account, judged)?;
-        match facts.prepare() {
+        let prepared = match guarded::seen(filtering.as_deref(), request.body) {
+            Cow::Borrowed(_) => facts.prepare(),
+            Cow::Owned(masked) => facts.prepare_masked(&masked),
+        };
+        match prepared {
             Ok(entities) => Ok(facts.running(account, reservation, entities, filtering)),
             Err(error) => {
                 self.leases.settle(now, reservation, 0);
@@ -338,6 +343,10 @@ impl Isolate {
         index: &Rc<SnapshotIndex>,
     ) -> Result<(Reservation, Option<Box<Filtering>>), PolicyError> {
         let Some(policy) = &facts.ready.policy else { return Ok((reservation, None)) };
+        // Guardrails are for text that is asked for (`databricks.md`, 7.2).
+        if policy.guard().is_some() && facts.ready.deployment.task == Task::Embeddings {
+            return Ok((reservation, None));
+        }
         let lexicon = self.lexicon.get_or_insert_with(|| Rc::new(Lexicon::built_in()));
         match Filtering::begin(policy, lexicon, facts.route.surface, facts.task, facts.envelope) {
             Ok(mut filtering) => {

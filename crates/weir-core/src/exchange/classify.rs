@@ -43,6 +43,8 @@ pub(super) enum Then {
         used: Usage,
         /// Itself.
         body: Vec<u8>,
+        /// Whether it is a whole stream.
+        events: bool,
     },
     /// The stream, judged up to this character of a choice.
     Stream {
@@ -281,10 +283,17 @@ impl Isolate {
                     Some(Ok(())) | None => self.start(now, handle, running),
                 }
             }
-            Then::Deliver { status, used, body } => {
-                let filtered = running.filtering.as_ref().and_then(|filtering| filtering.whole(&body, found));
-                let body = filtered.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
-                let head = self.head(now, &running, status, "application/json");
+            Then::Deliver { status, used, body, events } => {
+                let delivered = match &mut running.filtering {
+                    Some(filtering) => filtering.delivered(now, &body, found, &used, events),
+                    None => Ok(None),
+                };
+                let body = match delivered {
+                    Ok(changed) => changed.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned()),
+                    Err(error) => return self.refuse_answer(now, running, &error.into(), used),
+                };
+                let kind = if events { "text/event-stream" } else { "application/json" };
+                let head = self.head(now, &running, status, kind);
                 self.settle(now, running, status, used, true);
                 Action::Reply(Reply { status: head.status, headers: head.headers, body })
             }
@@ -296,7 +305,18 @@ impl Isolate {
     fn no_verdict(&mut self, now: UnixMillis, running: Running, then: &Then) -> Action {
         let error = WeirError::from(PolicyError::NoVerdict);
         let Then::Deliver { used, .. } = *then else { return self.fail(now, running, &error) };
-        let mut reply = reply::render(&error, running.surface, running.operation, running.admission.id);
+        self.refuse_answer(now, running, &error, used)
+    }
+
+    /// An answer that may not go on: what it used is metered all the same.
+    pub(super) fn refuse_answer(
+        &mut self,
+        now: UnixMillis,
+        running: Running,
+        error: &WeirError,
+        used: Usage,
+    ) -> Action {
+        let mut reply = reply::render(error, running.surface, running.operation, running.admission.id);
         self.dress(&mut reply.headers, running.surface, running.client_request_id.as_deref());
         self.settle(now, running, reply.status, used, false);
         Action::Reply(reply)

@@ -7,13 +7,13 @@
 use super::vetting::Vetting;
 use crate::policy::{
     AnswerParts, ChoiceParts, Findings, Lexicon, PolicyError, Question, ReadyClassifier, ReadyPolicy, Side,
-    Texts,
+    Texts, mask_prompt, texts_of_events,
 };
 use crate::snapshot::Task;
 use crate::snapshot::content::Service;
 use crate::snapshot::index::SnapshotIndex;
 use crate::surface::Surface;
-use crate::wire::envelope::{Edit, Envelope};
+use crate::wire::envelope::{Edit, Envelope, Field};
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -52,6 +52,12 @@ pub(super) struct Filtering {
     pub(super) texts: Option<Texts>,
     /// The answer, once it is a stream.
     pub(super) vetting: Option<Vetting>,
+    /// Whether the surface has a form for guardrails, and the policy is some.
+    pub(super) guard: bool,
+    /// What to change in the caller's body: personal data that no model may see.
+    pub(super) mask: Vec<Edit>,
+    /// The prompt with placeholders, for a guardrail's message: a JSON list of messages.
+    masked: String,
     /// The configuration that the exchange was admitted under, if a deployment of it is asked.
     pub(super) index: Option<Rc<SnapshotIndex>>,
 }
@@ -93,6 +99,14 @@ impl Filtering {
             Some(_) | None => Vec::from([Findings::default()]),
         };
         let asks = policy.classifier(Side::Prompt).or_else(|| policy.classifier(Side::Completion)).is_some();
+        let guard = policy.guard().filter(|_| field.is_some());
+        let shows = guard.is_some() && matches!(surface, Surface::ServingEndpoints | Surface::MlflowGateway);
+        let masks = guard.is_some_and(|guard| guard.mask_prompt);
+        let (mask, masked) = match field.filter(|_| shows || masks) {
+            Some(field) => (mask_prompt(field.raw, field.start), masked(field.raw)),
+            None => (Vec::new(), String::new()),
+        };
+        let shown = |field: Field<'_>| Texts::of(if masks { &masked } else { field.raw });
         let mut filtering = Self {
             policy: Rc::clone(policy),
             lexicon: Rc::clone(lexicon),
@@ -102,9 +116,12 @@ impl Filtering {
             answers: envelope.n,
             prompt_results: String::new(),
             prompts,
-            texts: field.filter(|_| asks).map(|field| Texts::of(field.raw)),
+            texts: field.filter(|_| asks).map(shown),
             vetting: None,
+            guard: shows,
+            mask: if masks { mask } else { Vec::new() },
             index: None,
+            masked,
         };
         filtering.prompt_found(Findings::default())?;
         Ok(filtering)
@@ -120,6 +137,10 @@ impl Filtering {
             *prompt = prompt.joined(found);
             let told = self.policy.results(Side::Prompt, *prompt);
             if self.policy.filters(Side::Prompt, *prompt) {
+                if self.guard {
+                    let message = self.policy.guardrail(Side::Prompt, *prompt, &self.masked, (0, 0));
+                    return Err(PolicyError::Guardrail { message });
+                }
                 return Err(PolicyError::PromptFiltered { results: told });
             }
             let comma = if at > 0 { "," } else { "" };
@@ -133,25 +154,17 @@ impl Filtering {
 
     /// What the classifier is to be asked about the prompt: nothing, if there is none; `None`, if it cannot be.
     pub(super) fn about_prompt(&self) -> Option<Vec<Question>> {
-        let (Some(classifier), Some(texts)) = (self.policy.classifier(Side::Prompt), &self.texts) else {
-            return Some(Vec::new());
-        };
-        classifier.about_prompt(texts)
+        self.texts.as_ref().map_or_else(|| Some(Vec::new()), |texts| self.policy.about_prompt(texts))
     }
 
     /// What the classifier is to be asked about a whole answer, each question with the choice that it is about.
-    pub(super) fn about_answer(&self, body: &[u8]) -> Option<Vec<(u32, Question)>> {
+    pub(super) fn about_answer(&self, body: &[u8], events: bool) -> Option<Vec<(u32, Question)>> {
         let mut questions = Vec::new();
-        let (Some(classifier), Some(prompt)) = (self.policy.classifier(Side::Completion), &self.texts) else {
+        let Some(prompt) = self.texts.as_ref().filter(|_| self.task != Task::Embeddings) else {
             return Some(questions);
         };
-        if self.task == Task::Embeddings {
-            return Some(questions);
-        }
-        let parts = AnswerParts::of(core::str::from_utf8(body).unwrap_or_default());
-        for (at, choice) in (0u32..).zip(&parts.choices) {
-            let texts: Vec<&str> = choice.texts.iter().map(|(_, text)| text.as_ref()).collect();
-            let asked = classifier.about_answer(&prompt.all, &texts.join("\n"))?;
+        for (at, text) in texts_of(core::str::from_utf8(body).unwrap_or_default(), events) {
+            let asked = self.policy.about_answer(&prompt.all, &text)?;
             questions.extend(asked.into_iter().map(|question| (at, question)));
         }
         (questions.len() <= ANSWER_QUESTIONS_MAX).then_some(questions)
@@ -233,4 +246,27 @@ impl Filtering {
         }
         format!(",\"content_filter_results\":{results}")
     }
+}
+
+/// The texts of an answer's choices, or of those of a whole stream: each with its place among them, or its index.
+pub(super) fn texts_of(body: &str, events: bool) -> Vec<(u32, String)> {
+    if events {
+        return texts_of_events(body);
+    }
+    let parts = AnswerParts::of(body);
+    let joined = |choice: &ChoiceParts<'_>| {
+        let texts: Vec<&str> = choice.texts.iter().map(|(_, text)| text.as_ref()).collect();
+        texts.join("\n")
+    };
+    (0u32..).zip(parts.choices.iter().map(joined)).collect()
+}
+
+/// A prompt with placeholders as a list of messages.
+fn masked(json: &str) -> String {
+    let bytes = Edit::apply(json.as_bytes(), &mask_prompt(json, 0));
+    let masked = String::from_utf8(bytes).unwrap_or_default();
+    if masked.starts_with('[') && masked.contains('{') {
+        return masked;
+    }
+    format!("[{{\"role\":\"user\",\"content\":{masked}}}]")
 }

@@ -82,6 +82,8 @@ pub(super) struct Running {
     pub(super) body_bytes: u32,
     /// What a classifier is being asked.
     pub(super) asked: Option<Box<Asked>>,
+    /// Whether a stream is being read whole.
+    pub(super) held: bool,
     /// How the stream ended that waits for a classifier.
     pub(super) over: Option<StreamEnd>,
 }
@@ -101,6 +103,11 @@ impl Running {
     /// Whether the answer's text must be read: then its stream cannot be handed through unread.
     pub(super) fn needs_text(&self) -> bool {
         self.filtering.as_ref().is_some_and(|filtering| filtering.needs_text())
+    }
+
+    /// Whether a stream is read whole before any of it goes on.
+    fn buffers(&self) -> bool {
+        self.filtering.as_ref().is_some_and(|filtering| filtering.buffers())
     }
 
     /// The policy at work, if it reads the answer.
@@ -132,11 +139,16 @@ impl Isolate {
                 self.perform(now, handle, running, step, None)
             }
             Event::Head { status, headers } => {
-                if (200..300).contains(&status) && running.is_stream(&headers) {
+                let stream = (200..300).contains(&status) && running.is_stream(&headers);
+                running.held = stream && running.buffers();
+                if stream && !running.held {
                     return self.stream_begins(now, random, handle, running, status);
                 }
                 self.keep(now, handle, running);
                 Action::ReadWhole
+            }
+            Event::Answer { status, body, .. } if running.held => {
+                self.buffered(now, random, handle, running, status, body)
             }
             Event::Answer { status, headers, body } => match running.canonical(now, status, body) {
                 None => self.answered(now, random, handle, running, status, &headers, Cow::Borrowed(body)),
@@ -179,8 +191,11 @@ impl Isolate {
                         &WeirError::Bug { what: "an entity of the plan is missing" },
                     );
                 };
-                let limit =
-                    if running.streamed { running.deadlines.first_event } else { running.deadlines.plain };
+                let limit = if running.streamed && !running.buffers() {
+                    running.deadlines.first_event
+                } else {
+                    running.deadlines.plain
+                };
                 let mut send = prepared.send.clone();
                 send.timeout = timeout.min(limit);
                 if let Some(translation) = &prepared.translation {
@@ -218,7 +233,7 @@ impl Isolate {
         }
     }
 
-    fn outcome(
+    pub(super) fn outcome(
         &mut self,
         now: UnixMillis,
         random: u64,
@@ -298,13 +313,20 @@ impl Isolate {
         let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
         running.head_at = Some(now);
         if let Some(filtering) = running.filtering.as_ref().filter(|filtering| filtering.needs_text()) {
-            let questions = filtering.about_answer(&body);
+            let questions = filtering.about_answer(&body, false);
             if questions.as_ref().is_none_or(|questions| !questions.is_empty()) {
-                let then = Then::Deliver { status, used, body: body.into_owned() };
+                let then = Then::Deliver { status, used, body: body.into_owned(), events: false };
                 return self.ask_all(now, handle, running, questions, then);
             }
         }
-        let filtered = running.filtering.as_ref().and_then(|filtering| filtering.whole(&body, &[]));
+        let filtered = match &mut running.filtering {
+            Some(filtering) => filtering.delivered(now, &body, &[], &used, false),
+            None => Ok(None),
+        };
+        let filtered = match filtered {
+            Ok(filtered) => filtered,
+            Err(error) => return self.refuse_answer(now, running, &error.into(), used),
+        };
         let head = self.head(now, &running, status, "application/json");
         self.settle(now, running, status, used, true);
         let own = |body| Action::Reply(Reply { status: head.status, headers: head.headers.clone(), body });

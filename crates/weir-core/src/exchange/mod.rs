@@ -28,6 +28,7 @@ mod describe;
 mod filtering;
 mod finish;
 pub mod flat;
+mod guarded;
 mod head;
 mod isolate;
 mod logged;

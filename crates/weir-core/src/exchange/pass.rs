@@ -381,7 +381,12 @@ impl Isolate {
         let once = rest || (passage.makes && !call.generates());
         let attempts = if once { 1 } else { AttemptPlan::ATTEMPTS_MAX };
         let passed = Passed::new(*mark, passage.matter, call.generates());
-        let entities = prepared.into_iter().map(|(entity, _)| entity).collect();
+        let masks = filtering.as_ref().map(|filtering| filtering.mask.as_slice()).unwrap_or_default();
+        let mut entities: Vec<_> = prepared.into_iter().map(|(entity, _)| entity).collect();
+        for edits in entities.iter_mut().map(|entity| &mut entity.send.edits).filter(|_| !masks.is_empty()) {
+            edits.extend_from_slice(masks);
+            edits.sort_by_key(|edit| (edit.start, edit.end));
+        }
         let mut running = facts.running_with(account, reservation, entities, attempts);
         running.streamed = streamed;
         running.spills = spillover.is_some() && !rest;

@@ -185,6 +185,7 @@ impl Facts<'_> {
             kept: None,
             body_bytes: u32::try_from(self.request.body.len()).unwrap_or(u32::MAX),
             asked: None,
+            held: false,
             over: None,
         }
     }

@@ -13,6 +13,8 @@ const SEVERITIES: Marks = 0xff;
 /// The bit of an attack, and of one in a document.
 const ATTACK: Marks = 1 << 9;
 const INDIRECT: Marks = 1 << 10;
+/// The bit of a text about none of the topics that it may be about.
+const OFF_TOPIC: Marks = 1 << 11;
 
 /// Whose words a text of a prompt is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,15 @@ impl Findings {
     /// Of a text that a classifier should have judged and did not.
     pub fn unjudged() -> Self {
         Self { unjudged: true, ..Self::default() }
+    }
+
+    /// Of a text about something else than it may be about.
+    pub(super) fn off_topic() -> Self {
+        Self { marks: OFF_TOPIC, ..Self::default() }
+    }
+
+    pub(super) const fn is_off_topic(self) -> bool {
+        self.marks & OFF_TOPIC != 0
     }
 
     /// The findings of both texts.

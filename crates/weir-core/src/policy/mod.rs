@@ -7,6 +7,7 @@
 //!
 //! ```text
 //! text ─▶ fold ─▶ words ─▶ trie ─┐
+//!      ├▶ matcher ───────────────┤
 //!      └▶ pii ─▶ numbers ────────┴▶ scan: Findings ─▶ verdict: what is filtered, what is told
 //! ```
 
@@ -14,8 +15,12 @@ mod answer;
 mod classifier;
 mod findings;
 mod fold;
+mod guardrail;
 mod lexicon;
+mod mask;
+mod matcher;
 mod numbers;
+mod pattern;
 mod pii;
 mod prompt;
 mod reading;
@@ -29,6 +34,8 @@ pub use answer::{AnswerParts, ChoiceParts};
 pub use classifier::{Matter, Question, ReadyClassifier, missing};
 pub use findings::Findings;
 pub use lexicon::{Lexicon, is_term};
+pub use mask::{mask_answer, mask_events, mask_prompt, texts_of_events};
+pub use matcher::pattern_steps;
 pub use prompt::Texts;
 pub use reading::Reading;
 pub use ready::{ReadyPolicy, Side};
@@ -43,6 +50,12 @@ pub enum PolicyError {
     PromptFiltered {
         /// `content_filter_results` of the first prompt that was filtered: a JSON object.
         results: String,
+    },
+    /// A guardrail stands against the prompt or the answer, on a surface that has a form for it.
+    #[error("a guardrail was triggered")]
+    Guardrail {
+        /// What callers read: JSON (`databricks.md`, 7.3).
+        message: String,
     },
     /// The classifier that the policy names gave no verdict, and the policy is closed then.
     #[error("the classifier gave no verdict")]

@@ -55,6 +55,25 @@ pub(super) fn kinds(run: &[u8]) -> u16 {
     found
 }
 
+/// Where numbers stand in a run, the longest first where several begin: from, to, kinds. What opens a number belongs
+/// to it.
+pub(super) fn spans(run: &[u8]) -> Vec<(usize, usize, u16)> {
+    let groups = groups(run);
+    let mut spans = Vec::new();
+    let mut first = 0usize;
+    while let Some((start, _)) = groups.get(first) {
+        let before = start.checked_sub(1).and_then(|at| run.get(at)).copied().unwrap_or(b' ');
+        let opened = if matches!(before, b'+' | b'(') { start.saturating_sub(1) } else { *start };
+        let span = groups.iter().enumerate().skip(first).rev().find_map(|(last, (_, end))| {
+            let found = kind(before, run.get(*start..*end)?);
+            (found != 0).then_some((last, (opened, *end, found)))
+        });
+        first = span.as_ref().map_or(first, |(last, _)| *last).saturating_add(1);
+        spans.extend(span.map(|(_, span)| span));
+    }
+    spans
+}
+
 fn groups(run: &[u8]) -> Vec<(usize, usize)> {
     let mut groups = Vec::new();
     let mut at = 0usize;

@@ -38,9 +38,16 @@ pub(super) struct Personal {
     /// Groups of digits and capitals with single separators between them, and where they begin.
     run: Vec<u8>,
     run_at: u64,
+    /// Where something was found: first character, the one behind the last, kinds; if that is wanted.
+    pub(super) spans: Option<Vec<(u64, u64, u16)>>,
 }
 
 impl Personal {
+    /// One that notes where it found something.
+    pub(super) fn collecting() -> Self {
+        Self { spans: Some(Vec::new()), ..Self::default() }
+    }
+
     /// Takes the next piece.
     pub(super) fn push(&mut self, text: &str) {
         for c in text.chars() {
@@ -80,6 +87,11 @@ impl Personal {
     fn end_mail(&mut self) {
         if numbers::is_mail(&self.mail) {
             self.found |= 1;
+            if let Some(spans) = &mut self.spans {
+                let text = self.mail.strip_suffix(b".").unwrap_or(&self.mail);
+                let length = u64::try_from(text.len()).unwrap_or(0);
+                spans.push((self.mail_at, self.mail_at.saturating_add(length), 1));
+            }
         }
         self.mail.clear();
     }
@@ -129,6 +141,11 @@ impl Personal {
     fn end_run(&mut self) {
         if self.run.len() > 7 && self.run.iter().any(u8::is_ascii_digit) {
             self.found |= numbers::kinds(&self.run);
+            if let Some(spans) = &mut self.spans {
+                let place = |at: usize| self.run_at.saturating_add(u64::try_from(at).unwrap_or(0));
+                let found = numbers::spans(&self.run).into_iter();
+                spans.extend(found.map(|(start, end, kinds)| (place(start), place(end), kinds)));
+            }
         }
         self.run.clear();
     }

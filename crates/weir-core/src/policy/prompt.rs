@@ -13,7 +13,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Members whose strings are no text.
-const NO_TEXT: [&str; 14] = [
+pub(super) const NO_TEXT: [&str; 14] = [
     "role",
     "type",
     "id",

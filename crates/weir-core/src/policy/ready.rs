@@ -3,13 +3,17 @@
 //! Stage `policy`. Decides what a policy looks for on each side, whether what was found is filtered, and how it is
 //! told. Shapes: `azure.md` B5; semantics of thresholds: C4.
 
-use super::classifier::ReadyClassifier;
+use super::classifier::{Question, ReadyClassifier};
 use super::findings::Findings;
 use super::lexicon::{Lexicon, of_lists};
+use super::matcher::Pattern;
 use super::pii::KINDS;
+use super::prompt::Texts;
 use super::scan::{Lists, Scan};
 use super::trie::Trie;
-use crate::snapshot::content::{Blocklist, ContentPolicy, Filter, FilterMode, ListRule, Rule, Severity};
+use crate::snapshot::content::{
+    Blocklist, ContentPolicy, Filter, FilterMode, Guard, ListRule, Rule, Severity,
+};
 use crate::wire::quote;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -46,16 +50,23 @@ pub struct ReadyPolicy {
     policy: ContentPolicy,
     /// Terms of all its blocklists; bit *i* is `policy.lists[i]`.
     own: Option<Trie>,
+    /// Their regular expressions, each with the bit of its list.
+    patterns: Vec<(u16, Pattern)>,
     classifier: Option<Rc<ReadyClassifier>>,
 }
 
 impl ReadyPolicy {
     /// `policy` with those of `blocklists` that it names; a list that is not there is empty.
     pub fn new(policy: ContentPolicy, blocklists: &[Blocklist]) -> Self {
-        let none = Blocklist { name: String::new(), items: Vec::new() };
+        let none = Blocklist { name: String::new(), items: Vec::new(), patterns: Vec::new() };
         let named = |rule: &ListRule| blocklists.iter().find(|list| list.name == rule.list).unwrap_or(&none);
         let own = (!policy.lists.is_empty()).then(|| of_lists(policy.lists.iter().map(named)));
-        Self { policy, own, classifier: None }
+        let mut patterns = Vec::new();
+        for (list, bit) in policy.lists.iter().map(named).zip(0u32..16) {
+            let ready = list.patterns.iter().filter_map(|text| Pattern::new(text).ok());
+            patterns.extend(ready.map(|pattern| (1u16.checked_shl(bit).unwrap_or(0), pattern)));
+        }
+        Self { policy, own, patterns, classifier: None }
     }
 
     /// The policy with a classifier beside the lists.
@@ -68,7 +79,70 @@ impl ReadyPolicy {
     /// tell anything for is not shown to it.
     pub fn classifier(&self, side: Side) -> Option<&Rc<ReadyClassifier>> {
         let classifier = self.classifier.as_ref()?;
-        self.rules(side).iter().any(|rule| classifier.tells(rule.filter, side)).then_some(classifier)
+        (self.is_judged(side) || !self.topics(side).is_empty()).then_some(classifier)
+    }
+
+    /// Whether the classifier is asked what is bad about the texts of a side.
+    pub(super) fn is_judged(&self, side: Side) -> bool {
+        let tells =
+            |asked: &Rc<ReadyClassifier>| self.rules(side).iter().any(|rule| asked.tells(rule.filter, side));
+        self.classifier.as_ref().is_some_and(tells)
+    }
+
+    /// What the texts of a side may be about; anything, if empty.
+    pub(super) fn topics(&self, side: Side) -> &[String] {
+        match (&self.policy.guard, side) {
+            (Some(guard), Side::Prompt) => &guard.prompt_topics,
+            (Some(guard), Side::Completion) => &guard.completion_topics,
+            (None, _) => &[],
+        }
+    }
+
+    /// What to ask the classifier about a prompt: nothing, if there is none; `None`, if it cannot be judged.
+    pub fn about_prompt(&self, texts: &Texts) -> Option<Vec<Question>> {
+        let Some(asked) = self.classifier(Side::Prompt) else { return Some(Vec::new()) };
+        let mut questions =
+            if self.is_judged(Side::Prompt) { asked.about_prompt(texts)? } else { Vec::new() };
+        if !self.topics(Side::Prompt).is_empty() {
+            questions.push(asked.about_topics(&texts.caller, self.topics(Side::Prompt))?);
+        }
+        Some(questions)
+    }
+
+    /// What to ask it about an answer to `prompt`, or a part of one; likewise.
+    pub fn about_answer(&self, prompt: &str, answer: &str) -> Option<Vec<Question>> {
+        let Some(asked) = self.classifier(Side::Completion) else { return Some(Vec::new()) };
+        let judged = self.is_judged(Side::Completion);
+        let mut questions = if judged { asked.about_answer(prompt, answer)? } else { Vec::new() };
+        if !self.topics(Side::Completion).is_empty() && !answer.is_empty() {
+            questions.push(asked.about_topics(answer, self.topics(Side::Completion))?);
+        }
+        Some(questions)
+    }
+
+    /// What it does as an endpoint's guardrails, if it is that.
+    pub const fn guard(&self) -> Option<&Guard> {
+        self.policy.guard.as_ref()
+    }
+
+    pub(super) fn has_rule(&self, side: Side, filter: Filter) -> bool {
+        self.rules(side).iter().any(|rule| rule.filter == filter)
+    }
+
+    pub(super) fn is_filtered_for(&self, side: Side, filter: Filter, found: Findings) -> bool {
+        self.rules(side).iter().any(|rule| rule.filter == filter && rule_filters(*rule, found))
+    }
+
+    pub(super) fn detects_personal_data(&self, side: Side) -> bool {
+        self.has_rule(side, Filter::PersonalData)
+    }
+
+    pub(super) fn hits_list(&self, side: Side, found: Findings) -> bool {
+        self.lists(side).any(|(at, list)| list.blocking && found.hit_list(at))
+    }
+
+    pub(super) fn is_off_topic(&self, side: Side, found: Findings) -> bool {
+        found.is_off_topic() && !self.topics(side).is_empty()
     }
 
     /// Its name.
@@ -97,7 +171,7 @@ impl ReadyPolicy {
 
     /// Whether what was found is filtered.
     pub fn filters(&self, side: Side, found: Findings) -> bool {
-        let listed = self.lists(side).any(|(at, list)| list.blocking && found.hit_list(at));
+        let listed = self.hits_list(side, found) || self.is_off_topic(side, found);
         listed || self.rules(side).iter().any(|rule| rule_filters(*rule, found))
     }
 
@@ -138,7 +212,9 @@ impl ReadyPolicy {
     /// What a text of this side is looked up in.
     pub(super) fn looked_up<'a>(&'a self, lexicon: &'a Lexicon, side: Side) -> Lists<'a> {
         let personal = self.rules(side).iter().any(|rule| rule.filter == Filter::PersonalData);
-        Lists { lexicon, own: self.own.as_ref().filter(|_| self.lists(side).next().is_some()), personal }
+        let listed = self.lists(side).next().is_some();
+        let patterns = if listed { self.patterns.as_slice() } else { &[] };
+        Lists { lexicon, own: self.own.as_ref().filter(|_| listed), patterns, personal }
     }
 
     fn rules(&self, side: Side) -> &[Rule] {
@@ -216,7 +292,11 @@ mod tests {
     fn policy(edit: impl FnOnce(&mut ContentPolicy)) -> ReadyPolicy {
         let mut policy = ContentPolicy::system("microsoft.defaultv2").unwrap();
         edit(&mut policy);
-        let list = |name: &str, item: &str| Blocklist { name: name.into(), items: Vec::from([item.into()]) };
+        let list = |name: &str, item: &str| Blocklist {
+            name: name.into(),
+            items: Vec::from([item.into()]),
+            patterns: Vec::new(),
+        };
         ReadyPolicy::new(policy, &[list("names", "nimbus"), list("other", "zephyr")])
     }
 

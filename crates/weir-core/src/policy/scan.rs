@@ -7,9 +7,11 @@
 
 use super::findings::{Findings, join};
 use super::lexicon::Lexicon;
+use super::matcher::{Between, Pattern, Readings};
 use super::pii::Personal;
 use super::trie::{Trie, Walked};
 use super::words::Words;
+use alloc::vec::Vec;
 
 /// Bytes of folded text that are kept before what is judged is forgotten.
 const FORGET_AFTER: usize = 4_096;
@@ -22,6 +24,8 @@ pub(super) struct Lists<'a> {
     pub(super) lexicon: &'a Lexicon,
     /// The account's own, one bit each.
     pub(super) own: Option<&'a Trie>,
+    /// The account's regular expressions, with the same bits.
+    pub(super) patterns: &'a [(u16, Pattern)],
     /// Whether to look for personal data.
     pub(super) personal: bool,
 }
@@ -34,6 +38,9 @@ pub(super) struct Scan {
     /// The first of the words' starts that is not judged.
     next: usize,
     found: Findings,
+    /// How far each of the expressions is, and where.
+    matches: Vec<Readings>,
+    between: Between,
 }
 
 impl Scan {
@@ -47,6 +54,9 @@ impl Scan {
             if lists.personal {
                 self.personal.push(piece);
             }
+            if !lists.patterns.is_empty() {
+                self.match_all(lists, piece);
+            }
             self.judge(lists, false);
             rest = after;
         }
@@ -58,7 +68,28 @@ impl Scan {
         if lists.personal {
             self.personal.end();
         }
+        self.between.after = None;
+        self.step_all(lists);
         self.judge(lists, true);
+    }
+
+    fn match_all(&mut self, lists: &Lists<'_>, piece: &str) {
+        self.matches.resize_with(lists.patterns.len(), Readings::default);
+        for c in piece.chars() {
+            self.between.after = Some(c);
+            self.step_all(lists);
+            let at = self.between.at.saturating_add(1);
+            self.between = Between { before: Some(c), after: None, at };
+        }
+    }
+
+    fn step_all(&mut self, lists: &Lists<'_>) {
+        for (matched, (bit, pattern)) in self.matches.iter_mut().zip(lists.patterns) {
+            matched.step(pattern, self.between);
+            if matched.found {
+                self.found.lists |= bit;
+            }
+        }
     }
 
     /// What was found so far.
@@ -75,7 +106,8 @@ impl Scan {
     pub(super) fn certain(&self, lists: &Lists<'_>) -> u64 {
         let begun = self.words.starts.get(self.next).map_or(u64::MAX, |start| start.text);
         let personal = if lists.personal { self.personal.whole_until() } else { u64::MAX };
-        begun.min(self.words.whole_until()).min(personal)
+        let matching = self.matches.iter().filter_map(Readings::begun).min().unwrap_or(u64::MAX);
+        begun.min(self.words.whole_until()).min(personal).min(matching)
     }
 
     fn judge(&mut self, lists: &Lists<'_>, last: bool) {

@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use proptest::prelude::*;
 
 fn read(lexicon: &Lexicon, pieces: &[&str]) -> Findings {
-    let lists = Lists { lexicon, own: None, personal: true };
+    let lists = Lists { lexicon, own: None, patterns: &[], personal: true };
     let mut scan = Scan::default();
     for piece in pieces {
         scan.push(&lists, piece);
@@ -146,10 +146,11 @@ fn an_own_list_finds_its_items_as_whole_words() {
     let list = |items: &[&str]| Blocklist {
         name: "l".into(),
         items: items.iter().map(ToString::to_string).collect(),
+        patterns: Vec::new(),
     };
     let [first, second] = [list(&["Project Nimbus", "x42"]), list(&["geheim", "机密"])];
     let own = of_lists([&first, &second].into_iter());
-    let lists = Lists { lexicon: &lexicon, own: Some(&own), personal: false };
+    let lists = Lists { lexicon: &lexicon, own: Some(&own), patterns: &[], personal: false };
     for (text, expected) in [
         ("what of project  nimbus?", [true, false]),
         ("PROJECT-NIMBUS", [true, false]),
@@ -178,7 +179,7 @@ fn the_lists_are_of_a_bearable_size() {
 #[test]
 fn text_is_certain_word_by_word() {
     let lexicon = Lexicon::built_in();
-    let lists = Lists { lexicon: &lexicon, own: None, personal: false };
+    let lists = Lists { lexicon: &lexicon, own: None, patterns: &[], personal: false };
     let mut scan = Scan::default();
     for (piece, certain) in [
         ("Good mor", 5),
@@ -226,7 +227,7 @@ proptest! {
     #[test]
     fn nothing_found_later_begins_before_what_was_certain(text in "[a-zA-Z1@ .]{0,80}", at in 0usize..80) {
         let lexicon = Lexicon::built_in();
-        let lists = Lists { lexicon: &lexicon, own: None, personal: true };
+        let lists = Lists { lexicon: &lexicon, own: None, patterns: &[], personal: true };
         let at = text.floor_char_boundary(at);
         let mut scan = Scan::default();
         scan.push(&lists, &text[..at]);
@@ -249,7 +250,7 @@ proptest! {
 #[test]
 fn hostile_texts_are_read_in_linear_time() {
     let lexicon = Lexicon::built_in();
-    let lists = Lists { lexicon: &lexicon, own: None, personal: true };
+    let lists = Lists { lexicon: &lexicon, own: None, patterns: &[], personal: true };
     for unit in
         ["ki11 ", "1 1 1 1 ", "kkkkiiiillll ", "k i l l ", "ignore all the ", "A1 ", "1-", "a@", "!|1|!"]
     {
@@ -260,5 +261,28 @@ fn hostile_texts_are_read_in_linear_time() {
             assert!(behind <= 600, "{unit}: {behind} characters are held back");
         }
         scan.end(&lists);
+    }
+}
+
+/// An expression's verdict and what is held back for it do not depend on how the text was cut.
+#[test]
+fn expressions_hold_back_what_they_could_match() {
+    let lexicon = Lexicon::built_in();
+    let patterns = [(1u16, super::matcher::Pattern::new(r"key-\d+x").unwrap())];
+    let lists = Lists { lexicon: &lexicon, own: None, patterns: &patterns, personal: false };
+    let mut scan = Scan::default();
+    for (piece, bounds, found) in [
+        ("one two ", 0..=8, false),
+        ("ke", 0..=8, false),
+        ("y-1", 0..=8, false),
+        ("234", 0..=8, false),
+        (" three ", 9..=23, false),
+        ("key-9x", 0..=23, false),
+        (".", 0..=30, true),
+    ] {
+        scan.push(&lists, piece);
+        let certain = scan.certain(&lists);
+        assert!(bounds.contains(&certain), "{certain} after {piece:?}");
+        assert_eq!(scan.found().hit_list(0), found, "after {piece:?}");
     }
 }

@@ -65,7 +65,7 @@ impl Shown<'_> {
             WeirError::Wire(_)
             | WeirError::Auth(_)
             | WeirError::Route(_)
-            | WeirError::Policy(PolicyError::NoVerdict)
+            | WeirError::Policy(PolicyError::NoVerdict | PolicyError::Guardrail { .. })
             | WeirError::Limit(_)
             | WeirError::Attempt(_)
             | WeirError::ConfigurationUnavailable
@@ -112,7 +112,7 @@ impl Shown<'_> {
             WeirError::Wire(_)
             | WeirError::Auth(_)
             | WeirError::Route(_)
-            | WeirError::Policy(PolicyError::NoVerdict)
+            | WeirError::Policy(PolicyError::NoVerdict | PolicyError::Guardrail { .. })
             | WeirError::Limit(_)
             | WeirError::Attempt(_)
             | WeirError::ConfigurationUnavailable

@@ -109,7 +109,9 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         WeirError::Route(RouteError::NoModel) => Kind::NoModel,
         WeirError::Route(RouteError::UnknownDeployment { .. }) => Kind::UnknownDeployment,
         WeirError::Route(RouteError::NotAllowed { .. } | RouteError::Lacks { .. }) => Kind::Forbidden,
-        WeirError::Policy(PolicyError::PromptFiltered { .. }) => Kind::Filtered,
+        WeirError::Policy(PolicyError::PromptFiltered { .. } | PolicyError::Guardrail { .. }) => {
+            Kind::Filtered
+        }
         WeirError::Policy(PolicyError::NoVerdict) => Kind::Unfiltered,
         WeirError::Route(RouteError::UnknownId) => Kind::UnknownId,
         WeirError::Route(

@@ -45,6 +45,7 @@ pub(super) fn message(error: &WeirError, surface: Surface, operation: &str) -> S
             "The prompt was filtered by the content policy of this deployment. Change the prompt and send it again."
                 .to_owned()
         }
+        WeirError::Policy(PolicyError::Guardrail { message }) => message.clone(),
         WeirError::Policy(PolicyError::NoVerdict) => {
             "The content filter of this deployment could not judge the text, so it was withheld. Send the request again."
                 .to_owned()

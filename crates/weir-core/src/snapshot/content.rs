@@ -96,6 +96,26 @@ pub struct ContentPolicy {
     /// The classifier that is asked beside the built-in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classifier: Option<String>,
+    /// Given if it is an endpoint's guardrails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<Guard>,
+}
+
+/// What only guardrails do (`databricks.md`, 7.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guard {
+    /// Personal data of prompts gives way to placeholders before a model sees it.
+    #[serde(default)]
+    pub mask_prompt: bool,
+    /// That of answers, before the caller sees it.
+    #[serde(default)]
+    pub mask_completion: bool,
+    /// What prompts may be about; anything, if empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub prompt_topics: Vec<String>,
+    /// What answers may be about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub completion_topics: Vec<String>,
 }
 
 /// What a classifier's service is.
@@ -149,8 +169,11 @@ pub const DEFAULT_CLASSIFIER: &str = "default";
 pub struct Blocklist {
     /// Its name.
     pub name: String,
-    /// Its items.
+    /// Its words and phrases.
     pub items: Vec<String>,
+    /// Its regular expressions.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub patterns: Vec<String>,
 }
 
 /// All that an account's own policies need.
@@ -233,6 +256,7 @@ impl ContentPolicy {
             completion: Vec::from(completion),
             lists: Vec::new(),
             classifier: None,
+            guard: None,
         }
     }
 }

@@ -1,8 +1,7 @@
 //! Blocklists and their items, as azure-mgmt-cognitiveservices 14.1.0 calls them.
 //!
 //! Decides what a list and an item must hold and when they may go. An item is a word or a phrase, found without
-//! regard to case, accents and disguises; regular expressions are refused, because nothing here matches them in
-//! linear time. A list is one document with its items in it.
+//! regard to case, accents and disguises, or a regular expression of the kind that `policy::pattern` reads. A list is one document with its items in it.
 
 use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::command::{Change, Desk, Outcome};
@@ -11,6 +10,7 @@ use super::super::document::{self, Faults, Members};
 use super::convention::{body, error, listed, not_found, precondition, read_tags, refuse, wrong_method};
 use super::rai_policies::{check_name, shown, stamped};
 use super::{AccountPath, Provider, not_supported};
+use crate::policy::pattern_steps;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -23,6 +23,9 @@ const LISTS_MAX: usize = 100;
 const ITEMS_MAX: usize = 1_000;
 /// Longest pattern in characters, as in Azure.
 const PATTERN_CHARS_MAX: usize = 128;
+/// Most regular expressions of a list, and their steps together: each step may cost at each character of a text.
+const REGEXES_MAX: usize = 100;
+const STEPS_MAX: usize = 4_000;
 
 /// Answers one request below `A/raiBlocklists`.
 ///
@@ -189,6 +192,17 @@ fn with_items(
         if all.len() > ITEMS_MAX {
             faults.note("", format!("gives the blocklist more than {ITEMS_MAX} items"));
         }
+        let regexes = || all.values().filter(|item| is_regex(item));
+        let steps: usize = regexes()
+            .filter_map(|item| pattern_steps(text(item, "pattern")).ok())
+            .fold(0, usize::saturating_add);
+        if regexes().count() > REGEXES_MAX || steps > STEPS_MAX {
+            let text = format!(
+                "gives the blocklist more than {REGEXES_MAX} regular expressions, or such that have more than \
+                 {STEPS_MAX} steps together"
+            );
+            faults.note("", text);
+        }
     }
     refuse(Provider::CognitiveServices, faults)?;
     set(&mut row, "etag", desk.next_version().into());
@@ -200,31 +214,40 @@ fn read_item(desk: &Desk<'_>, list: &Value, name: &str, members: &Members<'_>, f
     let properties = members.required_members("properties", faults);
     let pattern =
         properties.as_ref().and_then(|map| map.required_text("pattern", faults)).unwrap_or_default();
+    let mut regex = false;
     if let Some(properties) = &properties {
+        let wants = properties.boolean("isRegex", faults) == Some(true);
         if pattern.chars().count() > PATTERN_CHARS_MAX {
             faults.note(&properties.path("pattern"), "must have at most 128 characters");
+        } else if wants {
+            if let Some(fault) = pattern_steps(pattern).err().filter(|_| !pattern.is_empty()) {
+                faults.note(&properties.path("pattern"), fault);
+            }
+            regex = true;
         } else if !pattern.is_empty() && !crate::policy::is_term(pattern) {
             faults.note(
                 &properties.path("pattern"),
                 "must have a letter or a digit, and at most 128 bytes of them",
             );
         }
-        if properties.boolean("isRegex", faults) == Some(true) {
-            let text =
-                "is not supported: write the words or phrases as items of their own, with isRegex false";
-            faults.note(&properties.path("isRegex"), text);
-        }
     }
     let known = item_of(list, name);
     let id = format!("{}/raiBlocklistItems/{name}", list["id"].as_str().unwrap_or_default());
     let mut row = stamped(desk, known, &id, name);
     set(&mut row, "pattern", pattern.into());
+    if regex {
+        set(&mut row, "regex", true.into());
+    }
     row
+}
+
+fn is_regex(item: &Value) -> bool {
+    item.get("regex").and_then(Value::as_bool).unwrap_or(false)
 }
 
 fn show_item(row: &Value) -> Value {
     let mut item = shown(row, "raiBlocklists/raiBlocklistItems");
-    set(&mut item, "properties", json!({"pattern": text(row, "pattern"), "isRegex": false}));
+    set(&mut item, "properties", json!({"pattern": text(row, "pattern"), "isRegex": is_regex(row)}));
     item
 }
 

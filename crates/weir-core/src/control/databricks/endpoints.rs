@@ -6,6 +6,7 @@
 use super::super::answer::Answer;
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
+use super::super::guardrails;
 use super::super::state::{DeploymentRow, DeploymentSpec, EndpointSpec};
 use super::{config, details, error, foundation, gateway, rate_limits, refuse, show, update};
 use crate::id::DeploymentName;
@@ -69,6 +70,7 @@ pub fn create(
     };
     if let Some(wish) = members.members("ai_gateway", &mut faults) {
         spec.gateway = gateway::read(&wish, name.as_str(), &mut faults);
+        guardrails::check(desk.state, &spec.gateway, "ai_gateway.", &mut faults);
     }
     let wish = members.required_members("config", &mut faults).and_then(|members| {
         if sized_by_units {

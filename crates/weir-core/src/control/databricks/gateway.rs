@@ -6,6 +6,7 @@
 use super::super::answer::Answer;
 use super::super::command::{Desk, Outcome};
 use super::super::document::{Faults, Members};
+use super::super::guardrails;
 use super::super::state::Gateway;
 use super::endpoints::{changed, find};
 use super::{rate_limits, refuse, show};
@@ -35,6 +36,7 @@ pub fn put(desk: &Desk<'_>, name: &str, body: &Map<String, Value>) -> Result<Out
         let text = "is enabled, so its catalog, schema and prefix cannot change; disable it first";
         faults.note("inference_table_config", text);
     }
+    guardrails::check(desk.state, &gateway, "", &mut faults);
     refuse(&faults)?;
     let mut spec = spec.into_owned();
     spec.gateway = gateway;

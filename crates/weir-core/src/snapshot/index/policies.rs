@@ -4,7 +4,7 @@
 //! policy does (`policy`).
 
 use super::is_header_value;
-use crate::policy::{self, ReadyClassifier, ReadyPolicy};
+use crate::policy::{ReadyClassifier, ReadyPolicy, missing};
 use crate::seal::{SealKey, open};
 use crate::snapshot::content::{Classifier, ContentPolicy, ContentRules, DEFAULT_CLASSIFIER, Service};
 use alloc::borrow::ToOwned;
@@ -34,7 +34,13 @@ impl<'k> Policies<'k> {
         if let Some(known) = self.ready.iter().find(|known| known.name() == policy.name) {
             return Rc::clone(known);
         }
-        let classifier = self.classifier(policy.classifier.as_deref(), system);
+        let unnamed = system || policy.guard.is_some();
+        let classifier = self.classifier(policy.classifier.as_deref(), unnamed);
+        let topical = policy
+            .guard
+            .as_ref()
+            .is_some_and(|guard| !guard.prompt_topics.is_empty() || !guard.completion_topics.is_empty());
+        let classifier = classifier.or_else(|| topical.then(|| missing(DEFAULT_CLASSIFIER)));
         let mut ready = ReadyPolicy::new(policy, &self.rules.blocklists);
         if let Some(classifier) = classifier {
             ready = ready.with_classifier(Rc::new(classifier));
@@ -49,7 +55,7 @@ impl<'k> Policies<'k> {
     fn classifier(&self, name: Option<&str>, system: bool) -> Option<ReadyClassifier> {
         let named = name.or_else(|| system.then_some(DEFAULT_CLASSIFIER))?;
         let known = self.rules.classifiers.iter().find(|known| known.name.eq_ignore_ascii_case(named));
-        let Some(known) = known else { return name.map(policy::missing) };
+        let Some(known) = known else { return name.map(missing) };
         Some(ReadyClassifier { headers: classifier_headers(known, self.seal_key), classifier: known.clone() })
     }
 }
