@@ -13,6 +13,7 @@ mod bad_input;
 mod classifier;
 mod contract;
 mod exchanges;
+mod messages;
 mod simulation;
 mod tables;
 mod translate;

@@ -21,6 +21,7 @@ use crate::snapshot::Task;
 use crate::surface::{self, Disposition, HEADER_COUNT, HeaderValues};
 use crate::time::UnixMillis;
 use crate::wire::envelope::{Edit, Envelope};
+use alloc::borrow::Cow;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -201,6 +202,8 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
+            replaces: None,
+            bearers: &[],
         };
         let inner = facts.running_once(running.account.clone())?;
         if let Action::Send(send) = self.start(now, handle, inner) {
@@ -283,7 +286,9 @@ impl Isolate {
             }
             Then::Deliver { status, used, body } => {
                 let filtered = running.filtering.as_ref().and_then(|filtering| filtering.whole(&body, found));
-                let body = filtered.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned());
+                let body = filtered.map_or(body, String::into_bytes);
+                let told = running.tell(Cow::Owned(body));
+                let body = String::from_utf8_lossy(&told).into_owned();
                 let head = self.head(now, &running, status, "application/json");
                 self.settle(now, running, status, used, true);
                 Action::Reply(Reply { status: head.status, headers: head.headers, body })

@@ -38,6 +38,7 @@ mod relay;
 mod settled;
 mod streaming;
 mod tables;
+mod tokens;
 mod translated;
 mod unknown;
 mod verdicts;
