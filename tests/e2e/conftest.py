@@ -48,6 +48,27 @@ def upstream() -> Iterator[Upstream]:
         process.wait()
 
 
+class Providers:
+    """The emulated providers; one process for all tests."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def requests(self) -> list[dict[str, Any]]:
+        return wire.send(self.url, "GET", "/requests").json()
+
+
+@pytest.fixture(scope="session")
+def providers() -> Iterator[Providers]:
+    process = subprocess.Popen([sys.executable, str(HERE / "dialects.py")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        yield Providers(process.stdout.readline().split()[-1])
+    finally:
+        process.terminate()
+        process.wait()
+
+
 class Endpoint:
     """A serving endpoint of a test's own, over one scripted model of the same name."""
 

@@ -14,6 +14,7 @@ mod classifier;
 mod contract;
 mod exchanges;
 mod guardrails;
+mod messages;
 mod simulation;
 mod tables;
 mod translate;

@@ -16,6 +16,7 @@ use weir_core::control::access::oidc::{Outcome, Work};
 use weir_core::control::probe::{PROBE_MILLIS, Probe, ProbeOutcome};
 use weir_core::control::{self, Context, Handled, Settings, TABLES};
 use weir_core::id::AccountId;
+use weir_core::snapshot::token::Mint;
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::{
     AbortController, Delay, DurableObject, Env, Fetch, Headers, Method, Request, RequestInit,
@@ -63,6 +64,11 @@ impl DurableObject for Registry {
             ask.outcome = Some(perform(&work).await);
             let message = serde_json::json!({ "verify": ask }).to_string();
             handled = self.shared.handle(&account, message.as_bytes())?;
+        }
+        if let Some(mint) = &handled.mint {
+            return Response::from_bytes(
+                minted(mint).await.unwrap_or_else(|| "null".to_owned()).into_bytes(),
+            );
         }
         self.look_after(&account, &handled).await?;
         if !handled.probes.is_empty() {
@@ -158,6 +164,25 @@ extern "C" {
     fn verify(key: &str, algorithm: &str, signature: &[u8], signed: &[u8]) -> js_sys::Promise;
 }
 
+#[wasm_bindgen(module = "/src/sign.js")]
+extern "C" {
+    fn sign(key: &str, input: &str) -> js_sys::Promise;
+}
+
+/// The token endpoint's answer, if it is one.
+async fn minted(mint: &Mint) -> Option<String> {
+    let mut form = mint.form.clone();
+    if let Some(key) = &mint.key {
+        let signature = JsFuture::from(sign(key, &mint.input)).await.ok()?.as_string()?;
+        form.push_str(&format!("{}.{signature}", mint.input));
+    }
+    let headers = Headers::new();
+    headers.set("content-type", "application/x-www-form-urlencoded").ok()?;
+    let mut init = RequestInit::new();
+    init.with_method(Method::Post).with_headers(headers).with_body(Some(form.into()));
+    answered(&mint.url, init).await
+}
+
 /// Does what the check of a token needs.
 async fn perform(work: &Work) -> Outcome {
     match work {
@@ -172,7 +197,11 @@ async fn perform(work: &Work) -> Outcome {
 
 /// The body of a 200 at this address, if it comes in time and is not too large.
 async fn fetched(url: &str) -> Option<String> {
-    let mut init = RequestInit::new();
+    answered(url, RequestInit::new()).await
+}
+
+/// The body of a 200 to this request, if it comes in time and is not too large.
+async fn answered(url: &str, mut init: RequestInit) -> Option<String> {
     init.with_redirect(RequestRedirect::Manual);
     let request = Request::new_with_init(url, &init).ok()?;
     let abort = AbortController::default();

@@ -216,10 +216,19 @@ fn entra(
         Some(text.to_owned())
     };
     let (tenant, client) = (id("microsoft_entra_tenant_id"), id("microsoft_entra_client_id"));
+    // Weir's own, for clouds beside the public one.
+    let authority = config.text("microsoft_entra_authority", faults);
+    let authority = match authority {
+        Some(text) => {
+            shown.insert("microsoft_entra_authority".to_owned(), text.into());
+            Some(check_base(text, &config.path("microsoft_entra_authority"), desk, faults)?)
+        }
+        None => None,
+    };
     let credential = credential(config, SECRET, Form::Text, desk, faults, &mut shown);
     let (base, paths, tenant, client, credential) = (base?, paths?, tenant?, client?, credential?);
     let sealed = seal(&credential, &base, &config.path(SECRET), desk, faults)?;
-    let auth = UpstreamAuth::Entra { tenant, client, sealed };
+    let auth = UpstreamAuth::Entra { tenant, client, sealed, authority };
     let target = Target::Http(Upstream { base, paths, auth, organization: None });
     Some(Compiled { member: "openai_config", shown, target, references: Vec::from([credential.reference]) })
 }

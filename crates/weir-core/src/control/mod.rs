@@ -9,6 +9,7 @@
 //! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
 //! - `{"directory":[{"key","owner","value"}]}` → `{"granted"}` (`errand`);
 //! - `{"accounts":{"subscription","group"}}` → the names of the accounts that stand there;
+//! - `{"mint":…}` → a short-lived token of an upstream, which the shell fetches (`snapshot::token`);
 //! - `{"identify":…}`, `{"verify":…}` → whose a credential is (`access::caller`, `access::oidc`);
 //! - `{"probed":{"update","outcomes":[{"entity","status"}]}}` → `{}`; `{"wake":{}}` → `{}`: looks after updates.
 //!
@@ -44,6 +45,7 @@ use crate::object::{Row, Write};
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
 use crate::snapshot::access::Issuer;
+use crate::snapshot::token::Mint;
 use crate::time::{Millis, UnixMillis};
 use access::caller::{Caller, IdentifyAsk, Identity};
 use access::oidc::{Keys, VerifyAsk, Work};
@@ -123,6 +125,8 @@ pub struct Handled {
     pub wake_in: Option<Millis>,
     /// To perform before there is a reply: its outcome goes into the ask, which is sent again as `{"verify":…}`.
     pub work: Option<(Work, VerifyAsk)>,
+    /// To perform: the body of the endpoint's 200 is the reply, or `null`.
+    pub mint: Option<Mint>,
 }
 
 /// A message to a Registry.
@@ -135,6 +139,7 @@ enum Message {
     Accounts(errand::AccountsAsk),
     Identify(IdentifyAsk),
     Verify(VerifyAsk),
+    Mint(Mint),
     Probed(Probed),
     Wake {},
 }
@@ -197,6 +202,7 @@ impl Registry {
             }
             Some(Message::Identify(ask)) => self.answer_identify(context, &ask),
             Some(Message::Verify(ask)) => self.answer_verify(context, ask),
+            Some(Message::Mint(mint)) => Handled { mint: Some(mint), ..Handled::default() },
             Some(Message::Probed(probed)) => self.settle(context.now, &probed),
             Some(Message::Wake {}) => reply(b"{}".to_vec()),
             None => failure("the message cannot be read"),

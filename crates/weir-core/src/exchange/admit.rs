@@ -13,7 +13,7 @@ use super::guarded;
 use super::isolate::Isolate;
 use super::pass::Asking;
 use super::prepare::Facts;
-use crate::attempt::AttemptError;
+use super::{tokens, translated};
 use crate::auth::{self, AuthError, Presented};
 use crate::error::WeirError;
 use crate::id::{AccountId, RequestId};
@@ -21,7 +21,7 @@ use crate::limit::{Ask, LimitError, Reservation, Reserved, WaitId};
 use crate::policy::{Lexicon, PolicyError};
 use crate::reply;
 use crate::route;
-use crate::snapshot::index::{EntityFault, ReadyDeployment, SnapshotIndex};
+use crate::snapshot::index::SnapshotIndex;
 use crate::snapshot::network::Barred;
 use crate::snapshot::{DeploymentKind, Task};
 use crate::surface::{self, Asks, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
@@ -288,6 +288,25 @@ impl Isolate {
             Ok(Some(body)) => return Err(Stop::Answer(body)),
             Err(error) => return Err(self.doubted(now, &account, admission, error)),
         }
+        if !matches!(route.asks, Asks::Messages { .. }) {
+            return self.admit_asked(asking, account, admission, None);
+        }
+        let canonical = translated::canonical_of(request.body)?;
+        let length = u32::try_from(request.body.len()).unwrap_or(u32::MAX);
+        let spoken = Request { body: canonical.as_bytes(), ..*request };
+        let asking = Asking { request: &spoken, ..*asking };
+        self.admit_asked(&asking, account, admission, Some(length))
+    }
+
+    /// The stages from a canonical body on. `replaces` is the length of the caller's own, where it is another.
+    fn admit_asked(
+        &mut self,
+        asking: &Asking<'_>,
+        account: AccountId,
+        admission: &mut Admission,
+        replaces: Option<u32>,
+    ) -> Result<Running, Stop> {
+        let Asking { now, request, route, caller, index } = *asking;
         let mut envelope = Envelope::parse(request.body, route.task)?;
         let ready = match route::find(index, caller, route, &request.headers, &envelope) {
             Ok(ready) => ready,
@@ -295,7 +314,11 @@ impl Isolate {
         };
         // Every surface leads to every deployment, so its own rule holds beside the surface's.
         admit_address(index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
-        callable(ready)?;
+        tokens::callable(ready)?;
+        if route.asks == (Asks::Messages { counts: true }) {
+            return Err(Stop::Answer(translated::counted(&envelope)));
+        }
+        let bearers = self.bearers(now, &account, ready, admission)?;
         let task = route.task.unwrap_or(ready.deployment.task);
         let extras = match route.task {
             Some(_) => None,
@@ -317,6 +340,8 @@ impl Isolate {
             dropped: &dropped,
             extras: extras.as_deref(),
             ready,
+            replaces,
+            bearers: &bearers,
         };
         let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);
         let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation, index)?));
@@ -435,18 +460,6 @@ pub(super) fn admit_address(
     }
 }
 
-/// Whether one of a deployment's entities can be called at all.
-fn callable(ready: &ReadyDeployment) -> Result<(), WeirError> {
-    let mut faults = ready.entities.iter().map(|entity| entity.fault);
-    if faults.clone().any(|fault| fault.is_none()) {
-        return Ok(());
-    }
-    if faults.any(|fault| fault == Some(EntityFault::Unspoken)) {
-        return Err(WireError::Unsupported { what: "The provider of this deployment" }.into());
-    }
-    Err(AttemptError::BadCredential.into())
-}
-
 /// The members that are not passed on: what the schema of the route does not know, if the caller said so.
 fn dropped(
     request: &Request<'_>,
@@ -457,7 +470,12 @@ fn dropped(
         Asks::Schema(schema) => {
             schema.check(envelope, Extra::parse(request.headers.get(Header::ExtraParameters))?)
         }
-        Asks::Answer | Asks::Models { .. } | Asks::Info | Asks::Document | Asks::Pass(_) => Ok(Vec::new()),
+        Asks::Answer
+        | Asks::Messages { .. }
+        | Asks::Models { .. }
+        | Asks::Info
+        | Asks::Document
+        | Asks::Pass(_) => Ok(Vec::new()),
     }
 }
 

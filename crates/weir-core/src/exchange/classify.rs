@@ -21,6 +21,7 @@ use crate::snapshot::Task;
 use crate::surface::{self, Disposition, HEADER_COUNT, HeaderValues};
 use crate::time::UnixMillis;
 use crate::wire::envelope::{Edit, Envelope};
+use alloc::borrow::Cow;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -203,6 +204,8 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
+            replaces: None,
+            bearers: &[],
         };
         let inner = facts.running_once(running.account.clone())?;
         if let Action::Send(send) = self.start(now, handle, inner) {
@@ -289,10 +292,15 @@ impl Isolate {
                     None => Ok(None),
                 };
                 let body = match delivered {
-                    Ok(changed) => changed.unwrap_or_else(|| String::from_utf8_lossy(&body).into_owned()),
+                    Ok(changed) => changed.map_or(body, String::into_bytes),
                     Err(error) => return self.refuse_answer(now, running, &error.into(), used),
                 };
-                let kind = if events { "text/event-stream" } else { "application/json" };
+                let (kind, body) = if events {
+                    ("text/event-stream", running.say(body))
+                } else {
+                    ("application/json", running.tell(Cow::Owned(body)).into_owned())
+                };
+                let body = String::from_utf8_lossy(&body).into_owned();
                 let head = self.head(now, &running, status, kind);
                 self.settle(now, running, status, used, true);
                 Action::Reply(Reply { status: head.status, headers: head.headers, body })

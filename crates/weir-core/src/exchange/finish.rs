@@ -26,6 +26,7 @@ use crate::route::RouteError;
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
+use crate::translate::messages::Encoder;
 use crate::translate::{Decoder, Notes};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -63,6 +64,8 @@ pub(super) struct Running {
     pub(super) relay: Option<StreamRelay>,
     /// Given beside it if the stream is of another dialect than the canonical one.
     pub(super) decoder: Option<Box<Decoder>>,
+    /// Given if the caller speaks another dialect than the canonical one.
+    pub(super) encoder: Option<Box<Encoder>>,
     /// The deployment's content policy, if it has one.
     pub(super) filtering: Option<Box<Filtering>>,
     /// Given if the call is passed as it came.
@@ -327,13 +330,15 @@ impl Isolate {
             Ok(filtered) => filtered,
             Err(error) => return self.refuse_answer(now, running, &error.into(), used),
         };
+        let told = running.tell(filtered.map_or(body, |text| Cow::Owned(text.into_bytes())));
         let head = self.head(now, &running, status, "application/json");
         self.settle(now, running, status, used, true);
-        let own = |body| Action::Reply(Reply { status: head.status, headers: head.headers.clone(), body });
-        match (filtered, body) {
-            (Some(body), _) => own(body),
-            (None, Cow::Owned(body)) => own(String::from_utf8(body).unwrap_or_default()),
-            (None, Cow::Borrowed(_)) => Action::Deliver(head),
+        match told {
+            Cow::Owned(body) => {
+                let body = String::from_utf8(body).unwrap_or_default();
+                Action::Reply(Reply { status: head.status, headers: head.headers, body })
+            }
+            Cow::Borrowed(_) => Action::Deliver(head),
         }
     }
 

@@ -13,7 +13,6 @@ use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::prepare::Facts;
 use super::relay::{Relayed, StreamRelay};
-use super::translated;
 use super::vetting::Vetted;
 use crate::account::record::Usage;
 use crate::account::usage;
@@ -136,9 +135,10 @@ impl Facts<'_> {
         let request = Request { body: masked, length, ..*self.request };
         let mut envelope = Envelope::parse(masked, self.route.task)?;
         envelope.forget(self.dropped);
-        let facts = Facts { request: &request, envelope: &envelope, ..*self };
+        let facts = Facts { request: &request, envelope: &envelope, replaces: None, ..*self };
         let mut prepared = facts.prepare()?;
-        let end = u32::try_from(self.request.body.len()).unwrap_or(u32::MAX);
+        let own_end = u32::try_from(self.request.body.len()).unwrap_or(u32::MAX);
+        let end = self.replaces.unwrap_or(own_end);
         for entity in &mut prepared {
             let with = Edit::apply(masked, &entity.send.edits);
             entity.send.edits = Vec::from([Edit { start: 0, end, with }]);
@@ -159,10 +159,14 @@ impl Isolate {
         body: &[u8],
     ) -> Action {
         let mut decoder = running.decoder(now);
-        let mut events = translated::relayed(decoder.as_mut(), body).into_owned();
-        if let Some(decoder) = &mut decoder {
-            events.extend(decoder.end());
-        }
+        let events = match &mut decoder {
+            Some(decoder) => {
+                let mut events = decoder.push(body);
+                events.extend(decoder.end());
+                events
+            }
+            None => body.to_vec(),
+        };
         let end_wanted = running.surface != Surface::MlflowGateway;
         let mut relay = StreamRelay::new(running.usage_wanted, end_wanted);
         let mut out = Vec::with_capacity(events.len());

@@ -87,7 +87,8 @@ pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
                 headers.push(("served-model-name", entity.to_owned()));
             }
         }
-        Surface::OpenAi | Surface::Anthropic | Surface::Arm | Surface::DatabricksApi | Surface::Weir => {
+        Surface::Anthropic => headers.push(("request-id", facts.id.to_string())),
+        Surface::OpenAi | Surface::Arm | Surface::DatabricksApi | Surface::Weir => {
             headers.push(("x-request-id", facts.id.to_string()));
         }
     }

@@ -9,6 +9,7 @@ use super::action::{Action, Event, Pause, Request};
 use super::admit::{Admission, Held};
 use super::finish::Running;
 use super::logged::Logs;
+use super::tokens::Tokens;
 use super::verdicts::Verdicts;
 use crate::account::batch::UsageBatches;
 use crate::attempt::budget::RetryBudget;
@@ -22,6 +23,7 @@ use crate::reply;
 use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
 use crate::snapshot::index::SnapshotIndex;
+use crate::snapshot::token::Mint;
 use crate::surface::{self, Disposition, Header};
 use crate::time::{Millis, UnixMillis};
 use alloc::boxed::Box;
@@ -63,6 +65,7 @@ enum CallFor {
     Ledger { token: u64 },
     Payloads { token: u64 },
     Verdict { token: [u8; 32] },
+    Token { source: [u8; 32] },
 }
 
 /// One exchange between two events.
@@ -89,6 +92,7 @@ pub struct Isolate {
     pub(super) logs: Logs,
     pub(super) retries: BTreeMap<String, RetryBudget>,
     pub(super) verdicts: Verdicts,
+    pub(super) tokens: Tokens,
     /// Made when the first content policy needs it.
     pub(super) lexicon: Option<Rc<Lexicon>>,
     exchanges: BTreeMap<u32, Exchange>,
@@ -115,6 +119,7 @@ impl Isolate {
             logs: Logs::default(),
             retries: BTreeMap::new(),
             verdicts: Verdicts::default(),
+            tokens: Tokens::default(),
             lexicon: None,
             exchanges: BTreeMap::new(),
             next_handle: u32::try_from(id.0 & 0x7fff_ffff).unwrap_or(0),
@@ -223,6 +228,7 @@ impl Isolate {
             None => {}
             Some((sent, CallFor::Snapshot { account })) => self.snapshot_came(now, sent, &account, outcome),
             Some((_, CallFor::Verdict { token })) => self.verdicts.answered(now, token, outcome),
+            Some((_, CallFor::Token { source })) => self.tokens.answered(now, source, outcome),
             Some((_, CallFor::Limiter { token })) => self.leases.answered(now, token, outcome),
             Some((_, CallFor::Ledger { token })) => self.batches.answered(now, token, outcome),
             Some((_, CallFor::Payloads { token })) => self.payloads.answered(now, token, outcome),
@@ -301,6 +307,14 @@ impl Isolate {
         let body = json!({ "verify": ask }).to_string().into_bytes();
         let directory = AccountId::default_account().to_string();
         let call = self.call(now, ObjectKind::Registry, directory, body, CallFor::Verdict { token });
+        self.outbox.push_back(call);
+    }
+
+    /// Asks the account's Registry for an upstream's token.
+    pub(super) fn ask_token(&mut self, now: UnixMillis, account: &AccountId, source: [u8; 32], mint: &Mint) {
+        let body = json!({ "mint": mint }).to_string().into_bytes();
+        let call_for = CallFor::Token { source };
+        let call = self.call(now, ObjectKind::Registry, account.to_string(), body, call_for);
         self.outbox.push_back(call);
     }
 

@@ -39,6 +39,7 @@ mod relay;
 mod settled;
 mod streaming;
 mod tables;
+mod tokens;
 mod translated;
 mod unknown;
 mod verdicts;

@@ -228,7 +228,7 @@ impl<'a> Call<'a> {
         };
         let able = order.into_iter().filter_map(|at| {
             let (entity, own) = (entities.get(at)?, ready.entities.get(at)?);
-            (passes(entity) && own.fault.is_none()).then_some((entity, own))
+            (passes(entity) && own.fault.is_none() && own.token.is_none()).then_some((entity, own))
         });
         let mut prepared: Vec<_> = able
             .map(|(entity, own)| {
@@ -363,6 +363,8 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
+            replaces: None,
+            bearers: &[],
         };
         let reservation = match self.reserve(&facts, index, &account, admission) {
             Err(stop) if spillover.is_some() && !admission.spilled && stop.is_full() => {

@@ -7,7 +7,7 @@ use super::action::{Request, Send};
 use super::admit::Admission;
 use super::filtering::Filtering;
 use super::finish::{PreparedEntity, Running};
-use super::translated::Translation;
+use super::translated::{self, Translation};
 use crate::attempt::AttemptMachine;
 use crate::attempt::plan::AttemptPlan;
 use crate::auth::Caller;
@@ -69,6 +69,10 @@ pub(super) struct Facts<'a> {
     /// What stands where `extra_params` stands, if it is there and is not passed on as it is.
     pub(super) extras: Option<&'a str>,
     pub(super) ready: &'a ReadyDeployment,
+    /// The length of the caller's own body, where `request` has a canonical one instead.
+    pub(super) replaces: Option<u32>,
+    /// The token of each entity that asks for one, in their order; empty if none does.
+    pub(super) bearers: &'a [Option<String>],
 }
 
 impl Facts<'_> {
@@ -171,10 +175,11 @@ impl Facts<'_> {
             reservation,
             prompt_chars: self.envelope.prompt_chars(),
             streamed: self.envelope.stream,
-            usage_wanted: self.envelope.include_usage,
+            usage_wanted: self.envelope.include_usage || self.replaces.is_some(),
             client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
             relay: None,
             decoder: None,
+            encoder: self.replaces.map(|_| Box::new(translated::encoder(self.envelope))),
             filtering: None,
             passed: None,
             head_at: None,
@@ -183,7 +188,9 @@ impl Facts<'_> {
             log: None,
             spills: deployment.spillover.is_some(),
             kept: None,
-            body_bytes: u32::try_from(self.request.body.len()).unwrap_or(u32::MAX),
+            body_bytes: self
+                .replaces
+                .unwrap_or_else(|| u32::try_from(self.request.body.len()).unwrap_or(u32::MAX)),
             asked: None,
             held: false,
             over: None,
@@ -202,7 +209,11 @@ impl Facts<'_> {
     /// [`WireError::NotSupported`] if no entity's dialect can say what is asked for; one that cannot is passed over.
     pub(super) fn prepare(&self) -> Result<Vec<PreparedEntity>, WireError> {
         let deployment = &self.ready.deployment;
-        let usable = |at: &usize| self.ready.entities.get(*at).is_some_and(|entity| entity.fault.is_none());
+        let usable = |at: &usize| {
+            let entity = self.ready.entities.get(*at);
+            let tokened = |entity: &ReadyEntity| entity.token.is_none() || self.bearer(*at).is_some();
+            entity.is_some_and(|entity| entity.fault.is_none() && tokened(entity))
+        };
         // The upper half of the random word names the exchange; the lower half chooses.
         let random = u64::try_from(self.admission.random & u128::from(u64::MAX)).unwrap_or(0);
         let order = route::select::order(&deployment.entities, random);
@@ -211,7 +222,7 @@ impl Facts<'_> {
         for at in order.into_iter().filter(usable) {
             let pair = deployment.entities.get(at).zip(self.ready.entities.get(at));
             let Some((entity, ready)) = pair else { continue };
-            match self.prepare_one(entity, ready, random) {
+            match self.prepare_one(entity, ready, self.bearer(at), random) {
                 Ok(entity) => prepared.push(entity),
                 Err(error) => refused = refused.or(Some(error)),
             }
@@ -219,22 +230,31 @@ impl Facts<'_> {
         refused.filter(|_| prepared.is_empty()).map_or(Ok(prepared), Err)
     }
 
+    fn bearer(&self, at: usize) -> Option<&str> {
+        self.bearers.get(at)?.as_deref()
+    }
+
     fn prepare_one(
         &self,
         entity: &ServedEntity,
         ready: &ReadyEntity,
+        bearer: Option<&str>,
         random: u64,
     ) -> Result<PreparedEntity, WireError> {
+        let mut head = headers(ready.headers());
+        if let Some(token) = bearer {
+            head.push(("authorization".to_owned(), format!("Bearer {token}")));
+        }
         let translated = match &entity.target {
-            Target::Http(upstream) => Translation::begin(self, entity, upstream, ready)?,
+            Target::Http(upstream) => Translation::begin(self, entity, upstream, ready, &head)?,
             Target::Simulator(_) => None,
         };
         let (translation, send) = translated.map_or_else(
             || {
                 let send = Send {
                     url: self.url(entity, ready),
-                    headers: headers(ready.headers()),
-                    edits: self.edits(entity),
+                    headers: head.clone(),
+                    edits: self.changes(entity),
                     timeout: Millis(0),
                     head_first: self.envelope.stream,
                     rest: false,
@@ -265,7 +285,16 @@ impl Facts<'_> {
         }
     }
 
-    /// What is changed in the caller's body for an entity of the canonical dialect.
+    /// What is changed in the body that the driver has.
+    fn changes(&self, entity: &ServedEntity) -> Vec<Edit> {
+        let edits = self.edits(entity);
+        match self.replaces {
+            None => edits,
+            Some(end) => Vec::from([Edit { start: 0, end, with: Edit::apply(self.request.body, &edits) }]),
+        }
+    }
+
+    /// What is changed in the canonical body for an entity of the canonical dialect.
     pub(super) fn edits(&self, entity: &ServedEntity) -> Vec<Edit> {
         let dropped: Vec<&str> = self.dropped.iter().map(String::as_str).collect();
         let drop: &[&str] = match self.route.surface {
@@ -311,7 +340,7 @@ fn is_reasoning(model: &str) -> bool {
 }
 
 /// What every call sends, and what its upstream needs.
-pub(super) fn headers(own: &[(String, String)]) -> Vec<(String, String)> {
+fn headers(own: &[(String, String)]) -> Vec<(String, String)> {
     let mut headers = Vec::with_capacity(own.len().saturating_add(1));
     headers.push(("content-type".to_owned(), "application/json".to_owned()));
     headers.extend_from_slice(own);

@@ -7,7 +7,6 @@ use super::action::{Action, StreamEnd};
 use super::finish::Running;
 use super::isolate::Isolate;
 use super::relay::{Relayed, StreamRelay};
-use super::translated;
 use super::vetting::Vetted;
 use crate::account::record::Usage;
 use crate::account::usage;
@@ -55,10 +54,10 @@ impl Isolate {
         piece: &[u8],
     ) -> Action {
         let late = now.since(running.admission.began) > running.deadlines.total;
+        let piece = running.relayed(piece);
         let Some(relay) = running.relay.as_mut().filter(|_| !late) else {
             return self.ended(now, handle, running, StreamEnd::TimedOut);
         };
-        let piece = translated::relayed(running.decoder.as_deref_mut(), piece);
         let relayed = relay.push(&piece);
         if running.decoder.as_ref().is_some_and(|decoder| decoder.is_broken()) {
             return self.ended(now, handle, running, StreamEnd::Broken);
@@ -72,15 +71,17 @@ impl Isolate {
         match (vetted, relayed) {
             (Some(vetted), _) => self.vetted(now, handle, running, vetted),
             (None, Relayed::Instead(bytes)) => {
+                let bytes = running.say(bytes);
                 self.keep(now, handle, running);
                 Action::PassInstead(bytes)
             }
             (None, Relayed::Same | Relayed::Broken) => {
-                self.keep(now, handle, running);
-                match piece {
+                let said = match piece {
                     Cow::Borrowed(_) => Action::PassPiece,
-                    Cow::Owned(bytes) => Action::PassInstead(bytes),
-                }
+                    Cow::Owned(bytes) => Action::PassInstead(running.say(bytes)),
+                };
+                self.keep(now, handle, running);
+                said
             }
         }
     }
@@ -101,6 +102,7 @@ impl Isolate {
                 Vetted::Pass(bytes) => out.extend(bytes),
                 Vetted::Filtered(bytes) => {
                     out.extend(bytes);
+                    let out = running.say(out);
                     self.filtered(now, running);
                     return Action::Close(out);
                 }
@@ -118,14 +120,16 @@ impl Isolate {
             };
             if let Some((asked, send)) = self.ask_about(now, &running, &window) {
                 running.asked = Some(Box::new(asked));
+                let pass = running.say(out);
                 self.keep(now, handle, running);
-                return Action::Ask { pass: out, send };
+                return Action::Ask { pass, send };
             }
             match running.vetted().map(|filtering| filtering.judged(window.choice, window.until, None)) {
                 Some(Ok(next)) => vetted = next,
                 Some(Err(_)) | None => return self.unjudged(now, running, out),
             }
         }
+        let out = running.say(out);
         self.keep(now, handle, running);
         Action::PassInstead(out)
     }
@@ -137,7 +141,8 @@ impl Isolate {
     }
 
     /// A stream that a classifier did not judge, under a policy that is closed then.
-    pub(super) fn unjudged(&mut self, now: UnixMillis, mut running: Running, mut out: Vec<u8>) -> Action {
+    pub(super) fn unjudged(&mut self, now: UnixMillis, mut running: Running, out: Vec<u8>) -> Action {
+        let mut out = running.say(out);
         let used = observed(&mut running);
         out.extend(reply::stream_error(running.surface, reply::Broken::Unjudged));
         self.settle(now, running, 200, used, false);
@@ -193,6 +198,9 @@ impl Isolate {
         let surface = running.surface;
         if let Some(filtering) = running.vetted().filter(|_| complete) {
             out.extend(filtering.finish());
+        }
+        if complete {
+            out = running.say(out);
         }
         self.settle(now, running, 200, used, complete);
         match (complete, end) {

@@ -94,6 +94,8 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
+            replaces: None,
+            bearers: &[],
         };
         let reserved = self.reserve(&facts, asking.index, &account, admission);
         let reservation = self.counted(&facts, &account, reserved)?;

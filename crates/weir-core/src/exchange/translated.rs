@@ -7,15 +7,17 @@
 use super::action::{Send, UpstreamHeaders};
 use super::finish::Running;
 use super::prepare::Facts;
+use crate::account::usage;
 use crate::sigv4::{self, AwsKeys, Signed};
 use crate::snapshot::index::ReadyEntity;
 use crate::snapshot::{Dialect, ServedEntity, Task, Upstream, UpstreamPaths};
 use crate::surface::{Asks, Header};
 use crate::time::{Millis, UnixMillis};
+use crate::translate::messages::{self, Encoder};
 use crate::translate::near::mend::{self, Mender};
 use crate::translate::{self, Ask, Decoder, Form, Notes, Provider};
 use crate::wire::WireError;
-use crate::wire::envelope::Edit;
+use crate::wire::envelope::{Edit, Envelope};
 use crate::wire::inference::Extra;
 use crate::wire::raw::Raw;
 use alloc::borrow::Cow;
@@ -68,6 +70,7 @@ impl Translation {
         entity: &ServedEntity,
         upstream: &Upstream,
         ready: &ReadyEntity,
+        own: &[(String, String)],
     ) -> Result<Option<(Self, Send)>, WireError> {
         let UpstreamPaths::Native(place) = &upstream.paths else { return Ok(None) };
         let Some(dialect) = Dialect::of(entity) else { return Ok(None) };
@@ -79,9 +82,10 @@ impl Translation {
         let mut notes = Notes::default();
         let translated = translate::request(provider, &ask, &mut notes)?;
         strict(facts, body, &notes)?;
-        let mut headers = super::prepare::headers(ready.headers());
+        let mut headers = own.to_vec();
         headers.extend(provider.headers().iter().map(|(name, value)| (name.to_string(), value.to_string())));
-        let end = u32::try_from(facts.request.body.len()).unwrap_or(u32::MAX);
+        let own_end = u32::try_from(facts.request.body.len()).unwrap_or(u32::MAX);
+        let end = facts.replaces.unwrap_or(own_end);
         let send = Send {
             url: format!("{}{}", base(upstream), translated.path),
             headers,
@@ -112,7 +116,7 @@ impl Translation {
 
     fn form(&self, running: &Running, now: UnixMillis) -> Form {
         let (id, created) = (running.admission.id.to_string(), now.0 / 1000);
-        let input_tokens = crate::account::usage::estimate(running.prompt_chars, 0).input;
+        let input_tokens = taken_for(running.prompt_chars);
         Form { id, created, model: self.model.clone(), base64: self.base64, input_tokens }
     }
 }
@@ -121,6 +125,28 @@ impl Translation {
 fn base(upstream: &Upstream) -> &str {
     let base = upstream.base.trim_end_matches('/');
     base.strip_suffix("/run").unwrap_or(base)
+}
+
+/// The canonical chat that a body of Anthropic Messages asks for.
+pub(super) fn canonical_of(body: &[u8]) -> Result<String, WireError> {
+    // The same faults as for every body, with their places.
+    Envelope::parse_open(body)?;
+    messages::request(Raw::object(body).ok_or(WireError::NotAnObject)?)
+}
+
+/// How many tokens a prompt is taken for.
+fn taken_for(prompt_chars: u64) -> u64 {
+    usage::estimate(prompt_chars, 0).input
+}
+
+/// The answer to a question for a count of tokens.
+pub(super) fn counted(envelope: &Envelope<'_>) -> String {
+    messages::counted(taken_for(envelope.prompt_chars()))
+}
+
+/// What tells a stream to a caller of Anthropic Messages.
+pub(super) fn encoder(envelope: &Envelope<'_>) -> Encoder {
+    Encoder::new(taken_for(envelope.prompt_chars()))
 }
 
 /// On surfaces that refuse members which the model does not know, nothing is dropped in silence.
@@ -156,6 +182,23 @@ impl Running {
     pub(super) fn decoder(&self, now: UnixMillis) -> Option<Decoder> {
         let own = self.translation()?;
         Some(Decoder::new(own.provider, own.task, own.form(self, now)))
+    }
+
+    /// Canonical events as the caller's dialect has them.
+    pub(super) fn say(&mut self, events: Vec<u8>) -> Vec<u8> {
+        match &mut self.encoder {
+            Some(encoder) => encoder.push(&events),
+            None => events,
+        }
+    }
+
+    /// A canonical answer as the caller's dialect has it.
+    pub(super) fn tell<'b>(&self, body: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
+        if self.encoder.is_none() {
+            return body;
+        }
+        let told = Raw::object(&body).map(|raw| messages::answer(raw, taken_for(self.prompt_chars)));
+        Cow::Owned(told.unwrap_or_default().into_bytes())
     }
 
     /// The upstream's whole answer in the canonical dialect; `None` if it is already. A body that is none of the
@@ -214,7 +257,13 @@ impl Running {
     }
 }
 
-/// Bytes of an upstream's stream as they are relayed.
-pub(super) fn relayed<'p>(decoder: Option<&mut Decoder>, piece: &'p [u8]) -> Cow<'p, [u8]> {
-    decoder.map_or(Cow::Borrowed(piece), |decoder| Cow::Owned(decoder.push(piece)))
+impl Running {
+    /// Bytes of an upstream's stream as they are relayed.
+    pub(super) fn relayed<'p>(&mut self, piece: &'p [u8]) -> Cow<'p, [u8]> {
+        match (&mut self.decoder, &self.encoder) {
+            (Some(decoder), _) => Cow::Owned(decoder.push(piece)),
+            (None, Some(_)) => Cow::Owned(piece.to_vec()),
+            (None, None) => Cow::Borrowed(piece),
+        }
+    }
 }

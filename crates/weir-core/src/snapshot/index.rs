@@ -22,6 +22,7 @@ use crate::id::{AccountId, PrincipalId};
 use crate::policy::ReadyPolicy;
 use crate::seal::{SealKey, open};
 use crate::sigv4::AwsKeys;
+use crate::snapshot::token::TokenSource;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
 use alloc::format;
@@ -122,6 +123,8 @@ pub struct ReadyEntity {
     aws: Option<AwsKeys>,
     /// Why it cannot be called; its headers are empty then.
     pub fault: Option<EntityFault>,
+    /// Where the token comes from that it asks for beside its headers.
+    pub token: Option<TokenSource>,
 }
 
 impl core::fmt::Debug for ReadyEntity {
@@ -360,14 +363,19 @@ impl ReadyEntity {
                     headers: Vec::new(),
                     aws: None,
                     fault: None,
+                    token: None,
                 };
             }
             Target::Http(upstream) => upstream,
         };
         let urls = ["chat/completions", "completions", "embeddings"].map(|path| address(upstream, path));
-        match headers(entity, upstream, seal_key) {
-            Ok((headers, aws)) => Self { urls, headers, aws, fault: None },
-            Err(fault) => Self { urls, headers: Vec::new(), aws: None, fault: Some(fault) },
+        let token = match TokenSource::of(upstream, |sealed| opened(upstream, sealed, seal_key).ok()) {
+            None => Ok(None),
+            Some(source) => source.map(Some).ok_or(EntityFault::Sealed),
+        };
+        match headers(entity, upstream, seal_key).and_then(|headers| Ok((headers, token?))) {
+            Ok(((headers, aws), token)) => Self { urls, headers, aws, fault: None, token },
+            Err(fault) => Self { urls, headers: Vec::new(), aws: None, fault: Some(fault), token: None },
         }
     }
 
@@ -434,13 +442,11 @@ fn headers(
     upstream: &Upstream,
     seal_key: Option<&SealKey>,
 ) -> Result<Credential, EntityFault> {
-    let opened = |sealed: &str| {
-        let key = seal_key.ok_or(EntityFault::Sealed)?;
-        open(key, &upstream.base, sealed).map_err(|_| EntityFault::Sealed)
-    };
+    let opened = |sealed: &str| opened(upstream, sealed, seal_key);
     let mut headers = Vec::with_capacity(2);
     match &upstream.auth {
-        UpstreamAuth::None => {}
+        // A token is fetched when it is needed.
+        UpstreamAuth::None | UpstreamAuth::ServiceAccount { .. } | UpstreamAuth::Entra { .. } => {}
         UpstreamAuth::Bearer { sealed } => {
             headers.push(("authorization".to_owned(), format!("Bearer {}", opened(sealed)?)));
         }
@@ -455,9 +461,6 @@ fn headers(
             };
             return Ok((headers, Some(keys)));
         }
-        UpstreamAuth::ServiceAccount { .. } | UpstreamAuth::Entra { .. } => {
-            return Err(EntityFault::Unspoken);
-        }
     }
     if matches!(upstream.paths, UpstreamPaths::Native(_)) && Dialect::of(entity).is_none() {
         return Err(EntityFault::Unspoken);
@@ -470,6 +473,11 @@ fn headers(
     } else {
         Err(EntityFault::IllegalHeader)
     }
+}
+
+fn opened(upstream: &Upstream, sealed: &str, seal_key: Option<&SealKey>) -> Result<String, EntityFault> {
+    let key = seal_key.ok_or(EntityFault::Sealed)?;
+    open(key, &upstream.base, sealed).map_err(|_| EntityFault::Sealed)
 }
 
 fn is_header_name(name: &str) -> bool {

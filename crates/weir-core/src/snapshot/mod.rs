@@ -9,6 +9,7 @@ pub mod content;
 pub mod dialect;
 pub mod index;
 pub mod network;
+pub mod token;
 
 use self::content::ContentRules;
 pub use self::dialect::Dialect;
@@ -257,6 +258,9 @@ pub enum UpstreamAuth {
         client: String,
         /// Sealed client secret.
         sealed: String,
+        /// The cloud's own address of Entra; the public cloud's if absent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        authority: Option<String>,
     },
 }
 

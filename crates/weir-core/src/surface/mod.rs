@@ -78,6 +78,8 @@ pub const COMPLETIONS: &str = "Completions_Create";
 pub const EMBEDDINGS: &str = "Embeddings_Create";
 /// Operation of `/serving-endpoints/{name}/invocations`, whose task is the endpoint's.
 pub const INVOCATIONS: &str = "ServingEndpoints_Query";
+/// Operation of a message in Anthropic's dialect.
+pub const MESSAGES: &str = "Messages_Create";
 /// Operation of everything that has no name of its own.
 pub const OTHER: &str = "Request";
 
@@ -109,6 +111,11 @@ pub enum Asks<'a> {
     /// As [`Self::Answer`], by the schema of the model inference API (`azure.md`, A5): what is not in it is refused,
     /// or what the header `extra-parameters` says.
     Schema(Schema),
+    /// A model's answer in the dialect of Anthropic Messages, or how many tokens the question for it has.
+    Messages {
+        /// Whether only the count is asked for.
+        counts: bool,
+    },
     /// The deployments that the caller may query, or the one of this name (`azure.md`, B1 and B2).
     Models {
         /// The one that is asked for; all, if absent.
@@ -277,6 +284,14 @@ impl<'a> Asked<'a> {
             return self.wrong_method(surface, operation, "POST");
         }
         self.named(surface, task, Asks::Answer, operation, name)
+    }
+
+    /// As [`Self::data`], of a chat in another dialect; the body names the deployment.
+    fn posted(&self, surface: Surface, asks: Asks<'a>, operation: &'static str) -> Disposition<'a> {
+        if self.method != "POST" {
+            return self.wrong_method(surface, operation, "POST");
+        }
+        self.named(surface, Some(Task::Chat), asks, operation, None)
     }
 
     /// As [`Self::data`], by a schema of the model inference API.

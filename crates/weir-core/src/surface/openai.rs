@@ -3,7 +3,7 @@
 //! Stage 0. Sources: `providers.md` 2.1 and 4.1, `azure.md` B2.
 
 use super::passage::passage;
-use super::{Asked, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, Surface};
+use super::{Asked, Asks, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, MESSAGES, Surface};
 use crate::snapshot::Task;
 
 /// `/v1/*` or `/openai/v1/*`; the body names the deployment.
@@ -54,8 +54,8 @@ pub(super) fn known_elsewhere<'a>(asked: &Asked<'a>, surface: Surface, rest: &[&
 pub(super) fn messages<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
     const SURFACE: Surface = Surface::Anthropic;
     match rest {
-        [] => asked.unsupported(SURFACE, "POST", "The Messages API"),
-        ["count_tokens"] => asked.unsupported(SURFACE, "POST", "Counting of tokens"),
+        [] => asked.posted(SURFACE, Asks::Messages { counts: false }, MESSAGES),
+        ["count_tokens"] => asked.posted(SURFACE, Asks::Messages { counts: true }, MESSAGES),
         ["batches", ..] => asked.unsupported(SURFACE, "POST, GET, DELETE", "Message batches"),
         _ => asked.unknown(SURFACE),
     }

@@ -19,6 +19,7 @@ fn told(method: &str, url: &str) -> String {
             let task = match &route.asks {
                 Asks::Answer => task.to_string(),
                 Asks::Schema(_) => format!("{task} by schema"),
+                Asks::Messages { counts } => format!("messages {counts}"),
                 Asks::Models { id: None, deployments } => format!("models {deployments}"),
                 Asks::Models { id: Some(id), .. } => format!("model={id}"),
                 Asks::Info => "info".to_string(),
@@ -231,8 +232,8 @@ fn openai_and_anthropic_routes() {
         ("POST", "/v1/images/generations", "openai pass images/generations?"),
         ("DELETE", "/v1/chat/completions", "openai: wrong_method"),
         ("POST", "/v1/nothing", "openai: unknown_route"),
-        ("POST", "/v1/messages", "anthropic: unsupported"),
-        ("POST", "/v1/messages/count_tokens", "anthropic: unsupported"),
+        ("POST", "/v1/messages", "anthropic messages false"),
+        ("POST", "/v1/messages/count_tokens", "anthropic messages true"),
         ("GET", "/v1/messages", "anthropic: wrong_method"),
     ]);
 }

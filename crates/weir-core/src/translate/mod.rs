@@ -27,6 +27,7 @@ pub mod chunks;
 mod completions;
 pub mod embeddings;
 pub mod members;
+pub mod messages;
 pub mod refusal;
 pub mod sse;
 pub mod stop;

@@ -17,7 +17,7 @@ const CREDENTIAL_BYTES_MAX: usize = 8192;
 
 /// A credential as it was given.
 pub(in crate::control) struct Credential {
-    value: String,
+    pub(super) value: String,
     /// `scope/key` of the secret that it was read from.
     pub(in crate::control) reference: Option<String>,
 }

@@ -8,6 +8,7 @@ use super::super::command::Desk;
 use super::super::document::{Faults, Members};
 use super::credential::{Form, credential, seal};
 use super::{Compiled, check_base, config, word};
+use crate::snapshot::token::TokenSource;
 use crate::snapshot::{Target, Task, Upstream, UpstreamAuth, UpstreamPaths};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
@@ -223,11 +224,28 @@ fn vertex(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Opt
     let base = address(config, "vertex_api_base", default, desk, faults, &mut shown);
     let key = credential(config, "private_key", Form::Text, desk, faults, &mut shown);
     let (base, key) = (base?, key?);
+    check_account(&key.value, email, config, desk, faults)?;
     let sealed = seal(&key, &base, &config.path("private_key"), desk, faults)?;
     project.and(region)?;
     let target = native(base, members, UpstreamAuth::ServiceAccount { sealed });
     let references = Vec::from([key.reference]);
     Some(Compiled { member: "google_cloud_vertex_ai_config", shown, target, references })
+}
+
+/// The address that a service account's tokens come from is an upstream's like any. A key that is no account's is kept
+/// as it is: what it is worth shows when it is used.
+fn check_account(
+    secret: &str,
+    email: Option<&str>,
+    config: &Members<'_>,
+    desk: &Desk<'_>,
+    faults: &mut Faults,
+) -> Option<()> {
+    let place = email.map(|email| ("client_email".to_owned(), email.to_owned())).into_iter().collect();
+    match TokenSource::account(secret, &place) {
+        Some(source) => check_base(source.url(), &config.path("private_key"), desk, faults).map(|_| ()),
+        None => Some(()),
+    }
 }
 
 /// With an account and its token by HTTP, else by the Worker's own binding.
