@@ -8,7 +8,7 @@ const OPEN_AI: &str = "https://weir.example/v1/chat/completions";
 const MAIL: &str = "mail jane@example.org";
 
 /// A world whose deployment has these guardrails, beside personal data that is stopped where `stops` says.
-fn world(guard: Value, stops: [bool; 2], service: &str) -> World {
+fn world(guard: &Value, stops: [bool; 2], service: &str) -> World {
     let mut snapshot = snapshot(service, "closed", "buffered");
     let personal = json!([{"filter": "personal_data", "threshold": "low", "blocking": true}]);
     let rules = |stops: bool| if stops { personal.clone() } else { json!([]) };
@@ -28,7 +28,7 @@ fn message(got: &Got) -> Value {
 
 #[test]
 fn personal_data_is_stopped_in_the_form_of_the_service() {
-    let mut world = world(json!({}), [true, true], "moderation");
+    let mut world = world(&json!({}), [true, true], "moderation");
     let got = world.exchange_at(INVOCATIONS, MAIL, None, &[]);
     let expected = json!({"usage": {"prompt_tokens": 0, "total_tokens": 0}, "input_guardrail": [{
         "flagged": false, "categories": null, "category_scores": null, "pii_detection": true,
@@ -60,7 +60,7 @@ fn personal_data_is_masked_on_its_way() {
         [INVOCATIONS, "https://weir.example/openai/deployments/chat/chat/completions?api-version=2024-10-21"]
     {
         let guard = json!({"mask_prompt": true, "mask_completion": true});
-        let mut world = world(guard, [false, false], "moderation");
+        let mut world = world(&guard, [false, false], "moderation");
         world.says = vec!["card 4111 1111 1111 1111 it is".into()];
         let got = world.exchange_at(url, MAIL, None, &[]);
         assert_eq!(
@@ -79,14 +79,14 @@ fn personal_data_is_masked_on_its_way() {
 
 #[test]
 fn topics_are_judged_by_a_deployment() {
-    let mut world = world(json!({"prompt_topics": ["rivers", "dams"]}), [false, false], "deployment");
+    let mut world = world(&json!({"prompt_topics": ["rivers", "dams"]}), [false, false], "deployment");
     let got = world.exchange_at(INVOCATIONS, "tell me of BAD things", None, &[]);
     let told = message(&got);
     assert_eq!(told["input_guardrail"][0]["flagged"], true);
     assert_eq!(told["input_guardrail"][0]["categories"], json!({"invalid_topic": true}));
     assert_eq!(world.exchange_at(INVOCATIONS, "tell me of rivers", None, &[]).status, 200);
     assert_eq!(world.exchange_at(INVOCATIONS, "BROKEN", None, &[]).status, 503);
-    let mut other = self::world(json!({"prompt_topics": ["rivers"]}), [false, false], "moderation");
+    let mut other = self::world(&json!({"prompt_topics": ["rivers"]}), [false, false], "moderation");
     assert_eq!(
         other.exchange_at(INVOCATIONS, "rivers", None, &[]).status,
         503,

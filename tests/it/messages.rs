@@ -124,55 +124,49 @@ fn assembled(events: &str) -> Value {
     message
 }
 
+/// A stream of Anthropic's with this content.
+fn events(content: &[Value], stop: &str) -> String {
+    let mut out = String::new();
+    let mut put = |value: Value| {
+        write!(out, "event: {}\ndata: {value}\n\n", value["type"].as_str().unwrap()).unwrap();
+    };
+    put(
+        json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 1}}}),
+    );
+    for (index, block) in content.iter().enumerate() {
+        let (empty, deltas) = match block["type"].as_str().unwrap() {
+            "text" => (
+                json!({"type": "text", "text": ""}),
+                vec![json!({"type": "text_delta", "text": block["text"]})],
+            ),
+            "thinking" => (
+                json!({"type": "thinking", "thinking": "", "signature": ""}),
+                vec![
+                    json!({"type": "thinking_delta", "thinking": block["thinking"]}),
+                    json!({"type": "signature_delta", "signature": block["signature"]}),
+                ],
+            ),
+            _ => (
+                json!({"type": "tool_use", "id": block["id"], "name": block["name"], "input": {}}),
+                vec![json!({"type": "input_json_delta", "partial_json": block["input"].to_string()})],
+            ),
+        };
+        put(json!({"type": "content_block_start", "index": index, "content_block": empty}));
+        for delta in deltas {
+            put(json!({"type": "content_block_delta", "index": index, "delta": delta}));
+        }
+        put(json!({"type": "content_block_stop", "index": index}));
+    }
+    put(
+        json!({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": null}, "usage": {"output_tokens": 9}}),
+    );
+    put(json!({"type": "message_stop"}));
+    out
+}
+
 /// Streams of Anthropic's come back as the same message, however they are cut on their way.
 #[test]
 fn streams_come_back_as_the_same_message() {
-    let events = |content: &[Value], stop: &str| {
-        let mut out = String::new();
-        let mut put = |value: Value| {
-            write!(
-                out,
-                "event: {}
-data: {value}
-
-",
-                value["type"].as_str().unwrap()
-            )
-            .unwrap();
-        };
-        put(
-            json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant", "model": "m", "content": [], "stop_reason": null, "stop_sequence": null, "usage": {"input_tokens": 3, "output_tokens": 1}}}),
-        );
-        for (index, block) in content.iter().enumerate() {
-            let (empty, deltas) = match block["type"].as_str().unwrap() {
-                "text" => (
-                    json!({"type": "text", "text": ""}),
-                    vec![json!({"type": "text_delta", "text": block["text"]})],
-                ),
-                "thinking" => (
-                    json!({"type": "thinking", "thinking": "", "signature": ""}),
-                    vec![
-                        json!({"type": "thinking_delta", "thinking": block["thinking"]}),
-                        json!({"type": "signature_delta", "signature": block["signature"]}),
-                    ],
-                ),
-                _ => (
-                    json!({"type": "tool_use", "id": block["id"], "name": block["name"], "input": {}}),
-                    vec![json!({"type": "input_json_delta", "partial_json": block["input"].to_string()})],
-                ),
-            };
-            put(json!({"type": "content_block_start", "index": index, "content_block": empty}));
-            for delta in deltas {
-                put(json!({"type": "content_block_delta", "index": index, "delta": delta}));
-            }
-            put(json!({"type": "content_block_stop", "index": index}));
-        }
-        put(
-            json!({"type": "message_delta", "delta": {"stop_reason": stop, "stop_sequence": null}, "usage": {"output_tokens": 9}}),
-        );
-        put(json!({"type": "message_stop"}));
-        out
-    };
     let call =
         |id: &str| json!({"type": "tool_use", "id": id, "name": "weather", "input": {"city": "Faro \u{e9}"}});
     let rows = [

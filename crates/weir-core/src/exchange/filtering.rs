@@ -106,7 +106,7 @@ impl Filtering {
             Some(field) => (mask_prompt(field.raw, field.start), masked(field.raw)),
             None => (Vec::new(), String::new()),
         };
-        let shown = |field: Field<'_>| Texts::of(if masks { &masked } else { field.raw });
+        let asked_of = |field: Field<'_>| Texts::of(if masks { &masked } else { field.raw });
         let mut filtering = Self {
             policy: Rc::clone(policy),
             lexicon: Rc::clone(lexicon),
@@ -116,7 +116,7 @@ impl Filtering {
             answers: envelope.n,
             prompt_results: String::new(),
             prompts,
-            texts: field.filter(|_| asks).map(shown),
+            texts: field.filter(|_| asks).map(asked_of),
             vetting: None,
             guard: shows,
             mask: if masks { mask } else { Vec::new() },

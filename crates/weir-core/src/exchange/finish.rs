@@ -85,8 +85,8 @@ pub(super) struct Running {
     pub(super) body_bytes: u32,
     /// What a classifier is being asked.
     pub(super) asked: Option<Box<Asked>>,
-    /// Whether a stream is being read whole.
-    pub(super) held: bool,
+    /// When the head of a stream came that is being read whole.
+    pub(super) held: Option<UnixMillis>,
     /// How the stream ended that waits for a classifier.
     pub(super) over: Option<StreamEnd>,
 }
@@ -143,14 +143,14 @@ impl Isolate {
             }
             Event::Head { status, headers } => {
                 let stream = (200..300).contains(&status) && running.is_stream(&headers);
-                running.held = stream && running.buffers();
-                if stream && !running.held {
+                running.held = (stream && running.buffers()).then_some(now);
+                if stream && running.held.is_none() {
                     return self.stream_begins(now, random, handle, running, status);
                 }
                 self.keep(now, handle, running);
                 Action::ReadWhole
             }
-            Event::Answer { status, body, .. } if running.held => {
+            Event::Answer { status, body, .. } if running.held.is_some() => {
                 self.buffered(now, random, handle, running, status, body)
             }
             Event::Answer { status, headers, body } => match running.canonical(now, status, body) {

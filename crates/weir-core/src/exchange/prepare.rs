@@ -192,7 +192,7 @@ impl Facts<'_> {
                 .replaces
                 .unwrap_or_else(|| u32::try_from(self.request.body.len()).unwrap_or(u32::MAX)),
             asked: None,
-            held: false,
+            held: None,
             over: None,
         }
     }

@@ -9,6 +9,7 @@ use super::ready::{ReadyPolicy, Side};
 use crate::snapshot::content::{Filter, Severity};
 use alloc::format;
 use alloc::string::String;
+use core::fmt::Write as _;
 
 /// Categories with their names in the message.
 const CATEGORIES: [(Filter, &str); 5] = [
@@ -35,8 +36,9 @@ impl ReadyPolicy {
         let mut flagged = listed || off_topic;
         let mut note = |name: &str, is: bool, score: &str| {
             let comma = if flags.is_empty() { "" } else { "," };
-            flags.push_str(&format!("{comma}\"{name}\":{is}"));
-            scores.push_str(&format!("{comma}\"{name}\":{score}"));
+            // Writing to a text cannot fail.
+            let _ = write!(flags, "{comma}\"{name}\":{is}");
+            let _ = write!(scores, "{comma}\"{name}\":{score}");
         };
         for (filter, name) in CATEGORIES.iter().filter(|(filter, _)| self.has_rule(side, *filter)) {
             let is = self.is_filtered_for(side, *filter, found);
