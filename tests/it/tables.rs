@@ -71,7 +71,7 @@ fn logged(world: &mut World, query: &str) -> Vec<Value> {
 
 fn run(world: &mut World, row: &Row) -> Outcome {
     let outcome = world.exchange(row);
-    for _ in 0..3 {
+    for _ in 0..5 {
         world.calls();
     }
     outcome

@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 pub const SHARDS: u64 = 4;
 /// How long a record waits for others: the bound on what a killed isolate takes with it, with the journey.
 pub const WAIT_MAX: Millis = Millis(50);
+/// How long counts of failures wait when no record comes that they could travel with: a flood of refused requests makes
+/// one call a second.
+pub const FAILED_WAIT_MAX: Millis = Millis(1_000);
 /// A batch of so many records leaves at once.
 pub const BATCH_RECORDS_MAX: u64 = 200;
 /// A batch of so many bytes leaves at once.
@@ -162,6 +165,9 @@ impl UsageBatches {
         self.held_bytes = self.held_bytes.saturating_add(text.len()).saturating_add(1);
         let lane = self.lanes.entry(account.clone()).or_default();
         let open = lane.open.get_or_insert_with(|| Open::new(now));
+        if open.count == 0 {
+            open.since = now;
+        }
         open.records.extend_from_slice(text);
         open.records.push(b',');
         open.count = open.count.saturating_add(1);
@@ -319,7 +325,7 @@ impl Lane {
     /// When the batch that fills is to be sealed; `None` while enough others are on their way.
     fn open_due(&self) -> Option<UnixMillis> {
         let open = self.open.as_ref().filter(|_| self.sealed.len() < ACTIVE)?;
-        Some(open.since.plus(WAIT_MAX))
+        Some(open.since.plus(if open.count == 0 { FAILED_WAIT_MAX } else { WAIT_MAX }))
     }
 
     fn next(&self) -> Option<UnixMillis> {
