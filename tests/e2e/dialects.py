@@ -63,7 +63,7 @@ class Wish:
         return self.text
 
     def number(self, word: str) -> int | None:
-        return int(self.rest) if self.word == word else None
+        return int(self.rest.split()[0]) if self.word == word else None
 
     def pieces(self) -> list[str]:
         """The answer in pieces, as a stream has them."""

@@ -108,7 +108,7 @@ def test_tokens_are_counted(served):
 
 
 def test_a_broken_stream_raises(served):
-    for fault in ("break 1", "cut 1"):
+    for fault in ("break 1 of them", "cut 1 of them"):
         with pytest.raises((anthropic.APIError, anthropic.APIConnectionError)):
             with client().messages.stream(model=served, max_tokens=9, messages=[{"role": "user", "content": fault}]) as stream:
                 stream.get_final_message()

@@ -220,14 +220,13 @@ fn policies() -> Vec<Command> {
         ("properties.pattern", json!("")),
         ("properties.pattern", json!("---")),
         ("properties.isRegex", json!(17)),
-        ("properties.isRegex", json!(true)),
     ];
     let of_items = vec![
         ("0", json!(17)),
         ("0.name", json!(17)),
         ("1.properties", json!(17)),
         ("1.properties.pattern", json!(17)),
-        ("0.properties.isRegex", json!(true)),
+        ("0.properties.isRegex", json!(17)),
         ("1.properties.pattern", json!("---")),
     ];
     let (one, two) = (
