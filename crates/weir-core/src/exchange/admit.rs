@@ -11,6 +11,7 @@ use super::filtering::Filtering;
 use super::finish::Running;
 use super::guarded;
 use super::isolate::Isolate;
+use super::kept::Parts;
 use super::pass::Asking;
 use super::prepare::Facts;
 use super::{tokens, translated};
@@ -24,7 +25,7 @@ use crate::route;
 use crate::snapshot::index::SnapshotIndex;
 use crate::snapshot::network::Barred;
 use crate::snapshot::{DeploymentKind, Task};
-use crate::surface::{self, Asks, DataRoute, Disposition, HEADER_COUNT, Header, HeaderValues, Surface};
+use crate::surface::{self, Asks, DataRoute, Disposition, Header, Surface};
 use crate::time::{Millis, UnixMillis};
 use crate::wire::bounds::BODY_BYTES_MAX;
 use crate::wire::envelope::Envelope;
@@ -59,15 +60,6 @@ pub(super) struct Admission {
 pub(super) struct Held {
     pub(super) admission: Admission,
     pub(super) parts: Rc<Parts>,
-}
-
-/// A request, kept.
-pub(super) struct Parts {
-    method: String,
-    url: String,
-    headers: [Option<String>; HEADER_COUNT],
-    body: Vec<u8>,
-    length: u64,
 }
 
 /// Why a run of the admission ended without an upstream call.
@@ -107,32 +99,6 @@ impl Admission {
                 Pause::For(Millis(doubled))
             }
             Pause::For(_) | Pause::Calls => pause,
-        }
-    }
-}
-
-impl Parts {
-    fn keep(request: &Request<'_>) -> Self {
-        Self {
-            method: request.method.to_owned(),
-            url: request.url.to_owned(),
-            headers: Header::ALL.map(|header| request.headers.get(header).map(ToOwned::to_owned)),
-            body: request.body.to_vec(),
-            length: request.length,
-        }
-    }
-
-    fn lend(&self) -> Request<'_> {
-        let mut values = [None; HEADER_COUNT];
-        for (value, kept) in values.iter_mut().zip(&self.headers) {
-            *value = kept.as_deref();
-        }
-        Request {
-            method: &self.method,
-            url: &self.url,
-            headers: HeaderValues::new(values),
-            body: &self.body,
-            length: self.length,
         }
     }
 }

@@ -5,11 +5,12 @@
 //! writes one usage record (promise 2).
 
 use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
-use super::admit::{Admission, Held, Parts};
+use super::admit::{Admission, Held};
 use super::classify::{Asked, Then};
 use super::filtering::Filtering;
 use super::head::{self, HeadFacts};
 use super::isolate::Isolate;
+use super::kept::Parts;
 use super::passed::{self, Passed};
 use super::relay::StreamRelay;
 use super::settled::refused;

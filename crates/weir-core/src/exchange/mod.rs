@@ -31,6 +31,7 @@ pub mod flat;
 mod guarded;
 mod head;
 mod isolate;
+mod kept;
 mod logged;
 mod pass;
 mod passed;
