@@ -9,10 +9,12 @@
     )
 )]
 
+mod agree;
 mod bad_input;
 mod classifier;
 mod contract;
 mod exchanges;
+mod fuzz;
 mod guardrails;
 mod messages;
 mod simulation;

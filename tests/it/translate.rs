@@ -21,28 +21,28 @@ struct Vectors {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a member of a row of its own")]
-struct Row {
+pub(crate) struct Row {
     /// The rule that the row shows.
     source: String,
-    task: Option<Task>,
-    stream: bool,
-    request: Option<Value>,
+    pub(crate) task: Option<Task>,
+    pub(crate) stream: bool,
+    pub(crate) request: Option<Value>,
     path: Option<String>,
-    sent: Option<Value>,
+    pub(crate) sent: Option<Value>,
     dropped: Vec<String>,
     adjusted: Vec<String>,
     refused: Option<String>,
-    answer: Option<Value>,
+    pub(crate) answer: Option<Value>,
     canonical: Value,
     base64: bool,
     status: u16,
-    refusal: Option<Value>,
+    pub(crate) refusal: Option<Value>,
     means: Value,
-    events: Option<Vec<Value>>,
+    pub(crate) events: Option<Vec<Value>>,
     chunks: Vec<Value>,
     broken: bool,
     /// A terminal `[DONE]` follows the events.
-    done: bool,
+    pub(crate) done: bool,
 }
 
 const DIALECTS: [(&str, Dialect); 11] = [
@@ -59,7 +59,7 @@ const DIALECTS: [(&str, Dialect); 11] = [
     ("workers_ai_native", Dialect::WorkersAiNative),
 ];
 
-fn form() -> Form {
+pub(crate) fn form() -> Form {
     Form {
         id: "weir-1".into(),
         created: 1_800_000_000,
@@ -76,7 +76,7 @@ fn provider_of(folder: &Path) -> &'static dyn Provider {
 }
 
 /// All rows with what they are of.
-fn rows() -> Vec<(String, &'static dyn Provider, Row)> {
+pub(crate) fn rows() -> Vec<(String, &'static dyn Provider, Row)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors/translate");
     let mut rows = Vec::new();
     for folder in
@@ -113,7 +113,7 @@ fn request(
 }
 
 /// The bytes of a stream: Amazon's messages where an event is a `frame`, else server-sent events.
-fn bytes_of(events: &[Value], done: bool) -> Vec<u8> {
+pub(crate) fn bytes_of(events: &[Value], done: bool) -> Vec<u8> {
     let mut bytes = Vec::new();
     for event in events {
         if let Some(frame) = event["frame"].as_str() {

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask dev`, `test`, `check`, `build`, `bench`, `size`, `tidy`, `deploy`.
+//! The project's own commands: `cargo xtask dev`, `test`, `check`, `build`, `bench`, `fuzz`, `size`, `tidy`, `deploy`.
 //!
 //! This file decides which command runs and how a failure is told: one line on stderr and exit code 1. It does
 //! not know how any command works. Stage: tooling, outside the pipeline.
@@ -9,6 +9,7 @@ mod check;
 mod children;
 mod deploy;
 mod dev;
+mod fuzz;
 mod http;
 mod project;
 mod run;
@@ -35,6 +36,7 @@ cargo xtask <command>
   setup                                  only install what is missing
   bench [--quick] [--peer portkey] [--only LOAD] [--without VARIANT] [--rounds N]; bench --instructions
                                          speed against two references in JavaScript, on workerd
+  fuzz [--seconds 60] [--only TARGET]    search core's decoders for inputs that break them
   size [--update]                        compressed size of the Worker against the committed number
   tidy                                   the project's own rules about files and dependencies
   deploy [--dry-run]                     wrangler deploy";
@@ -72,6 +74,7 @@ fn run_command() -> anyhow::Result<ExitCode> {
             setup::ensure(&project)?;
         }
         Some("bench") => bench::run(&project, args)?,
+        Some("fuzz") => fuzz::run(&project, args)?,
         Some("size") => size::run(&project, args)?,
         Some("tidy") => {
             args.done()?;

@@ -209,7 +209,9 @@ impl Decoder {
     /// Takes the next bytes; gives canonical events, whole ones.
     pub fn push(&mut self, bytes: &[u8]) -> Vec<u8> {
         if !self.broken && !self.chunks.is_closed() {
-            self.broken = self.stream.push(bytes, &mut self.chunks).is_err();
+            let refused = self.stream.push(bytes, &mut self.chunks).is_err();
+            // What follows the terminal event says nothing, whether it comes with it or later.
+            self.broken = refused && !self.chunks.is_closed();
         }
         self.chunks.take()
     }

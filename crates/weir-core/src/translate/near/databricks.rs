@@ -20,7 +20,10 @@ pub(super) fn request(ask: &Ask<'_>, _notes: &mut Notes) -> Result<Translated, W
         match &*name {
             // The endpoint is in the path; usage is on every chunk; vectors come as numbers.
             "model" | "stream_options" | "encoding_format" => {}
-            "messages" if ask.task == Task::Chat && !gpt => out.put("messages", &messages(value)),
+            "messages" if ask.task == Task::Chat && !gpt => {
+                let known = super::with_known_roles(value);
+                out.put("messages", &messages(Raw::trusted(&known)));
+            }
             "tools" if !gpt => {
                 let mut tools = Array::default();
                 for tool in chat::tools(ask.body)? {

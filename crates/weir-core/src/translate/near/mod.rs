@@ -14,7 +14,7 @@ pub(super) mod stream;
 use super::{Answer, Ask, Notes, Provider, Refusal, Stream, Translated};
 use crate::snapshot::{Dialect, Task};
 use crate::wire::WireError;
-use crate::wire::object::Object;
+use crate::wire::object::{Array, Object};
 use crate::wire::raw::Raw;
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -102,6 +102,23 @@ fn message(role: &str, message: Raw<'_>, members: &[&str]) -> Object {
         out.put_some(name, message.get(name));
     }
     out
+}
+
+/// The messages with `system` for `developer`, which models of these providers do not know.
+pub(super) fn with_known_roles(list: Raw<'_>) -> String {
+    let mut out = Array::default();
+    for message in list.items() {
+        if !message.get("role").is_some_and(|role| role.is("developer")) {
+            out.put(message.as_str());
+            continue;
+        }
+        let mut item = Object::new().text("role", "system");
+        for (name, value) in message.members().filter(|(name, _)| name != "role") {
+            item.put(&name, value.as_str());
+        }
+        out.put(&item.end());
+    }
+    out.end()
 }
 
 /// The role as a provider without `developer` calls it.

@@ -5,15 +5,16 @@
 use crate::snapshot::Task;
 use crate::translate::chat;
 use crate::translate::members::{self, Notes, Rule};
-use crate::translate::{Ask, Translated};
+use crate::translate::{Ask, Translated, near};
 use crate::wire::WireError;
 use crate::wire::object::Object;
+use crate::wire::raw::Raw;
 
 /// Texts of one call.
 const TEXTS_MAX: usize = 100;
 
 const CHAT: &[(&str, Rule)] = &[
-    ("messages", Rule::As("messages")),
+    ("messages", Rule::Read),
     ("tools", Rule::As("tools")),
     ("max_tokens", Rule::Read),
     ("max_completion_tokens", Rule::Read),
@@ -38,6 +39,8 @@ pub(super) fn translate(ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, 
         members::one_answer(ask.body)?;
         // Looked at only so that what nobody could say is refused here.
         chat::messages(ask.body)?;
+        let list = ask.body.get("messages").unwrap_or(Raw::NULL);
+        out.put("messages", &near::with_known_roles(list));
         if ask.stream {
             out.put("stream", "true");
         }
