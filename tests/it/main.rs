@@ -13,6 +13,8 @@ mod bad_input;
 mod classifier;
 mod contract;
 mod exchanges;
+mod faults;
+mod fleet;
 mod simulation;
 mod tables;
 mod translate;

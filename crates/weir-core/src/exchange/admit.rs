@@ -67,6 +67,7 @@ pub(super) struct Parts {
     headers: [Option<String>; HEADER_COUNT],
     body: Vec<u8>,
     length: u64,
+    all_headers: bool,
 }
 
 /// Why a run of the admission ended without an upstream call.
@@ -77,6 +78,8 @@ pub(super) enum Stop {
     Answer(String),
     /// More of the caller's body must be read to know.
     More,
+    /// More of its headers must be read.
+    Headers,
 }
 
 impl Stop {
@@ -118,6 +121,7 @@ impl Parts {
             headers: Header::ALL.map(|header| request.headers.get(header).map(ToOwned::to_owned)),
             body: request.body.to_vec(),
             length: request.length,
+            all_headers: request.all_headers,
         }
     }
 
@@ -132,6 +136,7 @@ impl Parts {
             headers: HeaderValues::new(values),
             body: &self.body,
             length: self.length,
+            all_headers: self.all_headers,
         }
     }
 }
@@ -193,6 +198,7 @@ impl Isolate {
                 Action::Pause(pause)
             }
             Err(Stop::More) => Action::ReadMore,
+            Err(Stop::Headers) => Action::ReadHeaders,
             Err(Stop::Answer(body)) => {
                 let mut reply = reply::found(body, surface, admission.id);
                 self.dress(&mut reply.headers, surface, request.headers.get(Header::ClientRequestId));
@@ -267,6 +273,10 @@ impl Isolate {
             }
             caller => caller?,
         };
+        // Nobody else may ask for an explanation, so nobody else pays for the header.
+        if caller.admin && !request.all_headers {
+            return Err(Stop::Headers);
+        }
         let asking = Asking { now, request, route, caller: &caller, index: &index };
         self.admit_known(&asking, account, admission)
     }
@@ -320,7 +330,7 @@ impl Isolate {
         let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);
         let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation, index)?));
         let (reservation, filtering) = self.counted(&facts, &account, judged)?;
-        match facts.prepare() {
+        match facts.prepare(&account, &self.health) {
             Ok(entities) => Ok(facts.running(account, reservation, entities, filtering)),
             Err(error) => {
                 self.leases.settle(now, reservation, 0);

@@ -9,7 +9,8 @@
 //! begin ─▶ Pause ─▶ Resumed ─▶ …          (a snapshot or a lease is on its way)
 //!       ─▶ Reply                          (refused: over)
 //!       ─▶ Send ─▶ Answer ─▶ Deliver      (plain: settled, over)
-//!               ─▶ Head ─▶ DeliverStream ─▶ Piece … ─▶ Ended ─▶ Close | Abort   (stream: settled, over)
+//!               ─▶ Head ─▶ ReadPiece … ─▶ DeliverStream ─▶ Piece … ─▶ Ended ─▶ Close | Abort   (stream: settled, over)
+//!                          ReadPiece … ─▶ Pause | Send | Reply   (it failed before its first content)
 //!               ─▶ Head ─▶ HandThrough     (neither JSON nor events: settled, over)
 //!               ─▶ Failed ─▶ Pause | Send | Reply
 //! ```
@@ -25,10 +26,12 @@ pub mod action;
 mod admit;
 mod classify;
 mod describe;
+mod explain;
 mod filtering;
 mod finish;
 pub mod flat;
 mod head;
+mod holding;
 mod isolate;
 mod logged;
 mod pass;
@@ -38,6 +41,7 @@ mod relay;
 mod settled;
 mod streaming;
 mod tables;
+mod tracking;
 mod translated;
 mod unknown;
 mod verdicts;

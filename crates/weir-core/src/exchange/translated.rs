@@ -88,6 +88,7 @@ impl Translation {
             edits: Vec::from([Edit { start: 0, end, with: translated.body.into_bytes() }]),
             timeout: Millis(0),
             head_first: stream,
+            quota: facts.remembers(),
             rest: false,
             script: None,
         };
