@@ -1,13 +1,12 @@
 //! `routing` of a catalog entry: how the backends of a model share its traffic, and how long their parts may take.
 //!
 //! Decides the members and their ranges:
-//! `{"affinity":bool,"retry_percent":0..=100,"hedge":{"after_ms","percent"},"deadlines":{"first_token_ms","plain_ms",
-//! "idle_ms","total_ms"}}`, each with the default of `design.md`, section 8. What they mean is `route::select`'s and
-//! `attempt`'s.
+//! `{"affinity":bool,"retry_percent":0..=100,"deadlines":{"first_token_ms","plain_ms","idle_ms","total_ms"}}`, each
+//! with the default of `design.md`, section 8. What they mean is `route::select`'s and `attempt`'s.
 
 use super::super::document::{Faults, Members};
 use crate::snapshot::Deadlines;
-use crate::snapshot::routing::{Hedge, Routing};
+use crate::snapshot::routing::Routing;
 use crate::time::Millis;
 use alloc::format;
 
@@ -23,12 +22,6 @@ pub(super) fn read(entry: &Members<'_>, faults: &mut Faults) -> (Routing, Deadli
     }
     if let Some(percent) = within(&members, "retry_percent", 0, 100, faults) {
         routing.retry_percent = u32::try_from(percent).unwrap_or(100);
-    }
-    if let Some(hedge) = members.members("hedge", faults) {
-        let after = within(&hedge, "after_ms", 1, LONGEST_MS, faults).unwrap_or(2_000);
-        let percent = within(&hedge, "percent", 1, 100, faults).unwrap_or(2);
-        let percent = u32::try_from(percent).unwrap_or(100);
-        routing.hedge = Some(Hedge { after: Millis(after), percent });
     }
     if let Some(given) = members.members("deadlines", faults) {
         let parts = [
