@@ -53,6 +53,7 @@ impl Host {
             headers: HeaderValues::new(headers),
             body,
             length: body.len() as u64,
+            all_headers: true,
         };
         self.isolate.begin(self.skew.read(at), random, &request)
     }

@@ -18,4 +18,7 @@ pub mod isolate;
 pub mod object;
 pub mod upstream;
 
+pub mod fleet;
+pub mod lone;
+
 pub mod world;

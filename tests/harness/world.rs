@@ -246,12 +246,16 @@ impl World {
                 running.streaming = true;
                 self.next_step(isolate, handle);
             }
+            Action::ReadPiece { timeout } => {
+                self.read_piece(isolate, handle, timeout.0.saturating_mul(MILLI));
+            }
             // No call of this world is handed through or read in parts, and no policy names a classifier.
             Action::ReadWhole
             | Action::PassPiece
             | Action::PassInstead(_)
             | Action::HandThrough(_)
             | Action::Ask { .. }
+            | Action::ReadHeaders
             | Action::ReadMore => self.next_step(isolate, handle),
         }
     }
@@ -298,6 +302,15 @@ impl World {
         if let Some(after) = after {
             self.at(self.now + after, Happening::Upstream { isolate, life, handle });
         }
+    }
+
+    /// As [`Self::next_step`], but what takes too long is not waited for.
+    fn read_piece(&mut self, isolate: usize, handle: u32, timeout: Micros) {
+        let running = self.hosts[isolate].running.get_mut(&handle).expect("performed for it");
+        if running.script.last().is_none_or(|(after, _)| *after > timeout) {
+            running.script = vec![(timeout, Step::Ended(exchange::StreamEnd::TimedOut))];
+        }
+        self.next_step(isolate, handle);
     }
 
     fn upstream(&mut self, isolate: usize, life: u32, handle: u32) {

@@ -13,6 +13,7 @@ use weir_core::simulate::SimulatorConfig;
 use weir_core::snapshot::access::Access;
 use weir_core::snapshot::content::ContentRules;
 use weir_core::snapshot::index::SnapshotIndex;
+use weir_core::snapshot::routing::Routing;
 use weir_core::snapshot::{
     Deadlines, Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task,
 };
@@ -46,6 +47,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         provider: "simulator".into(),
         upstream_model: "simulator".into(),
         weight: 100,
+        priority: 0,
         target: Target::Simulator(SimulatorConfig::default()),
         price: None,
     };
@@ -64,6 +66,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         serverless: None,
         spillover: None,
         fallback: true,
+        routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
     }

@@ -179,9 +179,11 @@ impl World {
             headers: HeaderValues::new(headers),
             body: body.as_bytes(),
             length: body.len() as u64,
+            all_headers: true,
         };
         let (handle, mut action) = self.isolate.begin(self.now, 7, &request);
-        let mut whole = Vec::new();
+        let (mut whole, mut left) = (Vec::new(), events(pieces.unwrap_or_default()));
+        let mut piece = String::new();
         for _ in 0..200 {
             let event = match action {
                 Action::Reply(reply) => {
@@ -196,8 +198,13 @@ impl World {
                         broken: false,
                     };
                 }
-                Action::DeliverStream { .. } => {
-                    let got = self.stream(handle, pieces.unwrap(), late);
+                Action::ReadPiece { .. } => {
+                    piece.clone_from(&left.pop_front().expect("a stream says something"));
+                    Event::Piece(piece.as_bytes())
+                }
+                Action::DeliverStream { bytes, again, .. } => {
+                    assert!(again && bytes.is_empty(), "a policy reads what was held back");
+                    let got = self.stream(handle, left, late);
                     self.calls();
                     return got;
                 }
@@ -214,7 +221,7 @@ impl World {
                     Event::Head { status: 200, headers }
                 }
                 Action::ReadWhole => {
-                    whole = stream_of(pieces.unwrap()).concat().into_bytes();
+                    whole = left.drain(..).collect::<String>().into_bytes();
                     Event::Answer { status: 200, headers: UpstreamHeaders::default(), body: &whole }
                 }
                 Action::Send(send) => match self.answer(&send, body.as_bytes()) {
@@ -231,15 +238,17 @@ impl World {
         panic!("no end");
     }
 
-    fn stream(&mut self, handle: u32, pieces: &[&str], late: &[usize]) -> Got {
-        let mut left: VecDeque<String> = stream_of(pieces).into();
+    fn stream(&mut self, handle: u32, mut left: VecDeque<String>, late: &[usize]) -> Got {
         let (mut out, mut asked, mut over) = (String::new(), None::<(Send, usize)>, false);
+        let mut begun = false;
         let mut late = late.iter().copied().cycle();
         loop {
             self.now = self.now.plus(Millis(5));
             let mut piece = String::new();
             let due = asked.as_ref().is_some_and(|(_, wait)| *wait == 0) || (over && asked.is_some());
-            let action = if due {
+            let action = if !std::mem::replace(&mut begun, true) {
+                self.isolate.handle(self.now, 3, handle, Event::Resumed)
+            } else if due {
                 let (send, _) = asked.take().unwrap();
                 let answer = self.answer(&send, b"");
                 let (now, none) = (self.now, UpstreamHeaders::default());
@@ -284,20 +293,22 @@ impl World {
     }
 }
 
-/// The events of a stream that says this.
-fn stream_of(pieces: &[&str]) -> Vec<String> {
+const SERVICES: [&str; 3] = ["content_safety", "moderation", "deployment"];
+
+/// The events of a stream that says these texts, and its end.
+fn events(pieces: &[&str]) -> VecDeque<String> {
     let event = |text: &str, finish: Value| {
         let choice = json!({"index": 0, "delta": {"content": text}, "finish_reason": finish});
-        let event = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]});
-        format!("data: {event}\n\n")
+        format!(
+            "data: {}\n\n",
+            json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
+        )
     };
-    let mut events: Vec<String> = pieces.iter().map(|text| event(text, Value::Null)).collect();
-    events.push(event("", json!("stop")));
-    events.push("data: [DONE]\n\n".to_owned());
-    events
+    let mut left: VecDeque<String> = pieces.iter().map(|text| event(text, Value::Null)).collect();
+    left.push_back(event("", json!("stop")));
+    left.push_back("data: [DONE]\n\n".to_owned());
+    left
 }
-
-const SERVICES: [&str; 3] = ["content_safety", "moderation", "deployment"];
 
 #[test]
 fn a_prompt_is_judged_before_the_model_is_asked() {

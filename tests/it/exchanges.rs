@@ -198,15 +198,21 @@ impl World {
         }
         let body = text(&row.body);
         let headers = HeaderValues::new(slots);
-        let request =
-            Request { method, url: &url, headers, body: body.as_bytes(), length: body.len() as u64 };
+        let request = Request {
+            method,
+            url: &url,
+            headers,
+            body: body.as_bytes(),
+            length: body.len() as u64,
+            all_headers: true,
+        };
         self.isolate.begin(self.now, 7, &request)
     }
 
     pub(crate) fn exchange(&mut self, row: &Row) -> Outcome {
         let mut outcome = Outcome::default();
         let (handle, mut action) = self.begin(row);
-        let (mut answer, mut whole, mut calls) = (Vec::new(), 200, 0);
+        let (mut answer, mut whole, mut calls, mut unread) = (Vec::new(), 200, 0, true);
         for _ in 0..64 {
             let event = match action {
                 Action::Reply(reply) => {
@@ -219,11 +225,14 @@ impl World {
                     outcome.body = answer;
                     return outcome;
                 }
-                Action::DeliverStream { head, .. } => {
+                Action::DeliverStream { head, bytes, .. } => {
                     outcome.head(head.status, &head.headers);
-                    outcome.body = self.stream(handle, &answer);
+                    outcome.body = [bytes, self.stream(handle)].concat();
                     return outcome;
                 }
+                // An upstream's stream is one piece here, and then its end.
+                Action::ReadPiece { .. } if core::mem::take(&mut unread) => Event::Piece(&answer),
+                Action::ReadPiece { .. } => Event::Ended(StreamEnd::Closed),
                 Action::Pause(_) => {
                     self.calls();
                     Event::Resumed
@@ -233,7 +242,7 @@ impl World {
                     calls += 1;
                     match answer_of(&send, row, calls) {
                         Ok((status, headers, bytes)) => {
-                            (answer, whole) = (bytes, status);
+                            (answer, whole, unread) = (bytes, status, true);
                             let headers = UpstreamHeaders {
                                 content_type: headers.0,
                                 retry_after: headers.1,
@@ -258,18 +267,12 @@ impl World {
         panic!("{}: no end", row.source);
     }
 
-    fn stream(&mut self, handle: u32, answer: &[u8]) -> Vec<u8> {
-        let mut out = match self.isolate.handle(self.now, 3, handle, Event::Piece(answer)) {
-            Action::PassPiece => answer.to_vec(),
-            Action::PassInstead(bytes) | Action::Abort(bytes) => bytes,
+    /// What follows what a stream began with.
+    fn stream(&mut self, handle: u32) -> Vec<u8> {
+        match self.isolate.handle(self.now, 3, handle, Event::Ended(StreamEnd::Closed)) {
+            Action::Close(bytes) | Action::Abort(bytes) => bytes,
             other => panic!("{other:?}"),
-        };
-        if let Action::Close(bytes) | Action::Abort(bytes) =
-            self.isolate.handle(self.now, 3, handle, Event::Ended(StreamEnd::Closed))
-        {
-            out.extend(bytes);
         }
-        out
     }
 
     pub(crate) fn calls(&mut self) {

@@ -14,6 +14,8 @@ mod bad_input;
 mod classifier;
 mod contract;
 mod exchanges;
+mod faults;
+mod fleet;
 mod fuzz;
 mod guardrails;
 mod messages;

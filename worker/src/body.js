@@ -72,9 +72,19 @@ async function readWhole(response) {
   return whole;
 }
 
-/** The head members that core reads, in its order. @param {{headers: Headers}} response */
-export function upstreamHeaders({ headers }) {
-  return ['content-type', 'retry-after', 'retry-after-ms', 'x-should-retry'].map((name) => headers.get(name) ?? '').join('\n');
+/** What is left of an upstream's quota, by each provider's own names. */
+const LEFT = [
+  ['x-ratelimit-remaining-requests', 'anthropic-ratelimit-requests-remaining'],
+  ['x-ratelimit-remaining-tokens', 'anthropic-ratelimit-tokens-remaining'],
+  ['x-ratelimit-reset-requests', 'anthropic-ratelimit-requests-reset'],
+  ['x-ratelimit-reset-tokens', 'anthropic-ratelimit-tokens-reset'],
+];
+
+/** The head members that core reads, in its order. @param {{headers: Headers}} response @param {number} quota whether its quota is wanted */
+export function upstreamHeaders({ headers }, quota) {
+  const lines = ['content-type', 'retry-after', 'retry-after-ms', 'x-should-retry'].map((name) => headers.get(name) ?? '');
+  if (quota) lines.push(...LEFT.map(([name, other]) => headers.get(name) ?? headers.get(other) ?? ''));
+  return lines.join('\n');
 }
 
 class TooLate extends Error {}

@@ -6,11 +6,11 @@
 
 import { call, failure, readAnswer, readBody, upstreamHeaders, within } from './body.js';
 import {
-  ABORT, ANSWER, CALLS, DELIVER, DELIVER_STREAM, FAILED, HAND_THROUGH, HEAD, HEAD_FIRST, NOTHING, READ_MORE, REPLY, REST,
-  RESUMED, SEND, STREAMS, WAIT, headersOf, raw, read, renewed, tell, text, view, write,
+  ABORT, ANSWER, CALLS, CLOSED, DELIVER, DELIVER_STREAM, ENDED, FAILED, HAND_THROUGH, HEAD, HEAD_FIRST, NOTHING, PIECE,
+  QUOTA, READ_HEADERS, READ_MORE, READ_PIECE, REPLY, REST, RESUMED, SEND, STREAMS, WAIT, headersOf, raw, read, renewed, tell, text, view, write,
 } from './memory.js';
 import { calls, keepCalling } from './objects.js';
-import { relay } from './relay.js';
+import { Pieces, relay } from './relay.js';
 import { Upload } from './upload.js';
 
 /** Names of the headers that core may ask for, in its order. @type {string[]} */
@@ -55,25 +55,35 @@ async function exchange(request, env, ctx, start, wanted) {
   const body = upload ? await upload.more() : Number(declared) > limit ? NOTHING : await readBody(request, declared, limit);
   const length = upload?.length ??
     (body === null ? limit + 1 : Math.max(body.byteLength, Number(declared) > limit ? Number(declared) : 0));
-  let head = start;
-  for (let i = 0; i < headerNames.length; i++)
-    head += '\n' + (wanted & (1 << i) ? (headers.get(headerNames[i]) ?? '') : '');
+  const lines = (/** @type {number} */ which) => {
+    let head = start;
+    for (let i = 0; i < headerNames.length; i++)
+      head += '\n' + (which & (1 << i) ? (headers.get(headerNames[i]) ?? '') : '');
+    return head;
+  };
+  let head = lines(wanted);
   let given = body ?? NOTHING;
   let plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, length));
   /** The answer of the call, or the promise of it. @type {any} */ let upstream;
-  let answer = NOTHING, until = 0;
+  let answer = NOTHING, until = 0, quota = 0;
+  /** The upstream's stream, once it is read piece by piece. @type {Pieces | null} */ let pieces = null;
   for (;;) {
     if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
     switch (plan.kind) {
       case REPLY:
+        pieces?.cancel();
         if (upload && !upload.ended && !upstream) await upload.drain(limit);
         return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
       case DELIVER: return new Response(answer, { status: plan.status, headers: headersOf(plan) });
-      case DELIVER_STREAM: return relay(plan, upstream, env, ctx);
+      case DELIVER_STREAM: return relay(plan, pieces ?? new Pieces(upstream.body), env, ctx);
       case HAND_THROUGH: return new Response(upstream.body, { status: plan.status, headers: headersOf(plan) });
       case READ_MORE:
         given = await /** @type {Upload} */ (upload).more();
         plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, upload?.length));
+        break;
+      case READ_HEADERS:
+        head = lines(-1) + '\nall';
+        plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, upload?.length ?? length));
         break;
       case CALLS:
         await calls(env);
@@ -89,19 +99,28 @@ async function exchange(request, env, ctx, start, wanted) {
         const { handle } = plan;
         try {
           const now = Date.now();
+          if (plan.kind === READ_PIECE) {
+            pieces ??= new Pieces(upstream.body);
+            const { value, done } = await within(plan.ms, pieces.next());
+            plan = done ? tell(handle, ENDED, CLOSED) : tell(handle, PIECE, 0, '', pieces.take(value));
+            break;
+          }
           if (plan.kind === SEND) {
+            pieces?.cancel();
+            pieces = null;
             until = now + plan.ms;
+            quota = plan.flags & QUOTA;
             const sent = upload && plan.flags & REST ? upload.send(plan, ctx) : call(plan, given, method, env);
             if (plan.flags & HEAD_FIRST) {
               upstream = await within(plan.ms, sent);
-              plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream));
+              plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream, quota));
               break;
             }
             upstream = sent;
           }
           const whole = await within(until - now, readAnswer(upstream));
           answer = whole.bytes;
-          plan = tell(handle, ANSWER, whole.status, whole.ok ? '' : upstreamHeaders(whole), answer);
+          plan = tell(handle, ANSWER, whole.status, whole.ok && !quota ? '' : upstreamHeaders(whole, quota), answer);
         } catch (error) {
           if (error instanceof WebAssembly.RuntimeError) throw error;
           plan = tell(handle, FAILED, failure(error));

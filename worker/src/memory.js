@@ -9,9 +9,10 @@
 
 /** Kinds of plan, `flat.rs`. */
 export const REPLY = 0, SEND = 1, CALLS = 2, WAIT = 3, DELIVER = 4, DELIVER_STREAM = 5, READ_WHOLE = 6;
-export const PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10, HAND_THROUGH = 11, READ_MORE = 12, ASK = 13;
+export const PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10, HAND_THROUGH = 11, READ_MORE = 12, ASK = 13, READ_PIECE = 14;
+export const READ_HEADERS = 15;
 /** Flags of a plan. */
-export const HEAD_FIRST = 1, SCRIPT = 2, REST = 8;
+export const HEAD_FIRST = 1, SCRIPT = 2, REST = 8, QUOTA = 16, AGAIN = 32;
 /** A bit of what is wanted of a request, `surface/headers.rs`: its body is not read whole. */
 export const STREAMS = 1 << 30;
 /** Events, `raw.rs`. */

@@ -110,7 +110,8 @@ pub extern "C" fn weir_classify(text_length: u32) -> i32 {
     })
 }
 
-/// Begins the exchange in the room: lines of text (method, address, the headers' values in core's order), then
+/// Begins the exchange in the room: lines of text (method, address, the headers' values in core's order, `all` if all of
+/// them were read), then
 /// `given` bytes of body, of `length` in all.
 #[unsafe(no_mangle)]
 pub extern "C" fn weir_begin(now: f64, text_length: u32, given: u32, length: u32) -> u32 {
@@ -125,8 +126,8 @@ pub extern "C" fn weir_begin(now: f64, text_length: u32, given: u32, length: u32
             *value = Some(next()).filter(|text| !text.is_empty());
         }
         let body = rest.get(..given as usize).unwrap_or_default();
-        let request =
-            Request { method, url, headers: HeaderValues::new(values), body, length: u64::from(length) };
+        let (headers, length, all_headers) = (HeaderValues::new(values), u64::from(length), next() == "all");
+        let request = Request { method, url, headers, body, length, all_headers };
         with_shell(now, |shell| {
             if shell.test_panics {
                 panics::provoke(url, || true);
@@ -261,5 +262,6 @@ fn upstream_headers(text: &str) -> UpstreamHeaders<'_> {
         retry_after: next(),
         retry_after_ms: next(),
         should_retry: next(),
+        quota: [next(), next(), next(), next()],
     }
 }

@@ -5,7 +5,8 @@
 
 import { call, failure, readAnswer, within } from './body.js';
 import {
-  ABORT, ANSWER, ASK, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, FAILED, IDLE, NOTHING, PASS, PIECE, headersOf, tell,
+  ABORT, AGAIN, ANSWER, ASK, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, FAILED, IDLE, NOTHING, PASS, PIECE, RESUMED,
+  headersOf, tell,
 } from './memory.js';
 import { keepCalling } from './objects.js';
 
@@ -15,6 +16,29 @@ const READ_BYTES = 64 << 10;
 const LOST = new TextEncoder().encode(
   '\n\nevent: error\ndata: {"error":{"code":"InternalServerError","message":"Weir failed during this stream; send the request again.","type":"server_error","param":null}}\n\n',
 );
+
+/** The pieces of an upstream's stream, read one by one into one buffer. */
+export class Pieces {
+  /** @param {ReadableStream} stream */
+  constructor(stream) {
+    this.reader = stream.getReader({ mode: 'byob' });
+    this.buffer = new ArrayBuffer(READ_BYTES);
+  }
+
+  next() {
+    return this.reader.read(new Uint8Array(this.buffer));
+  }
+
+  /** A piece that was read; what is done with it is done before the next is read. @param {Uint8Array} piece */
+  take(piece) {
+    this.buffer = /** @type {ArrayBuffer} */ (piece.buffer);
+    return piece;
+  }
+
+  cancel() {
+    this.reader.cancel().catch(() => {});
+  }
+}
 
 /** What a stream does next. @typedef {Pick<import('./memory.js').Plan, 'kind' | 'bytes' | 'callsAfter'>} Next */
 
@@ -42,44 +66,43 @@ async function beside(plan) {
 }
 
 /**
- * Hands the upstream's stream to the caller, and its end only when core has judged it.
- * @param {import('./memory.js').Plan} plan @param {Response} upstream
+ * Hands what was held back and the rest of the upstream's stream to the caller, and its end only when core has judged it.
+ * @param {import('./memory.js').Plan} plan @param {Pieces} pieces
  * @param {any} env @param {ExecutionContext} ctx
  */
-export function relay(plan, upstream, env, ctx) {
+export function relay(plan, pieces, env, ctx) {
   const { readable, writable } = new IdentityTransformStream();
-  const body = /** @type {ReadableStream} */ (upstream.body);
-  ctx.waitUntil(pump(plan, body, writable, env, ctx));
+  ctx.waitUntil(pump(plan, pieces, writable, env, ctx));
   return new Response(readable, { status: plan.status, headers: headersOf(plan) });
 }
 
 /**
  * Each piece passes core. The platform's own pipe (`pipeTo`) would cost a third, but when an upstream breaks off it
  * takes the caller's side with it, and workerd then ends the caller's body as if it were whole.
- * @param {import('./memory.js').Plan} plan @param {ReadableStream} body
+ * @param {import('./memory.js').Plan} plan @param {Pieces} pieces
  * @param {WritableStream} writable @param {any} env @param {ExecutionContext} ctx
  */
-async function pump({ handle, ms: idle }, body, writable, env, ctx) {
+async function pump({ handle, ms: idle, flags, bytes }, pieces, writable, env, ctx) {
   const writer = writable.getWriter();
-  const reader = body.getReader({ mode: 'byob' });
   /** Why the stream ended before its own end, once it did. */
   let ended = -1;
   const stop = (/** @type {number} */ end) => {
     if (ended >= 0) return;
     ended = end;
-    reader.cancel().catch(() => {});
+    pieces.cancel();
   };
   writer.closed.catch(() => stop(CALLER_LEFT));
   let last = Date.now();
   const watch = setInterval(() => Date.now() - last > idle && stop(IDLE), Math.max(1000, idle / 4));
-  let buffer = new ArrayBuffer(READ_BYTES);
   /** @type {Promise<any> | null} */ let reading = null;
-  /** What core asked beside the stream. @type {ReturnType<typeof beside> | null} */ let asked = null;
+  /** What core is to be told beside the stream's pieces. @type {ReturnType<typeof beside> | null} */
+  let asked = flags & AGAIN ? Promise.resolve({ told: [handle, RESUMED, 0, '', NOTHING] }) : null;
   try {
+    if (bytes.byteLength) await writer.write(bytes);
     // After the end only what was asked is waited for: core holds something back for it.
     for (let over = false, piece = NOTHING; !over || asked; ) {
-      if (!over) reading ??= reader.read(new Uint8Array(buffer));
-      const came = asked ? await (over ? asked : Promise.race([reading, asked])) : await reading;
+      if (!over) reading ??= pieces.next();
+      const came = asked ? await (over ? asked : Promise.race([asked, reading])) : await reading;
       let plan;
       if (came.told) {
         asked = null;
@@ -89,8 +112,7 @@ async function pump({ handle, ms: idle }, body, writable, env, ctx) {
         over = came.done || ended >= 0;
         if (!over) {
           last = Date.now();
-          piece = came.value;
-          buffer = piece.buffer;
+          piece = pieces.take(came.value);
         }
         plan = over ? ask(handle, ENDED, ended < 0 ? CLOSED : ended) : ask(handle, PIECE, 0, '', piece);
       }

@@ -5,7 +5,7 @@ import { context, core } from './platform.mjs';
 import { edited } from '../src/body.js';
 import { drive } from '../src/drive.js';
 
-const HAND_THROUGH = 11, READ_MORE = 12, REST = 8, STREAMS = 1 << 30;
+const HAND_THROUGH = 11, READ_MORE = 12, READ_PIECE = 14, READ_HEADERS = 15, QUOTA = 16, REST = 8, STREAMS = 1 << 30;
 const REPLY = 0, SEND = 1, CALLS = 2, WAIT = 3, DELIVER = 4, DELIVER_STREAM = 5, PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10;
 const HEAD_FIRST = 1, SCRIPT = 2;
 const url = 'https://weir.example/v1/chat/completions';
@@ -148,6 +148,44 @@ test('a stream that breaks, or that core judges incomplete, breaks for the calle
     assert.deepEqual([told.at(-1).event, told.at(-1).code], [5, broken ? 1 : 0]);
     t.mock.restoreAll();
   }
+});
+
+test('what is held back goes out before the rest, and a stream that fails while it is held gives way to the next call', async (t) => {
+  let cancelled = 0;
+  const first = new ReadableStream({
+    type: 'bytes',
+    start: (controller) => controller.enqueue(new TextEncoder().encode('begin')),
+    cancel: () => void cancelled++,
+  });
+  const answers = [new Response(first), new Response(pieces(['hold', 'more']))];
+  upstream(t, () => answers.shift());
+  const ctx = context();
+  const told = core([
+    { kind: SEND, flags: HEAD_FIRST, ms: 1000, lines: ['https://one.example/'] },
+    { kind: READ_PIECE, ms: 1000 }, { kind: READ_PIECE, ms: 5 },
+    { kind: SEND, flags: HEAD_FIRST, ms: 1000, lines: ['https://two.example/'] },
+    { kind: READ_PIECE, ms: 1000 },
+    { kind: DELIVER_STREAM, status: 200, ms: 1000, bytes: 'HELD' }, { kind: PASS }, { kind: CLOSE },
+  ]);
+  const response = await drive(chat(), {}, ctx);
+  assert.equal(await response.text(), 'HELDmore');
+  await ctx.settled();
+  assert.deepEqual(told.map((row) => [row.event, row.body]), [
+    ['begin', '{"model":"m"}'], [1, ''], [4, 'begin'], [3, ''], [1, ''], [4, 'hold'], [4, 'more'], [5, ''],
+  ]);
+  assert.equal(told[3].code, 1, 'nothing came in time');
+  assert.equal(cancelled, 1, 'the first stream is given up');
+});
+
+test('an upstream that is asked for its quota is heard, also with a good answer; all headers are read when core asks', async (t) => {
+  upstream(t, () => Response.json({}, { headers: { 'anthropic-ratelimit-requests-remaining': '7', 'x-ratelimit-reset-tokens': '2s' } }));
+  const told = core([
+    { kind: READ_HEADERS },
+    { kind: SEND, ms: 1000, flags: QUOTA, lines: ['https://up.example/'] }, { kind: DELIVER, status: 200 },
+  ], { wanted: 0 });
+  await drive(chat(), {}, context());
+  assert.deepEqual(told.slice(0, 2).map((row) => row.text), [`POST\n${url}\n\n`, `POST\n${url}\nBearer k\n\nall`]);
+  assert.equal(told[2].text, 'application/json\n\n\n\n7\n\n\n2s');
 });
 
 test('a simulated answer is played, not fetched', async (t) => {

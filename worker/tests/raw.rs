@@ -131,6 +131,8 @@ fn the_drivers_constants_are_cores() {
         ("DELIVER", Kind::Deliver),
         ("DELIVER_STREAM", Kind::DeliverStream),
         ("READ_WHOLE", Kind::ReadWhole),
+        ("READ_PIECE", Kind::ReadPiece),
+        ("READ_HEADERS", Kind::ReadHeaders),
         ("PASS", Kind::PassPiece),
         ("INSTEAD", Kind::PassInstead),
         ("CLOSE", Kind::Close),

@@ -35,6 +35,7 @@ fn record(id: u128) -> UsageRecord {
         client_request_id: None,
         usage_context: None,
         logged: None,
+        explanation: None,
     }
 }
 

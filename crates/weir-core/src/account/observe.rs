@@ -105,6 +105,11 @@ impl StreamObserver {
         !self.seen.terminal && self.choices.all_finished()
     }
 
+    /// Whether content has been seen so far, or all choices got their `finish_reason` without any.
+    pub const fn has_content(&self) -> bool {
+        self.seen.output_chars > 0 || self.choices.all_finished()
+    }
+
     /// Whether something has been seen so far that no client of the dialect can go on from: an error event, or
     /// what is no event of the dialect at all.
     pub const fn is_broken(&self) -> bool {

@@ -83,6 +83,9 @@ pub struct UsageRecord {
     /// Given if its bodies were logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logged: Option<Logged>,
+    /// How it came about, as a JSON object, where that is kept: the administrator asked, or an attempt failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<String>,
 }
 
 /// How an exchange's bodies were logged.

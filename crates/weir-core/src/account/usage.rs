@@ -27,6 +27,8 @@ pub struct Answer<'a> {
     pub usage: Option<Usage>,
     /// The model that answered, as the upstream names it.
     pub model: Option<Cow<'a, str>>,
+    /// Whether it is an error all the same: a member `error` that is not null.
+    pub error: bool,
 }
 
 /// Reads an answer in one pass; `None` if it is not one JSON object: the upstream answered garbage.
@@ -34,6 +36,7 @@ pub fn read(body: &[u8]) -> Option<Answer<'_>> {
     let top = top(body)?;
     Some(Answer {
         usage: top.usage.and_then(from_member),
+        error: top.error.is_some_and(|raw| raw.get() != "null"),
         model: top.model.and_then(|raw| crate::json::read::<Text<'_>>(raw.get()).ok()).map(|text| text.0),
     })
 }
@@ -83,6 +86,8 @@ struct Top<'a> {
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
     model: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 /// Parses the whole answer; `None` unless it is an object (a derived shape would take an array as well).

@@ -16,9 +16,13 @@
 //! the state has no way out.
 
 pub mod backoff;
+pub mod board;
 pub mod budget;
 pub mod classify;
+mod gauge;
+pub mod health;
 pub mod plan;
+pub mod quota;
 
 use crate::time::{Millis, UnixMillis};
 use alloc::string::String;
@@ -81,6 +85,8 @@ pub enum Outcome {
     TimedOut,
     /// An answer that is not one of its dialect.
     Malformed,
+    /// A stream that broke off before its first content.
+    BrokeOff,
 }
 
 /// What to do next.
@@ -109,8 +115,13 @@ pub enum Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Ready,
-    Sending { entity: u32 },
-    Waiting { entity: u32 },
+    /// The entity at this position of the plan is called.
+    Sending {
+        position: u32,
+    },
+    Waiting {
+        position: u32,
+    },
     Committed,
     Failed,
 }
@@ -136,12 +147,12 @@ impl AttemptMachine {
 
     /// The first step: the first entity of the plan, or giving up if there is none or no time.
     pub fn first(&mut self, now: UnixMillis, budget: &mut RetryBudget) -> Step {
-        match (self.state, self.plan.entity(0)) {
-            (State::Ready, Some(entity)) => {
-                budget.deposit();
-                self.send(now, entity)
+        match (self.state, self.plan.entities.is_empty()) {
+            (State::Ready, false) => {
+                budget.deposit(self.plan.retry_percent);
+                self.send(now, 0)
             }
-            (State::Ready, None) => self.fail(AttemptError::Unreachable),
+            (State::Ready, true) => self.fail(AttemptError::Unreachable),
             (State::Sending { .. } | State::Waiting { .. } | State::Committed | State::Failed, _) => {
                 self.fail(AttemptError::Malformed)
             }
@@ -157,7 +168,7 @@ impl AttemptMachine {
         outcome: &Outcome,
         budget: &mut RetryBudget,
     ) -> Step {
-        let State::Sending { entity } = self.state else {
+        let State::Sending { position } = self.state else {
             return Step::GiveUp(AttemptError::Malformed);
         };
         match classify(outcome) {
@@ -166,55 +177,79 @@ impl AttemptMachine {
                 Step::Deliver
             }
             Verdict::Final(error) => self.fail(error),
-            Verdict::Again { after, error } => self.again(now, random, entity, after, error, budget),
+            Verdict::Elsewhere(error) => match self.onward(now, position, budget) {
+                Some(next) => self.send(now, next),
+                None => self.fail(error),
+            },
+            Verdict::Again { after, error } => match self.onward(now, position, budget) {
+                Some(next) => self.send(now, next),
+                None => self.again(now, random, position, after, error, budget),
+            },
         }
     }
 
     /// Ends a wait that [`Step::Wait`] asked for.
     pub fn resume(&mut self, now: UnixMillis) -> Step {
         match self.state {
-            State::Waiting { entity } => self.send(now, entity),
+            State::Waiting { position } => self.send(now, position),
             State::Ready | State::Sending { .. } | State::Committed | State::Failed => {
                 Step::GiveUp(AttemptError::Malformed)
             }
         }
     }
 
-    /// The next entity at once if there is one; else the same entity after a wait, if attempts, time and budget
-    /// allow.
+    /// Whether a failure now would lead to another entity: a stream that only keeps itself alive may be given up.
+    pub fn has_onward(&self, now: UnixMillis) -> bool {
+        let State::Sending { position } = self.state else { return false };
+        self.made < self.plan.attempts_max
+            && now < self.plan.deadline
+            && self.plan.entity(position.saturating_add(1)).is_some()
+    }
+
+    /// The position to go on to at once, if there is one that can be afforded.
+    fn onward(&self, now: UnixMillis, position: u32, budget: &mut RetryBudget) -> Option<u32> {
+        let next = position.saturating_add(1);
+        let open = self.has_onward(now);
+        (open && (next < self.plan.sound || self.afford(budget))).then_some(next)
+    }
+
+    fn afford(&self, budget: &mut RetryBudget) -> bool {
+        self.plan.retry_percent > 0 && budget.withdraw()
+    }
+
+    /// The one entity once more, after a wait, if attempts, time and budget allow. Several entities are called once
+    /// each: another round would double the wait of a caller whose every upstream fails.
     fn again(
         &mut self,
         now: UnixMillis,
         random: u64,
-        entity: u32,
+        position: u32,
         after: Option<Millis>,
         error: AttemptError,
         budget: &mut RetryBudget,
     ) -> Step {
-        if self.made >= self.plan.attempts_max || now >= self.plan.deadline || !budget.withdraw() {
-            return self.fail(error);
-        }
-        if let Some(next) = self.plan.after(entity) {
-            return self.send(now, next);
-        }
         let wait = after.unwrap_or_else(|| delay(self.made, random));
         let until = now.plus(wait);
         // A wait that would use up the caller's time helps nobody: the caller may come again itself.
-        if wait > self.plan.wait_max || until >= self.plan.deadline {
+        let open = self.plan.is_single()
+            && self.made < self.plan.attempts_max
+            && wait <= self.plan.wait_max
+            && until < self.plan.deadline;
+        if !open || !self.afford(budget) {
             return self.fail(error);
         }
-        self.state = State::Waiting { entity };
+        self.state = State::Waiting { position };
         Step::Wait { until, reason: "the upstream asked for time, or failed in a way that passes" }
     }
 
-    fn send(&mut self, now: UnixMillis, entity: u32) -> Step {
-        let left = self.plan.deadline.since(now);
-        if left.0 == 0 {
+    fn send(&mut self, now: UnixMillis, position: u32) -> Step {
+        let timeout = self.plan.span(position, now);
+        let Some(entity) = self.plan.entity(position).filter(|_| timeout.0 > 0) else {
             return self.fail(AttemptError::Timeout);
-        }
+        };
         self.made = self.made.saturating_add(1);
-        self.state = State::Sending { entity };
-        Step::Send { entity, timeout: left.min(self.plan.timeout) }
+        self.state = State::Sending { position };
+        Step::Send { entity, timeout }
     }
 
     fn fail(&mut self, error: AttemptError) -> Step {

@@ -10,9 +10,11 @@ const NOW: UnixMillis = UnixMillis(1_000_000);
 fn plan(entities: u32, attempts_max: u32) -> AttemptPlan {
     AttemptPlan {
         entities: (0..entities).collect(),
+        sound: entities,
         attempts_max,
         deadline: NOW.plus(Millis(60_000)),
         timeout: Millis(10_000),
+        retry_percent: 20,
         wait_max: AttemptPlan::WAIT_MAX,
     }
 }
@@ -58,6 +60,7 @@ fn outcomes() -> impl Strategy<Value = Vec<(Outcome, u64)>> {
         Just(Outcome::Unreachable),
         Just(Outcome::TimedOut),
         Just(Outcome::Malformed),
+        Just(Outcome::BrokeOff),
     ];
     proptest::collection::vec((outcome, any::<u64>()), 1..12)
 }
@@ -98,4 +101,50 @@ proptest! {
 fn without_entities_it_gives_up() {
     let mut machine = AttemptMachine::new(AttemptPlan { entities: vec![], ..plan(0, 3) });
     assert_eq!(machine.first(NOW, &mut RetryBudget::default()), Step::GiveUp(AttemptError::Unreachable));
+}
+
+/// What the machine does with a plan of `entities` of which `sound` are expected to work, outcome by outcome.
+fn steps(entities: u32, sound: u32, outcomes: &[Outcome]) -> Vec<Step> {
+    let plan =
+        AttemptPlan { sound, retry_percent: 0, ..plan(entities, AttemptPlan::ATTEMPTS_MAX.max(entities)) };
+    let (mut machine, mut budget) = (AttemptMachine::new(plan), RetryBudget::default());
+    let mut steps = vec![machine.first(NOW, &mut budget)];
+    steps.extend(outcomes.iter().map(|outcome| machine.outcome(NOW, 0, outcome, &mut budget)));
+    steps
+}
+
+#[test]
+fn all_entities_are_tried_in_order_and_the_last_error_is_told() {
+    let last = AttemptError::UpstreamStatus { status: 500, retry_after: None, message: None };
+    let failures =
+        [status(429), Outcome::TimedOut, Outcome::Unreachable, Outcome::BrokeOff, status(401), status(500)];
+    let steps = steps(6, 6, &failures);
+    for (at, step) in (0..6).zip(&steps) {
+        assert!(matches!(step, Step::Send { entity, .. } if *entity == at), "{at}: {step:?}");
+    }
+    assert_eq!(steps[6], Step::GiveUp(last));
+}
+
+#[test]
+fn what_is_the_callers_is_not_tried_elsewhere() {
+    for code in [400, 404, 409, 413, 422] {
+        let error = AttemptError::UpstreamStatus { status: code, retry_after: None, message: None };
+        assert_eq!(steps(3, 3, &[status(code)])[1], Step::GiveUp(error), "{code}");
+    }
+}
+
+#[test]
+fn an_entity_that_is_set_aside_costs_a_retry() {
+    let steps = steps(3, 2, &[status(503), status(503)]);
+    assert!(matches!(steps[1], Step::Send { entity: 1, .. }), "another upstream's load is no retry");
+    assert!(matches!(steps[2], Step::GiveUp(_)), "no budget is left for one that is out");
+}
+
+#[test]
+fn a_call_leaves_time_for_those_behind_it() {
+    let plan = AttemptPlan { timeout: Millis(u64::MAX), ..plan(3, 3) };
+    let spans: Vec<u64> = (0..3).map(|position| plan.span(position, NOW).0).collect();
+    assert_eq!(spans, [30_000, 30_000, 60_000]);
+    let late = NOW.plus(Millis(59_000));
+    assert_eq!(plan.span(0, late), Millis(1_000));
 }

@@ -4,6 +4,7 @@
 //! found (by name, without regard to case). An operator's entry stands instead of a bundled one of the same name.
 
 mod bundled;
+mod routing;
 
 use super::answer::position;
 use super::command::Desk;
@@ -12,7 +13,8 @@ use super::document::{Faults, Members};
 use super::external_model::{self, read_task};
 use super::state::{AccountState, Backend, CatalogRow};
 use crate::id::DeploymentName;
-use crate::snapshot::{Price, Task};
+use crate::snapshot::routing::Routing;
+use crate::snapshot::{Deadlines, Price, Task};
 use crate::units::Money;
 use alloc::borrow::{Cow, ToOwned};
 use alloc::collections::BTreeSet;
@@ -29,6 +31,7 @@ const PROVISIONED_UNIT_DEFAULT: u64 = 2_500;
 const PROVISIONED_UNIT_MAX: u64 = 10_000_000;
 /// Most backends of one entry.
 const BACKENDS_MAX: usize = 16;
+
 /// The entry of this name.
 pub fn find<'a>(state: &'a AccountState, name: &str) -> Option<Cow<'a, CatalogRow>> {
     let folded = name.to_ascii_lowercase();
@@ -75,6 +78,11 @@ pub fn offer(row: &CatalogRow) -> Option<&Map<String, Value>> {
 /// What one provisioned throughput unit of the model is worth, in tokens a minute.
 pub fn provisioned_unit(row: &CatalogRow) -> u64 {
     row.shown.get(PROVISIONED_UNIT).and_then(Value::as_u64).unwrap_or(PROVISIONED_UNIT_DEFAULT)
+}
+
+/// How an entry's backends share its traffic, and how long their parts may take.
+pub fn routing(row: &CatalogRow) -> (Routing, Deadlines) {
+    routing::read(&Members::root(&row.shown), &mut Faults::default())
 }
 
 /// Whether an entry can be deployed in a region, given in its short form: anywhere, if it names none.
@@ -125,6 +133,7 @@ pub fn read(
     let (price_shown, price) = read_price(&members, faults);
     shown.insert("price".to_owned(), price_shown);
     let (backends_shown, backends) = read_backends(&members, task, desk, faults);
+    let _checked = routing::read(&members, faults);
     if !faults.none() {
         return None;
     }
@@ -133,6 +142,9 @@ pub fn read(
     shown.insert("versions".to_owned(), json!(versions));
     shown.insert("default_version".to_owned(), json!(default_version));
     shown.insert("backends".to_owned(), Value::Array(backends_shown));
+    if let Some(routing) = body.get("routing") {
+        shown.insert("routing".to_owned(), routing.clone());
+    }
     Some(CatalogRow { name: name.to_owned(), shown, task, versions, default_version, price, backends })
 }
 
@@ -271,15 +283,20 @@ fn read_backends(
 }
 
 fn ordered(mut ranked: Vec<(u64, Option<u64>, Backend)>) -> Vec<Backend> {
+    // With neither weight nor priority the order is the priority.
+    if ranked.iter().all(|(priority, weight, _)| *priority == 0 && weight.is_none()) {
+        for (at, (priority, ..)) in ranked.iter_mut().enumerate() {
+            *priority = u64::try_from(at).unwrap_or(u64::MAX);
+        }
+    }
     // Stable: equal priorities keep the order in which they stand.
     ranked.sort_by_key(|(priority, ..)| *priority);
-    let mut backends = Vec::new();
-    for (_, weight, mut backend) in ranked {
-        let first = if backends.is_empty() { 100 } else { 0 };
-        backend.entity.weight = weight.map_or(first, |weight| u32::try_from(weight).unwrap_or(100));
-        backends.push(backend);
-    }
-    backends
+    let compiled = ranked.into_iter().map(|(priority, weight, mut backend)| {
+        backend.entity.weight = u32::try_from(weight.unwrap_or(0)).unwrap_or(100);
+        backend.entity.priority = u32::try_from(priority).unwrap_or(u32::MAX);
+        backend
+    });
+    compiled.collect()
 }
 
 /// `name`, or `name-2` and so on when it is taken.

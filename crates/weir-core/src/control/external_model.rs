@@ -80,6 +80,7 @@ pub fn read(value: &Value, path: &str, desk: &mut Desk<'_>, faults: &mut Faults)
         provider: provider.to_owned(),
         upstream_model: name.to_owned(),
         weight: 100,
+        priority: 0,
         target: compiled.target,
         price: None,
     };

@@ -5,7 +5,8 @@
 //! upstreams to probe leave as data.
 //!
 //! Messages are JSON, one of
-//! - `{"snapshot":{"known":N|null}}` → the [`Snapshot`](crate::snapshot::Snapshot), or `{"unchanged":N}`;
+//! - `{"snapshot":{"known":N|null,"health"?}}` → the [`Snapshot`](crate::snapshot::Snapshot), or
+//!   `{"unchanged":N,"health"?}`: what isolates tell each other (`attempt::board`);
 //! - `{"http":{"method","url","authorization","api_key","body"}}` → `{"status","headers":[[name,value]],"body"}`;
 //! - `{"directory":[{"key","owner","value"}]}` → `{"granted"}` (`errand`);
 //! - `{"accounts":{"subscription","group"}}` → the names of the accounts that stand there;
@@ -40,6 +41,7 @@ pub mod weir;
 #[cfg(test)]
 mod tests;
 
+use crate::attempt::board::Board;
 use crate::id::{AccountId, RequestId};
 use crate::object::{Row, Write};
 use crate::seal::SealKey;
@@ -63,7 +65,7 @@ use entropy::Entropy;
 use front::ManagementSurface;
 use probe::{Probe, Probed};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use state::{AccountState, DeploymentRow, LoadError};
 
 pub use state::TABLES;
@@ -148,6 +150,9 @@ enum Message {
 struct SnapshotQuery {
     #[serde(default)]
     known: Option<u64>,
+    /// What the isolate has to tell others.
+    #[serde(default)]
+    health: Option<Value>,
 }
 
 /// The truth of one account's configuration.
@@ -159,6 +164,8 @@ pub struct Registry {
     /// Updates whose probes were given out since it was loaded, and when. Whoever performs them ends with it, so
     /// that it is not stored: what is not in here is probed anew.
     probing: BTreeMap<String, UnixMillis>,
+    /// What isolates said of their upstreams; not stored.
+    board: Board,
 }
 
 impl Registry {
@@ -174,6 +181,7 @@ impl Registry {
             state,
             keys: Keys::default(),
             probing: BTreeMap::new(),
+            board: Board::default(),
         })
     }
 
@@ -212,9 +220,15 @@ impl Registry {
         handled
     }
 
-    fn answer_snapshot(&self, context: &Context<'_>, query: &SnapshotQuery) -> Handled {
+    fn answer_snapshot(&mut self, context: &Context<'_>, query: &SnapshotQuery) -> Handled {
+        let health = query.health.as_ref().and_then(|news| self.board.exchange(context.now, news));
         if query.known == Some(self.state.version) {
-            return reply(format!("{}", json!({"unchanged": self.state.version})).into_bytes());
+            let version = self.state.version;
+            let unchanged = match health {
+                Some(health) => json!({"unchanged": version, "health": health}),
+                None => json!({ "unchanged": version }),
+            };
+            return reply(format!("{unchanged}").into_bytes());
         }
         let mut snapshot = self.snapshot();
         snapshot.access.issuer.clone_from(&context.settings.issuer);

@@ -11,6 +11,7 @@ use super::databricks::foundation;
 use super::state::{AccountState, Backend, CatalogRow, DeploymentRow, DeploymentSpec, EndpointSpec};
 use super::{catalog, content, defaults};
 use crate::id::PrincipalId;
+use crate::snapshot::routing::Routing;
 use crate::snapshot::{
     Deadlines, Deployment, KeyEntry, Limit, LimitScope, Meter, Price, ServedEntity, Serverless, Snapshot,
 };
@@ -85,12 +86,14 @@ fn endpoint_keys(row: &DeploymentRow) -> impl Iterator<Item = KeyEntry> {
 fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
     let (mut publisher, mut version) = (String::new(), String::new());
     let (mut serverless, mut spillover) = (None, None);
+    let (mut routing, mut deadlines) = (Routing::default(), Deadlines::default());
     let publisher_of = |entry: &CatalogRow| catalog::text(entry, "publisher").unwrap_or_default().to_owned();
     let (task, model, entities, limits) = match &row.spec {
         DeploymentSpec::Account(spec) => {
             let entry = catalog::find(state, &spec.model)?;
             let entities = entities(&entry.backends, entry.price.as_ref());
             (publisher, version) = (publisher_of(&entry), version_in_force(spec, &entry).to_owned());
+            (routing, deadlines) = catalog::routing(&entry);
             spillover = spec.spillover.as_ref().map(|name| name.to_ascii_lowercase());
             let limits = capacity::limits(&spec.sku, spec.capacity, catalog::provisioned_unit(&entry));
             (entry.task, entry.name.clone(), entities, limits)
@@ -99,6 +102,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
             let entry = catalog::find(state, &spec.model)?;
             let entities = entities(&entry.backends, entry.price.as_ref());
             (publisher, version) = (publisher_of(&entry), entry.default_version.clone());
+            (routing, deadlines) = catalog::routing(&entry);
             serverless = Some(Serverless {
                 region: spec.location.clone(),
                 suspended: !subscriptions::covered(state, &entry),
@@ -122,7 +126,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         entities,
         limits,
         limiter_fail_open: false,
-        deadlines: Deadlines::default(),
+        deadlines,
         created_at: row.created_at,
         publisher,
         version,
@@ -132,6 +136,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         payload_sampling: row.endpoint().and_then(EndpointSpec::payload_sampling),
         // In catalog backends always, in the order of their priority (`design.md`, section 8).
         fallback: row.endpoint().is_none_or(endpoint::fallback),
+        routing,
     })
 }
 

@@ -120,6 +120,11 @@ impl Accounts {
         self.views.len() != 1 || self.views.values().any(|view| known(view).unwrap_or(true))
     }
 
+    /// Whether some deployment has several entities, so that a caller's session may matter.
+    pub(super) fn has_choices(&self) -> bool {
+        self.views.values().any(|view| view.index.as_ref().is_some_and(|index| index.has_choices()))
+    }
+
     /// A refresh was asked for. Answers the version at hand.
     pub(super) fn asked(&mut self, now: UnixMillis, account: &AccountId) -> u64 {
         let view = self.view(now, account);

@@ -24,6 +24,8 @@ pub struct Request<'a> {
     pub body: &'a [u8],
     /// The body's length in bytes, as declared or as read; more than was read if there is more.
     pub length: u64,
+    /// Whether all headers were read ([`Action::ReadHeaders`]), so that one that is not there was not sent.
+    pub all_headers: bool,
 }
 
 /// The head members of an upstream's answer that core reads.
@@ -37,6 +39,9 @@ pub struct UpstreamHeaders<'a> {
     pub retry_after_ms: Option<&'a str>,
     /// `x-should-retry`.
     pub should_retry: Option<&'a str>,
+    /// What is left of the upstream's quota (asked for by [`Send::quota`]): requests, tokens, and until when each is
+    /// whole again.
+    pub quota: [Option<&'a str>; 4],
 }
 
 /// Why an upstream call gave no answer.
@@ -103,18 +108,30 @@ pub enum Action {
     Pause(Pause),
     /// Answer with this head and the body of the [`Event::Answer`] just given. The exchange is over.
     Deliver(Head),
-    /// Answer with this head and relay the upstream's stream: each piece through [`Event::Piece`], its end
-    /// through [`Event::Ended`].
+    /// Read the next bytes of the upstream's stream and give them as [`Event::Piece`], or its end as
+    /// [`Event::Ended`]. The caller gets nothing yet.
+    ReadPiece {
+        /// Give up ([`StreamEnd::TimedOut`]) when none came for so long.
+        timeout: Millis,
+    },
+    /// Answer with this head and these bytes, and relay the rest of the upstream's stream: each piece through
+    /// [`Event::Piece`], its end through [`Event::Ended`].
     DeliverStream {
         /// The caller's head.
         head: Head,
         /// Give up when no bytes came for so long.
         idle: Millis,
+        /// What was held back so far.
+        bytes: Vec<u8>,
+        /// Whether there is more to say at once: give [`Event::Resumed`].
+        again: bool,
     },
     /// Answer with this head and the upstream's body as it comes. The exchange is over.
     HandThrough(Head),
     /// Read more of the caller's body and begin again with all that was read: core knows nothing of this exchange.
     ReadMore,
+    /// Read all headers and begin again: core knows nothing of this exchange.
+    ReadHeaders,
     /// Read the answer whole and give it as [`Event::Answer`].
     ReadWhole,
     /// Pass the piece on as it is.
@@ -158,6 +175,8 @@ pub struct Send {
     pub timeout: Millis,
     /// Whether the head shall be given as [`Event::Head`] before the body is read.
     pub head_first: bool,
+    /// Whether the head's [`UpstreamHeaders::quota`] shall be read, of good answers too.
+    pub quota: bool,
     /// Whether the rest of the caller's body follows the (edited) part that was read.
     pub rest: bool,
     /// A simulated model's answer: perform this script instead of a call.

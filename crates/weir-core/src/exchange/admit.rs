@@ -70,6 +70,8 @@ pub(super) enum Stop {
     Answer(String),
     /// More of the caller's body must be read to know.
     More,
+    /// More of its headers must be read.
+    Headers,
 }
 
 impl Stop {
@@ -160,6 +162,7 @@ impl Isolate {
                 Action::Pause(pause)
             }
             Err(Stop::More) => Action::ReadMore,
+            Err(Stop::Headers) => Action::ReadHeaders,
             Err(Stop::Answer(body)) => {
                 let mut reply = reply::found(body, surface, admission.id);
                 self.dress(&mut reply.headers, surface, request.headers.get(Header::ClientRequestId));
@@ -234,6 +237,10 @@ impl Isolate {
             }
             caller => caller?,
         };
+        // Nobody else may ask for an explanation, so nobody else pays for the header.
+        if caller.admin && !request.all_headers {
+            return Err(Stop::Headers);
+        }
         let asking = Asking { now, request, route, caller: &caller, index: &index };
         self.admit_known(&asking, account, admission)
     }
@@ -313,8 +320,8 @@ impl Isolate {
         let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation, index)?));
         let (reservation, filtering) = self.counted(&facts, &account, judged)?;
         let prepared = match guarded::seen(filtering.as_deref(), request.body) {
-            Cow::Borrowed(_) => facts.prepare(),
-            Cow::Owned(masked) => facts.prepare_masked(&masked),
+            Cow::Borrowed(_) => facts.prepare(&account, &self.health),
+            Cow::Owned(masked) => facts.prepare_masked(&masked, &account, &self.health),
         };
         match prepared {
             Ok(entities) => Ok(facts.running(account, reservation, entities, filtering)),

@@ -166,6 +166,7 @@ impl Isolate {
             edits: Vec::from([Edit { start: 0, end: held, with: question.body.clone().into_bytes() }]),
             timeout: asked.classifier.deadline,
             head_first: false,
+            quota: false,
             rest: false,
             script: None,
         };
@@ -180,7 +181,14 @@ impl Isolate {
         let envelope = Envelope::parse(body.as_bytes(), Some(Task::Chat)).ok()?;
         let length = u64::try_from(body.len()).unwrap_or(u64::MAX);
         let headers = HeaderValues::new([None; HEADER_COUNT]);
-        let request = Request { method: "POST", url: GUARD_URL, headers, body: body.as_bytes(), length };
+        let request = Request {
+            method: "POST",
+            url: GUARD_URL,
+            headers,
+            body: body.as_bytes(),
+            length,
+            all_headers: true,
+        };
         let handle = self.new_handle();
         // A name of its own for each question: the exchange's, mixed with what no two questions share.
         let random = running.admission.random.rotate_left(17).wrapping_mul(0x9e37_79b9_7f4a_7c15)

@@ -1,19 +1,21 @@
 //! The second half of an exchange: from the upstream's answer to the settled end.
 //!
 //! Above the stages. Decides what each event means for a running exchange: another attempt, an answer, a piece of
-//! a stream, the end. Every way out of here settles the reservation and, if the upstream gave a usable answer,
-//! writes one usage record (promise 2).
+//! a stream, the end; of a stream before its first content see `holding`. Every way out of here settles the
+//! reservation and, if the upstream gave a usable answer, writes one usage record (promise 2).
 
 use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
 use super::admit::{Admission, Held};
 use super::classify::{Asked, Then};
 use super::filtering::Filtering;
 use super::head::{self, HeadFacts};
+use super::holding::{Opening, whole_error};
 use super::isolate::Isolate;
 use super::kept::Parts;
 use super::passed::{self, Passed};
 use super::relay::StreamRelay;
 use super::settled::refused;
+use super::tracking::{Track, Tried};
 use super::translated::Translation;
 use super::words::{Words, upstream_words};
 use crate::account::usage;
@@ -24,6 +26,7 @@ use crate::id::AccountId;
 use crate::limit::Reservation;
 use crate::reply::{self, Reply};
 use crate::route::RouteError;
+use crate::route::select::Why;
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
@@ -61,12 +64,18 @@ pub(super) struct Running {
     pub(super) streamed: bool,
     pub(super) usage_wanted: bool,
     pub(super) client_request_id: Option<String>,
-    /// Given once the stream's head was delivered.
+    /// Given once a stream has a head.
     pub(super) relay: Option<StreamRelay>,
     /// Given beside it if the stream is of another dialect than the canonical one.
     pub(super) decoder: Option<Box<Decoder>>,
     /// Given if the caller speaks another dialect than the canonical one.
     pub(super) encoder: Option<Box<Encoder>>,
+    /// Given as long as that stream is not the answer yet.
+    pub(super) held: Option<Box<Opening>>,
+    /// What was held back of it and a policy has not read yet.
+    pub(super) pending: Vec<u8>,
+    /// When the call in flight gives up waiting for its answer, or its first content.
+    pub(super) until: UnixMillis,
     /// The deployment's content policy, if it has one.
     pub(super) filtering: Option<Box<Filtering>>,
     /// Given if the call is passed as it came.
@@ -87,14 +96,22 @@ pub(super) struct Running {
     /// What a classifier is being asked.
     pub(super) asked: Option<Box<Asked>>,
     /// When the head of a stream came that is being read whole.
-    pub(super) held: Option<UnixMillis>,
+    pub(super) whole_since: Option<UnixMillis>,
     /// How the stream ended that waits for a classifier.
     pub(super) over: Option<StreamEnd>,
+    /// How the call in flight is followed.
+    pub(super) track: Track,
+    /// The attempts that failed, in order.
+    pub(super) tried: Vec<Tried>,
 }
 
 /// All that a call of one entity needs, prepared while the request was at hand.
 pub(super) struct PreparedEntity {
     pub(super) name: String,
+    /// Why it stands at its place.
+    pub(super) why: Why,
+    /// Expected microseconds of its answer when it was chosen, as far as that was known.
+    pub(super) load: Option<u64>,
     pub(super) price: Option<Price>,
     pub(super) send: Send,
     /// Given if the entity speaks another dialect than the canonical one.
@@ -134,34 +151,44 @@ impl Isolate {
         if let Some(asked) = running.asked.take_if(|_| tells) {
             return self.classified(now, random, handle, running, *asked, event);
         }
+        if running.held.is_some() {
+            return self.advance_held(now, random, handle, running, event);
+        }
         if running.passed.is_some() && passed::is_good(&event) {
             return self.advance_passed(now, random, handle, running, event);
         }
         match event {
+            Event::Resumed if running.relay.is_some() => self.vet_pending(now, handle, running),
             Event::Resumed => {
                 let step = running.machine.resume(now);
                 self.perform(now, handle, running, step, None)
             }
             Event::Head { status, headers } => {
+                self.track_quota(now, &running, &headers);
                 let stream = (200..300).contains(&status) && running.is_stream(&headers);
-                running.held = (stream && running.buffers()).then_some(now);
-                if stream && running.held.is_none() {
-                    return self.stream_begins(now, random, handle, running, status);
+                running.whole_since = (stream && running.buffers()).then_some(now);
+                if stream && running.whole_since.is_none() {
+                    return self.stream_begins(now, handle, running, status);
                 }
                 self.keep(now, handle, running);
                 Action::ReadWhole
             }
-            Event::Answer { status, body, .. } if running.held.is_some() => {
+            Event::Answer { status, body, .. } if running.whole_since.is_some() => {
                 self.buffered(now, random, handle, running, status, body)
             }
-            Event::Answer { status, headers, body } => match running.canonical(now, status, body) {
-                None => self.answered(now, random, handle, running, status, &headers, Cow::Borrowed(body)),
-                Some(mut whole) => {
-                    let (status, body) = (whole.status, core::mem::take(&mut whole.body));
-                    let headers = whole.headers(&headers);
-                    self.answered(now, random, handle, running, status, &headers, Cow::Owned(body))
+            Event::Answer { status, headers, body } => {
+                self.track_quota(now, &running, &headers);
+                match running.canonical(now, status, body) {
+                    None => {
+                        self.answered(now, random, handle, running, status, &headers, Cow::Borrowed(body))
+                    }
+                    Some(mut whole) => {
+                        let (status, body) = (whole.status, core::mem::take(&mut whole.body));
+                        let headers = whole.headers(&headers);
+                        self.answered(now, random, handle, running, status, &headers, Cow::Owned(body))
+                    }
                 }
-            },
+            }
             Event::Failed(failure) => {
                 let outcome = match failure {
                     Failure::Unreachable => Outcome::Unreachable,
@@ -195,16 +222,16 @@ impl Isolate {
                         &WeirError::Bug { what: "an entity of the plan is missing" },
                     );
                 };
-                let limit = if running.streamed && !running.buffers() {
-                    running.deadlines.first_event
-                } else {
-                    running.deadlines.plain
-                };
                 let mut send = prepared.send.clone();
-                send.timeout = timeout.min(limit);
+                send.timeout = timeout;
                 if let Some(translation) = &prepared.translation {
                     translation.sign(now, &mut send);
                 }
+                running.until = now.plus(timeout);
+                if let Some(passed) = running.passed.as_mut() {
+                    passed.begin(entity);
+                }
+                self.track_sent(now, &mut running);
                 self.keep(now, handle, running);
                 Action::Send(send)
             }
@@ -266,6 +293,7 @@ impl Isolate {
         running: &mut Running,
         outcome: &Outcome,
     ) -> Step {
+        self.track_outcome(now, running, outcome);
         let budget = self.retries.entry(running.scope.clone()).or_default();
         running.machine.outcome(now, random, outcome, budget)
     }
@@ -284,6 +312,7 @@ impl Isolate {
     ) -> Action {
         let good = (200..300).contains(&status);
         let answer = if good && !running.streamed { usage::read(&body) } else { None };
+        let answer = answer.filter(|answer| !answer.error);
         let outcome = if good && answer.is_none() {
             Outcome::Malformed
         } else {
@@ -294,7 +323,10 @@ impl Isolate {
             }
         };
         let Some(answer) = answer else {
-            let words = (400..500).contains(&status).then(|| upstream_words(&body)).flatten();
+            // An error with 200 is the error that it says to be.
+            let told = if good { whole_error(&body) } else { None };
+            let of_error = || (400..500).contains(&status).then(|| upstream_words(&body)).flatten();
+            let (outcome, words) = told.unwrap_or_else(|| (outcome, of_error()));
             let step = self.step(now, random, &mut running, &outcome);
             return match (step, running.kept.take()) {
                 (Step::Wait { .. } | Step::GiveUp(_), Some(parts)) if status == 429 => {
@@ -345,6 +377,7 @@ impl Isolate {
 
     /// An exchange whose driver is gone: what its answer was is unknown, so the reservation counts as used.
     pub(super) fn abandon(&mut self, now: UnixMillis, mut running: Running) {
+        self.track_left(now, &mut running);
         if let Some(handle) = running.log.take() {
             self.logs.forget(handle);
         }
@@ -362,11 +395,15 @@ impl Isolate {
     /// No answer: the tokens go back, the request stays counted.
     pub(super) fn fail(&mut self, now: UnixMillis, mut running: Running, error: &WeirError) -> Action {
         self.forget_asked(now, &mut running);
+        self.track_left(now, &mut running);
         let kept = running.passed.as_ref().is_some_and(|passed| !passed.generates);
         let lost = matches!(error, WeirError::Attempt(AttemptError::UpstreamStatus { status: 404, .. }));
         let error = if kept && lost { &WeirError::Route(RouteError::UnknownId) } else { error };
         let mut reply = reply::render(error, running.surface, running.operation, running.admission.id);
         self.dress(&mut reply.headers, running.surface, running.client_request_id.as_deref());
+        if running.track.explained {
+            reply.headers.push(("x-weir-explain", self.explain(now, &running)));
+        }
         if running.log.is_some() {
             self.end_log(running.log, &refused(now, &running, reply.status));
         }
@@ -404,6 +441,9 @@ impl Isolate {
         };
         let mut head = head::answer(&facts, &self.leases.standings(now, &running.reservation));
         head.headers.extend(running.notes().into_iter().flat_map(Notes::headers));
+        if running.track.explained {
+            head.headers.push(("x-weir-explain", self.explain(now, running)));
+        }
         head
     }
 }

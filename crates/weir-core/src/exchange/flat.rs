@@ -8,9 +8,9 @@
 //! | 0 | kind: see [`Kind`] |
 //! | 1 | HTTP status of an answer, else 0 |
 //! | 2 | milliseconds: timeout of a call, idle bound of a stream, length of a pause |
-//! | 3 | flags: 1 the head first, 2 a script instead of a call, 4 the exchange is over, 8 the rest of the caller's body follows |
+//! | 3 | flags: 1 the head first, 2 a script instead of a call, 4 the exchange is over, 8 the rest of the caller's body follows, 16 the head's quota is wanted, 32 core is to be told at once that the stream was begun |
 //! | 4, 5 | text: offset, length. Lines: the address (calls only), then header name, header value, … |
-//! | 6, 7 | bytes: offset, length: the body of a reply, what to pass on of a stream |
+//! | 6, 7 | bytes: offset, length: the body of a reply, what to pass on of a stream, what a stream begins with |
 //! | 8, 9 | edits of the caller's body: offset, count. Each 4 words: start, end, offset and length of the bytes instead |
 //! | 10, 11 | script: offset, count. Each 3 words: delay in ms, offset, length |
 //! | 12 | how the script ends: 0 complete, 1 broken, 2 never |
@@ -41,7 +41,7 @@ pub enum Kind {
     Wait = 3,
     /// Answer with status, headers and the upstream's body, which was read; over.
     Deliver = 4,
-    /// Answer with status, headers and the upstream's stream.
+    /// Answer with status, headers, the bytes, and the rest of the upstream's stream.
     DeliverStream = 5,
     /// Read the answer whole.
     ReadWhole = 6,
@@ -59,6 +59,10 @@ pub enum Kind {
     ReadMore = 12,
     /// Pass the bytes on, and make the call beside the stream.
     Ask = 13,
+    /// Read the next bytes of the upstream's stream; nothing is passed on yet.
+    ReadPiece = 14,
+    /// Read all headers, then begin again.
+    ReadHeaders = 15,
 }
 
 impl Kind {
@@ -78,6 +82,8 @@ impl Kind {
             Self::HandThrough => 11,
             Self::ReadMore => 12,
             Self::Ask => 13,
+            Self::ReadPiece => 14,
+            Self::ReadHeaders => 15,
         }
     }
 }
@@ -86,6 +92,8 @@ const HEAD_FIRST: u32 = 1;
 const SCRIPT: u32 = 2;
 const OVER: u32 = 4;
 const REST: u32 = 8;
+const QUOTA: u32 = 16;
+const AGAIN: u32 = 32;
 
 /// A buffer that is used again for every plan.
 #[derive(Debug, Default)]
@@ -121,12 +129,18 @@ impl FlatPlan {
                 self.set(2, word(span.0));
             }
             Action::Deliver(head) => self.head(Kind::Deliver, OVER, head),
-            Action::DeliverStream { head, idle } => {
-                self.head(Kind::DeliverStream, 0, head);
+            Action::ReadPiece { timeout } => {
+                self.kind(Kind::ReadPiece, 0);
+                self.set(2, word(timeout.0));
+            }
+            Action::DeliverStream { head, idle, bytes, again } => {
+                self.head(Kind::DeliverStream, if *again { AGAIN } else { 0 }, head);
                 self.set(2, word(idle.0));
+                self.span(6, bytes);
             }
             Action::HandThrough(head) => self.head(Kind::HandThrough, OVER, head),
             Action::ReadMore => self.kind(Kind::ReadMore, OVER),
+            Action::ReadHeaders => self.kind(Kind::ReadHeaders, OVER),
             Action::ReadWhole => self.kind(Kind::ReadWhole, 0),
             Action::PassPiece => self.kind(Kind::PassPiece, 0),
             Action::PassInstead(bytes) => self.pass(Kind::PassInstead, 0, bytes),
@@ -143,7 +157,8 @@ impl FlatPlan {
         let head_first = if send.head_first { HEAD_FIRST } else { 0 };
         let script = if send.script.is_some() { SCRIPT } else { 0 };
         let rest = if send.rest { REST } else { 0 };
-        self.kind(kind, head_first | script | rest);
+        let quota = if send.quota { QUOTA } else { 0 };
+        self.kind(kind, head_first | script | rest | quota);
         self.set(2, word(send.timeout.0));
         self.text(Some(&send.url), send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         self.edits(&send.edits);

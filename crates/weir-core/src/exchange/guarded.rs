@@ -16,7 +16,9 @@ use super::relay::{Relayed, StreamRelay};
 use super::vetting::Vetted;
 use crate::account::record::Usage;
 use crate::account::usage;
+use crate::attempt::health::HealthBook;
 use crate::attempt::{Outcome, Step};
+use crate::id::AccountId;
 use crate::policy::{Findings, PolicyError, Side, mask_answer, mask_events};
 use crate::snapshot::Task;
 use crate::surface::Surface;
@@ -130,13 +132,18 @@ impl Facts<'_> {
     ///
     /// # Errors
     /// As [`Facts::prepare`].
-    pub(super) fn prepare_masked(&self, masked: &[u8]) -> Result<Vec<PreparedEntity>, WireError> {
+    pub(super) fn prepare_masked(
+        &self,
+        masked: &[u8],
+        account: &AccountId,
+        health: &HealthBook,
+    ) -> Result<Vec<PreparedEntity>, WireError> {
         let length = u64::try_from(masked.len()).unwrap_or(u64::MAX);
         let request = Request { body: masked, length, ..*self.request };
         let mut envelope = Envelope::parse(masked, self.route.task)?;
         envelope.forget(self.dropped);
         let facts = Facts { request: &request, envelope: &envelope, replaces: None, ..*self };
-        let mut prepared = facts.prepare()?;
+        let mut prepared = facts.prepare(account, health)?;
         let own_end = u32::try_from(self.request.body.len()).unwrap_or(u32::MAX);
         let end = self.replaces.unwrap_or(own_end);
         for entity in &mut prepared {

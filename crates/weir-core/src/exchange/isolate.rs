@@ -12,7 +12,9 @@ use super::logged::Logs;
 use super::tokens::Tokens;
 use super::verdicts::Verdicts;
 use crate::account::batch::UsageBatches;
+use crate::attempt::board;
 use crate::attempt::budget::RetryBudget;
+use crate::attempt::health::HealthBook;
 use crate::control::access::oidc::VerifyAsk;
 use crate::error::WeirError;
 use crate::id::{AccountId, IsolateId, RequestId};
@@ -83,6 +85,7 @@ struct Exchange {
 
 /// One isolate.
 pub struct Isolate {
+    id: IsolateId,
     pub(super) settings: Settings,
     pub(super) accounts: Accounts,
     pub(super) leases: LeaseBook,
@@ -91,6 +94,7 @@ pub struct Isolate {
     pub(super) payloads: UsageBatches,
     pub(super) logs: Logs,
     pub(super) retries: BTreeMap<String, RetryBudget>,
+    pub(super) health: HealthBook,
     pub(super) verdicts: Verdicts,
     pub(super) tokens: Tokens,
     /// Made when the first content policy needs it.
@@ -110,6 +114,7 @@ impl Isolate {
     /// for an exchange of an isolate that trapped does not hit one of its successor.
     pub fn new(id: IsolateId, settings: Settings) -> Self {
         Self {
+            id,
             settings,
             accounts: Accounts::default(),
             leases: LeaseBook::new(id),
@@ -118,6 +123,7 @@ impl Isolate {
             payloads: UsageBatches::new(IsolateId(id.0 ^ (1 << 63))),
             logs: Logs::default(),
             retries: BTreeMap::new(),
+            health: HealthBook::default(),
             verdicts: Verdicts::default(),
             tokens: Tokens::default(),
             lexicon: None,
@@ -132,10 +138,16 @@ impl Isolate {
     }
 
     /// The headers to read of a request, as [`surface::wanted`] has them; the caller's address only where a network
-    /// rule may be about it, because each header costs.
+    /// rule may be about it, and the session only where there is a choice, because each header costs.
     pub fn wanted(&self, disposition: &Disposition<'_>) -> u32 {
-        let wanted = surface::wanted(disposition);
-        if self.accounts.has_rules() { wanted } else { wanted & !Header::ClientAddress.bit() }
+        let mut wanted = surface::wanted(disposition);
+        if !self.accounts.has_rules() {
+            wanted &= !Header::ClientAddress.bit();
+        }
+        if self.accounts.has_choices() && matches!(disposition, Disposition::Data(_)) {
+            wanted |= Header::Session.bit();
+        }
+        wanted
     }
 
     /// Begins an exchange. `random` names it and spreads its choices. Answers its handle, for later events, and
@@ -296,7 +308,13 @@ impl Isolate {
 
     pub(super) fn ask_snapshot(&mut self, now: UnixMillis, account: &AccountId) {
         let known = self.accounts.asked(now, account);
-        let body = format!("{{\"snapshot\":{{\"known\":{known}}}}}").into_bytes();
+        let health = if self.accounts.has_choices() {
+            let report = board::report(&self.health, now, self.id, account.as_str());
+            format!(",\"health\":{}", report.as_deref().unwrap_or("{}"))
+        } else {
+            String::new()
+        };
+        let body = format!("{{\"snapshot\":{{\"known\":{known}{health}}}}}").into_bytes();
         let call_for = CallFor::Snapshot { account: account.clone() };
         let call = self.call(now, ObjectKind::Registry, account.to_string(), body, call_for);
         self.outbox.push_back(call);
@@ -329,7 +347,8 @@ impl Isolate {
             return self.accounts.lost(now, account);
         };
         // Either `{"unchanged":version}` or a snapshot.
-        if body.starts_with(b"{\"unchanged\"") {
+        if body.starts_with(b"{\"unchanged\"") || body.starts_with(b"{\"health\"") {
+            board::adopt(&mut self.health, now, account.as_str(), body);
             return self.accounts.refreshed(sent, account, None);
         }
         let index = serde_json::from_slice::<Snapshot>(body)
@@ -364,6 +383,7 @@ impl Isolate {
         self.swept = now;
         // The answer of a call whose driver is gone never comes; leases and batches have their own timeouts.
         self.calls.retain(|_, (sent, _)| now.since(*sent) < Millis(60_000));
+        self.health.sweep(now);
         if self.retries.len() > RETRIES_MAX {
             self.retries.clear();
         }

@@ -15,6 +15,7 @@ pub(super) struct Parts {
     headers: [Option<String>; HEADER_COUNT],
     body: Vec<u8>,
     length: u64,
+    all_headers: bool,
 }
 
 impl Parts {
@@ -26,6 +27,7 @@ impl Parts {
             headers: Header::ALL.map(|header| request.headers.get(header).map(ToOwned::to_owned)),
             body: request.body.to_vec(),
             length: request.length,
+            all_headers: request.all_headers,
         }
     }
 
@@ -41,6 +43,7 @@ impl Parts {
             headers: HeaderValues::new(values),
             body: &self.body,
             length: self.length,
+            all_headers: self.all_headers,
         }
     }
 }

@@ -131,7 +131,8 @@ impl Isolate {
                 Action::PassInstead(bytes)
                 | Action::Close(bytes)
                 | Action::Abort(bytes)
-                | Action::Ask { pass: bytes, .. },
+                | Action::Ask { pass: bytes, .. }
+                | Action::DeliverStream { bytes, .. },
                 _,
             ) => bytes,
             (Action::Reply(reply), _) => reply.body.as_bytes(),

@@ -9,7 +9,8 @@
 //! begin ─▶ Pause ─▶ Resumed ─▶ …          (a snapshot or a lease is on its way)
 //!       ─▶ Reply                          (refused: over)
 //!       ─▶ Send ─▶ Answer ─▶ Deliver      (plain: settled, over)
-//!               ─▶ Head ─▶ DeliverStream ─▶ Piece … ─▶ Ended ─▶ Close | Abort   (stream: settled, over)
+//!               ─▶ Head ─▶ ReadPiece … ─▶ DeliverStream ─▶ Piece … ─▶ Ended ─▶ Close | Abort   (stream: settled, over)
+//!                          ReadPiece … ─▶ Pause | Send | Reply   (it failed before its first content)
 //!               ─▶ Head ─▶ HandThrough     (neither JSON nor events: settled, over)
 //!               ─▶ Failed ─▶ Pause | Send | Reply
 //! ```
@@ -25,11 +26,13 @@ pub mod action;
 mod admit;
 mod classify;
 mod describe;
+mod explain;
 mod filtering;
 mod finish;
 pub mod flat;
 mod guarded;
 mod head;
+mod holding;
 mod isolate;
 mod kept;
 mod logged;
@@ -41,6 +44,7 @@ mod settled;
 mod streaming;
 mod tables;
 mod tokens;
+mod tracking;
 mod translated;
 mod unknown;
 mod verdicts;

@@ -10,11 +10,13 @@ use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::passed::Passed;
 use super::prepare::Facts;
+use super::tracking::Track;
 use crate::attempt::AttemptError;
 use crate::attempt::plan::AttemptPlan;
 use crate::auth::Caller;
 use crate::error::WeirError;
 use crate::id::AccountId;
+use crate::route::select::{self, Chance, Pick, UNKNOWN, Why};
 use crate::route::{self, RouteError};
 use crate::snapshot::index::{self, ReadyDeployment, SnapshotIndex};
 use crate::snapshot::{DeploymentKind, ServedEntity, Target, Task, UpstreamPaths};
@@ -216,46 +218,46 @@ impl<'a> Call<'a> {
         &self,
         facts: &Asking<'a>,
         ready: &ReadyDeployment,
-        random: u64,
+        chance: Chance<'_>,
         rest: bool,
     ) -> Vec<(PreparedEntity, Mark)> {
         let entities = &ready.deployment.entities;
         let order = if self.generates() {
-            route::select::order(entities, random)
+            select::order(entities, chance)
         } else {
             // What is kept is looked for where it was put.
-            (0..entities.len()).collect()
+            (0..entities.len()).map(|at| Pick { at, why: Why::Fallback }).collect()
         };
-        let able = order.into_iter().filter_map(|at| {
+        let able = order.into_iter().filter_map(|Pick { at, why }| {
             let (entity, own) = (entities.get(at)?, ready.entities.get(at)?);
-            (passes(entity) && own.fault.is_none() && own.token.is_none()).then_some((entity, own))
+            let load = (chance.fitness)(at).load;
+            let able = passes(entity) && own.fault.is_none() && own.token.is_none();
+            able.then_some((why, load, entity, own))
         });
         let mut prepared: Vec<_> = able
-            .map(|(entity, own)| {
+            .map(|(why, load, entity, own)| {
                 let send = Send {
                     url: self.url(entity),
                     headers: self.headers(facts, own.headers()),
                     edits: self.changes(facts, entity),
                     timeout: crate::time::Millis(0),
                     head_first: true,
+                    quota: false,
                     rest,
                     script: None,
                 };
-                let price = entity.price.clone();
-                (
-                    PreparedEntity {
-                        name: entity.name.clone(),
-                        price,
-                        send,
-                        translation: None,
-                        lenient: false,
-                    },
-                    mark_of(ready, entity),
-                )
+                let (price, mark) = (entity.price.clone(), mark_of(ready, entity));
+                let name = entity.name.clone();
+                let entity =
+                    PreparedEntity { name, why, load, price, send, translation: None, lenient: false };
+                (entity, mark)
             })
             .collect();
         if let Some(at) = prepared.iter().position(|(_, mark)| Some(*mark) == self.mark) {
             prepared = prepared.into_iter().skip(at).take(1).collect();
+        }
+        if !ready.deployment.fallback {
+            prepared.truncate(1);
         }
         prepared
     }
@@ -339,10 +341,6 @@ impl Isolate {
         let serverless = ready.deployment.kind == DeploymentKind::Serverless;
         admit_address(facts.index, serverless, facts.request)?;
         let random = u64::try_from(admission.random & u128::from(u64::MAX)).unwrap_or(0);
-        let prepared = call.prepare(facts, ready, random, rest);
-        let Some((_, mark)) = prepared.first() else {
-            return Err(unable(ready, passage).into());
-        };
         let empty = Envelope::empty();
         let (envelope, streamed) = match &call.body {
             Body::Json(envelope) => (envelope, envelope.stream),
@@ -366,6 +364,13 @@ impl Isolate {
             replaces: None,
             bearers: &[],
         };
+        let known = facts.fitness(&account, &self.health);
+        let fitness = |at: usize| known.get(at).copied().unwrap_or(UNKNOWN);
+        let chance = Chance { random, session: facts.session(), fitness: &fitness };
+        let prepared = call.prepare(asking, ready, chance, rest);
+        if prepared.is_empty() {
+            return Err(unable(ready, passage).into());
+        }
         let reservation = match self.reserve(&facts, index, &account, admission) {
             Err(stop) if spillover.is_some() && !admission.spilled && stop.is_full() => {
                 admission.spilled = true;
@@ -382,18 +387,19 @@ impl Isolate {
         // A form that is being streamed cannot be sent again, and what was kept must not be kept twice.
         let once = rest || (passage.makes && !call.generates());
         let attempts = if once { 1 } else { AttemptPlan::ATTEMPTS_MAX };
-        let passed = Passed::new(*mark, passage.matter, call.generates());
+        let (mut entities, marks): (Vec<PreparedEntity>, Vec<Mark>) = prepared.into_iter().unzip();
+        let passed = Passed::new(marks, passage.matter, call.generates());
         let masks = filtering.as_ref().map(|filtering| filtering.mask.as_slice()).unwrap_or_default();
-        let mut entities: Vec<_> = prepared.into_iter().map(|(entity, _)| entity).collect();
         for edits in entities.iter_mut().map(|entity| &mut entity.send.edits).filter(|_| !masks.is_empty()) {
             edits.extend_from_slice(masks);
             edits.sort_by_key(|edit| (edit.start, edit.end));
         }
-        let mut running = facts.running_with(account, reservation, entities, attempts);
+        let mut running = facts.running_with(account, reservation, entities, attempts, filtering);
         running.streamed = streamed;
         running.spills = spillover.is_some() && !rest;
+        // What an image or a file takes tells nothing of how soon a model speaks.
+        running.track = Track::new(false, facts.explained());
         running.passed = Some(Box::new(passed));
-        running.filtering = filtering;
         Ok(running)
     }
 }

@@ -17,6 +17,7 @@ use crate::time::UnixMillis;
 use crate::wire::marks::{self, Mark};
 use crate::wire::sse::EVENT_BYTES_MAX;
 use alloc::borrow::{Cow, ToOwned};
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use memchr::memmem;
@@ -24,7 +25,9 @@ use memchr::memmem;
 /// What is special about a passed call.
 #[derive(Debug)]
 pub(super) struct Passed {
-    /// Written behind the ids of the answer, where the upstream keeps something.
+    /// The mark of each entity of the plan; none where the upstream keeps nothing.
+    marks: Vec<Mark>,
+    /// Written behind the ids of the answer: that of the entity that is called.
     mark: Option<Mark>,
     /// Whether a stream says itself when it is over.
     told: bool,
@@ -35,25 +38,59 @@ pub(super) struct Passed {
     usage: Option<Usage>,
     /// The event that ends such a stream was there.
     terminal: bool,
+    /// Events that were more than a beginning.
+    said: u32,
+    /// The data of an event that told of an error.
+    failure: Option<String>,
 }
 
 impl Passed {
-    pub(super) const fn new(mark: Mark, matter: Matter, generates: bool) -> Self {
+    /// A call that goes to one of the entities with these marks, the first at first.
+    pub(super) fn new(marks: Vec<Mark>, matter: Matter, generates: bool) -> Self {
         let told = matches!(matter, Matter::Responses | Matter::Kept);
-        Self { mark: Some(mark), told, generates, held: Vec::new(), usage: None, terminal: false }
+        Self { mark: marks.first().copied(), marks, told, generates, ..Self::rows() }
     }
 
     /// An answer to rows: whatever the upstream says, as it is.
     pub(super) const fn rows() -> Self {
-        Self { mark: None, told: false, generates: true, held: Vec::new(), usage: None, terminal: false }
+        Self {
+            marks: Vec::new(),
+            mark: None,
+            told: false,
+            generates: true,
+            held: Vec::new(),
+            usage: None,
+            terminal: false,
+            said: 0,
+            failure: None,
+        }
     }
 
     fn marked(&self, text: &str) -> String {
         self.mark.map_or_else(|| text.to_owned(), |mark| marks::mark(text, mark))
     }
 
+    /// Another call begins, of the entity at this place of the plan; nothing of an earlier one is left.
+    pub(super) fn begin(&mut self, entity: u32) {
+        if let Some(mark) = usize::try_from(entity).ok().and_then(|at| self.marks.get(at)) {
+            self.mark = Some(*mark);
+        }
+        self.held.clear();
+        (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
+    }
+
+    /// Whether the stream has said something.
+    pub(super) const fn has_content(&self) -> bool {
+        self.said > 0
+    }
+
+    /// What an event told of an error, if one did before any content.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.failure.as_deref().filter(|_| self.said == 0)
+    }
+
     /// Takes bytes of a stream, and gives its whole events, marked. `None` if it is none.
-    fn push(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
+    pub(super) fn push(&mut self, piece: &[u8]) -> Option<Vec<u8>> {
         self.held.extend_from_slice(piece);
         let end = ["\n\n", "\r\n\r\n"].into_iter().filter_map(|gap| {
             memmem::rfind(&self.held, gap.as_bytes()).map(|at| at.saturating_add(gap.len()))
@@ -74,8 +111,14 @@ impl Passed {
     fn watch(&mut self, event: &str) {
         for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = data.trim();
-            if data.starts_with("[DONE]") || is_last(data) {
-                self.terminal = true;
+            match stage_of(data) {
+                Stage::Begin => {}
+                Stage::Content => self.said = self.said.saturating_add(1),
+                Stage::Last => (self.terminal, self.said) = (true, self.said.saturating_add(1)),
+                Stage::Failure => {
+                    self.terminal = true;
+                    self.failure = Some(format!("data: {data}"));
+                }
             }
             if let Some(usage) = usage::nested(data) {
                 self.usage = Some(usage);
@@ -92,15 +135,43 @@ impl Passed {
     }
 }
 
-/// Whether an event is the last of its stream, whatever became of it.
-fn is_last(data: &str) -> bool {
+/// How far a stream is with an event.
+enum Stage {
+    /// It only begins.
+    Begin,
+    /// It says something.
+    Content,
+    /// The last one, of an answer.
+    Last,
+    /// The last one, of a failure.
+    Failure,
+}
+
+/// How far a stream is with the event of this data (`providers.md`, 2.6). An event of which nothing is known says
+/// something.
+fn stage_of(data: &str) -> Stage {
     #[derive(serde::Deserialize)]
     struct Typed<'a> {
         #[serde(borrow, default, rename = "type")]
         kind: Cow<'a, str>,
     }
-    const LAST: [&str; 4] = ["response.completed", "response.incomplete", "response.failed", "error"];
-    serde_json::from_str::<Typed<'_>>(data).is_ok_and(|event| LAST.contains(&event.kind.as_ref()))
+    const BEGIN: [&str; 5] = [
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+    ];
+    if data.starts_with("[DONE]") {
+        return Stage::Last;
+    }
+    let Ok(event) = serde_json::from_str::<Typed<'_>>(data) else { return Stage::Content };
+    match event.kind.as_ref() {
+        "response.completed" | "response.incomplete" => Stage::Last,
+        "response.failed" | "error" => Stage::Failure,
+        kind if BEGIN.contains(&kind) => Stage::Begin,
+        _ => Stage::Content,
+    }
 }
 
 /// Whether an event tells of a good answer.
@@ -135,6 +206,9 @@ impl Isolate {
                 Action::ReadWhole
             }
             Event::Head { status, headers } => {
+                if is_event_stream(&headers) {
+                    return self.hold_stream(now, handle, running, status);
+                }
                 self.passed_head(now, random, handle, running, status, &headers)
             }
             Event::Answer { status, body, .. } => {
@@ -148,7 +222,7 @@ impl Isolate {
         }
     }
 
-    /// A stream of events, or something that is no text.
+    /// Something that is no text.
     fn passed_head(
         &mut self,
         now: UnixMillis,
@@ -161,14 +235,8 @@ impl Isolate {
         if let Err(step) = self.commit(now, random, &mut running, status) {
             return self.perform(now, handle, running, step, None);
         }
-        let stream = is_event_stream(headers);
         let kind = headers.content_type.filter(|value| value.bytes().all(|byte| matches!(byte, b' '..=b'~')));
         let head = self.passed_head_of(now, &mut running, status, kind);
-        if stream {
-            let idle = running.deadlines.idle;
-            self.keep(now, handle, running);
-            return Action::DeliverStream { head, idle };
-        }
         self.settle(now, running, status, Usage::default(), true);
         Action::HandThrough(head)
     }
@@ -240,7 +308,7 @@ impl Isolate {
         if step == Step::Deliver { Ok(()) } else { Err(step) }
     }
 
-    fn passed_head_of(
+    pub(super) fn passed_head_of(
         &self,
         now: UnixMillis,
         running: &mut Running,
@@ -270,7 +338,7 @@ mod tests {
         #[test]
         fn cuts_change_nothing(mut cuts in proptest::collection::vec(0usize..=STREAM.len(), 0..6)) {
             let own = Mark::of(&["d", "e"]);
-            let mut passed = Passed::new(own, Matter::Responses, true);
+            let mut passed = Passed::new(Vec::from([own]), Matter::Responses, true);
             cuts.sort_unstable();
             let (mut out, mut from) = (Vec::new(), 0);
             for cut in cuts.into_iter().chain([STREAM.len()]) {
@@ -293,7 +361,7 @@ mod tests {
             (Matter::Images, true),
         ];
         for (matter, whole) in rows {
-            let mut passed = Passed::new(Mark::of(&["d"]), matter, true);
+            let mut passed = Passed::new(Vec::from([Mark::of(&["d"])]), matter, true);
             let events = part.get(..part.rfind("\n\n").unwrap() + 2).unwrap();
             assert!(passed.push(events.as_bytes()).is_some());
             assert_eq!(passed.is_whole(StreamEnd::Closed), whole, "{matter:?}");

@@ -7,13 +7,15 @@ use super::action::{Request, Send};
 use super::admit::Admission;
 use super::filtering::Filtering;
 use super::finish::{PreparedEntity, Running};
+use super::tracking::Track;
 use super::translated::{self, Translation};
 use crate::attempt::AttemptMachine;
+use crate::attempt::health::HealthBook;
 use crate::attempt::plan::AttemptPlan;
 use crate::auth::Caller;
 use crate::id::AccountId;
 use crate::limit::{Ask, Quota, Reservation, estimate};
-use crate::route;
+use crate::route::select::{self, Chance, Fitness, Pick, UNKNOWN, Why};
 use crate::simulate;
 use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity, SnapshotIndex};
 use crate::snapshot::{Limit, LimitScope, Meter, ServedEntity, Target, Task};
@@ -22,7 +24,7 @@ use crate::time::{Millis, UnixMillis};
 use crate::wire::WireError;
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
 use crate::wire::inference::Schema;
-use alloc::borrow::ToOwned;
+use alloc::borrow::{Cow, ToOwned};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -130,29 +132,41 @@ impl Facts<'_> {
         entities: Vec<PreparedEntity>,
         filtering: Option<Box<Filtering>>,
     ) -> Running {
-        let running = self.running_with(account, reservation, entities, AttemptPlan::ATTEMPTS_MAX);
-        Running { filtering, sampling: self.ready.deployment.payload_sampling, ..running }
+        let attempts_max = AttemptPlan::ATTEMPTS_MAX.max(u32::try_from(entities.len()).unwrap_or(0));
+        let running = self.running_with(account, reservation, entities, attempts_max, filtering);
+        Running { sampling: self.ready.deployment.payload_sampling, ..running }
     }
 
     /// The exchange with one call, without a policy: what a filter asks of a deployment.
     pub(super) fn running_once(&self, account: AccountId) -> Option<Running> {
-        Some(self.running_with(account, Reservation::default(), self.prepare().ok()?, 1))
+        let entities = self.prepare(&account, &HealthBook::default()).ok()?;
+        Some(self.running_with(account, Reservation::default(), entities, 1, None))
     }
 
-    /// The exchange with these calls, in their order, at most `attempts_max` of them, and without a policy.
+    /// The exchange with these calls, in their order, at most `attempts_max` of them.
     pub(super) fn running_with(
         &self,
         account: AccountId,
         reservation: Reservation,
         entities: Vec<PreparedEntity>,
         attempts_max: u32,
+        filtering: Option<Box<Filtering>>,
     ) -> Running {
         let deployment = &self.ready.deployment;
+        let word = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let total = deployment.deadlines.total;
+        // What is read whole first has the time of a plain answer.
+        let streamed =
+            self.envelope.stream && !filtering.as_ref().is_some_and(|filtering| filtering.buffers());
+        // A stream's first content must be there by the same time, whoever gives it.
+        let first = if streamed { deployment.deadlines.first_event.min(total) } else { total };
         let plan = AttemptPlan {
-            entities: (0..u32::try_from(entities.len()).unwrap_or(u32::MAX)).collect(),
+            entities: (0..word(entities.len())).collect(),
+            sound: word(entities.iter().filter(|entity| entity.why != Why::Out).count()),
             attempts_max,
-            deadline: self.admission.began.plus(deployment.deadlines.total),
-            timeout: Millis(u64::MAX),
+            deadline: self.admission.began.plus(first),
+            timeout: if streamed { first } else { deployment.deadlines.plain },
+            retry_percent: deployment.routing.retry_percent,
             wait_max: AttemptPlan::WAIT_MAX,
         };
         let header = self.request.headers.get(Header::ClientRequestId);
@@ -179,8 +193,11 @@ impl Facts<'_> {
             client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
             relay: None,
             decoder: None,
+            held: None,
+            pending: Vec::new(),
+            until: self.admission.began,
             encoder: self.replaces.map(|_| Box::new(translated::encoder(self.envelope))),
-            filtering: None,
+            filtering,
             passed: None,
             head_at: None,
             usage_context: self.usage_context(),
@@ -192,8 +209,10 @@ impl Facts<'_> {
                 .replaces
                 .unwrap_or_else(|| u32::try_from(self.request.body.len()).unwrap_or(u32::MAX)),
             asked: None,
-            held: None,
+            whole_since: None,
             over: None,
+            track: Track::new(self.remembers(), self.explained()),
+            tried: Vec::new(),
         }
     }
 
@@ -207,7 +226,11 @@ impl Facts<'_> {
     ///
     /// # Errors
     /// [`WireError::NotSupported`] if no entity's dialect can say what is asked for; one that cannot is passed over.
-    pub(super) fn prepare(&self) -> Result<Vec<PreparedEntity>, WireError> {
+    pub(super) fn prepare(
+        &self,
+        account: &AccountId,
+        health: &HealthBook,
+    ) -> Result<Vec<PreparedEntity>, WireError> {
         let deployment = &self.ready.deployment;
         let usable = |at: &usize| {
             let entity = self.ready.entities.get(*at);
@@ -216,15 +239,21 @@ impl Facts<'_> {
         };
         // The upper half of the random word names the exchange; the lower half chooses.
         let random = u64::try_from(self.admission.random & u128::from(u64::MAX)).unwrap_or(0);
-        let order = route::select::order(&deployment.entities, random);
+        let known = self.fitness(account, health);
+        let fitness = |at: usize| known.get(at).copied().unwrap_or(UNKNOWN);
+        let chance = Chance { random, session: self.session(), fitness: &fitness };
+        let order = select::order(&deployment.entities, chance);
         let mut prepared = Vec::with_capacity(order.len());
         let mut refused = None;
-        for at in order.into_iter().filter(usable) {
+        for Pick { at, why } in order.into_iter().filter(|pick| usable(&pick.at)) {
             let pair = deployment.entities.get(at).zip(self.ready.entities.get(at));
             let Some((entity, ready)) = pair else { continue };
-            match self.prepare_one(entity, ready, self.bearer(at), random) {
-                Ok(entity) => prepared.push(entity),
+            match self.prepare_one(entity, ready, (why, self.bearer(at)), random) {
+                Ok(entity) => prepared.push(PreparedEntity { load: fitness(at).load, ..entity }),
                 Err(error) => refused = refused.or(Some(error)),
+            }
+            if !deployment.fallback && !prepared.is_empty() {
+                break;
             }
         }
         refused.filter(|_| prepared.is_empty()).map_or(Ok(prepared), Err)
@@ -238,7 +267,7 @@ impl Facts<'_> {
         &self,
         entity: &ServedEntity,
         ready: &ReadyEntity,
-        bearer: Option<&str>,
+        (why, bearer): (Why, Option<&str>),
         random: u64,
     ) -> Result<PreparedEntity, WireError> {
         let mut head = headers(ready.headers());
@@ -257,6 +286,7 @@ impl Facts<'_> {
                     edits: self.changes(entity),
                     timeout: Millis(0),
                     head_first: self.envelope.stream,
+                    quota: self.remembers(),
                     rest: false,
                     script: self.script(entity, random),
                 };
@@ -266,7 +296,47 @@ impl Facts<'_> {
         );
         let lenient = entity.provider == "custom";
         let (name, price) = (entity.name.clone(), entity.price.clone());
-        Ok(PreparedEntity { name, price, send, translation, lenient })
+        Ok(PreparedEntity { name, why, load: None, price, send, translation, lenient })
+    }
+
+    /// Whether the administrator asks how the answer comes about.
+    pub(super) fn explained(&self) -> bool {
+        self.caller.admin && self.request.headers.get(Header::Explain).is_some()
+    }
+
+    /// Whether the health of the deployment's entities is remembered: where another can stand in.
+    pub(super) fn remembers(&self) -> bool {
+        self.ready.entities.len() > 1 && self.ready.deployment.fallback
+    }
+
+    /// What is known of each entity. Where no other may stand in, an entity's health changes nothing.
+    pub(super) fn fitness(&self, account: &AccountId, health: &HealthBook) -> Vec<Fitness> {
+        if !self.remembers() {
+            return Vec::new();
+        }
+        let scope = format!("{account}/{}", self.ready.folded);
+        let of = |(entity, ready): (&ServedEntity, &ReadyEntity)| {
+            let known = health.fitness(self.now, &scope, &entity.name);
+            Fitness { out: known.out || ready.fault.is_some(), ..known }
+        };
+        self.ready.deployment.entities.iter().zip(&self.ready.entities).map(of).collect()
+    }
+
+    /// The caller's session, hashed with the principal so that two callers' sessions of one name are two. The header
+    /// `x-weir-session` names it; else, where the deployment says so, the body's `prompt_cache_key`, else its `user`.
+    pub(super) fn session(&self) -> Option<u64> {
+        if self.ready.entities.len() < 2 {
+            return None;
+        }
+        let of_body = || {
+            let affine = self.ready.deployment.routing.affinity;
+            let text = |name: &str| self.envelope.text_of(name).filter(|text| !text.is_empty());
+            if affine { text("prompt_cache_key").or_else(|| text("user")) } else { None }
+        };
+        let session = self.request.headers.get(Header::Session).map(Cow::Borrowed).or_else(of_body)?;
+        let hash =
+            |seed: u64, text: &str| text.bytes().fold(seed, |hash, byte| select::mix(hash ^ u64::from(byte)));
+        Some(hash(hash(0, self.caller.principal), &session))
     }
 
     /// The maximum of output tokens that the route sets where the caller does not (`azure.md`, A10).

@@ -37,12 +37,14 @@ pub(super) struct StreamRelay {
     finished: bool,
     /// Given if the upstream only claims to speak the dialect.
     mender: Option<Box<Mender>>,
+    /// What could not be passed on, once it is broken.
+    fault: Vec<u8>,
 }
 
 impl StreamRelay {
     pub(super) fn new(usage_wanted: bool, end_wanted: bool) -> Self {
-        let (observer, held) = (StreamObserver::default(), Vec::new());
-        Self { observer, usage_wanted, end_wanted, held, finished: false, mender: None }
+        let (observer, held, fault) = (StreamObserver::default(), Vec::new(), Vec::new());
+        Self { observer, usage_wanted, end_wanted, held, finished: false, mender: None, fault }
     }
 
     /// Whether an event goes on to the caller.
@@ -74,9 +76,19 @@ impl StreamRelay {
         self.push_general(piece)
     }
 
+    /// Whether there was something for the caller to read, or the answer is complete without it.
+    pub(super) const fn has_content(&self) -> bool {
+        self.observer.has_content()
+    }
+
     /// Whether the terminal event was seen.
     pub(super) const fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// The events with which it broke; empty if it did not.
+    pub(super) fn fault(&self) -> &[u8] {
+        &self.fault
     }
 
     /// What was seen, once the stream is over.
@@ -88,6 +100,7 @@ impl StreamRelay {
     fn push_plain(&mut self, piece: &[u8]) -> Relayed {
         self.observe(piece);
         if self.observer.is_broken() {
+            self.fault = piece.to_vec();
             return Relayed::Broken;
         }
         self.finished = self.observer.is_terminal();
@@ -145,6 +158,7 @@ impl StreamRelay {
         }
         self.held = rest.to_vec();
         if self.observer.is_broken() {
+            self.fault = held;
             return Relayed::Broken;
         }
         self.finished = self.observer.is_terminal();

@@ -20,6 +20,9 @@ impl Isolate {
         complete: bool,
     ) {
         self.forget_asked(now, &mut running);
+        self.track_good(now, &mut running, &used);
+        let told = running.track.explained || !running.tried.is_empty();
+        let explanation = told.then(|| self.explain(now, &running));
         let attempts = running.machine.made();
         let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
         let price = entity.and_then(|entity| entity.price.as_ref());
@@ -46,6 +49,7 @@ impl Isolate {
             client_request_id: running.client_request_id,
             usage_context: running.usage_context,
             logged: None,
+            explanation,
         };
         self.end_log(running.log, &record);
         self.leases.settle(now, running.reservation, used.total());
@@ -79,5 +83,6 @@ pub(super) fn refused(now: UnixMillis, running: &Running, status: u16) -> UsageR
         client_request_id: running.client_request_id.clone(),
         usage_context: running.usage_context.clone(),
         logged: None,
+        explanation: None,
     }
 }

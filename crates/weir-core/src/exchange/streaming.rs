@@ -10,7 +10,6 @@ use super::relay::{Relayed, StreamRelay};
 use super::vetting::Vetted;
 use crate::account::record::Usage;
 use crate::account::usage;
-use crate::attempt::{Outcome, Step};
 use crate::reply;
 use crate::surface::Surface;
 use crate::time::UnixMillis;
@@ -19,19 +18,14 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 impl Isolate {
+    /// The head of a stream, which is held back until it says something (`holding`).
     pub(super) fn stream_begins(
         &mut self,
         now: UnixMillis,
-        random: u64,
         handle: u32,
         mut running: Running,
         status: u16,
     ) -> Action {
-        let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
-        let step = self.step(now, random, &mut running, &outcome);
-        if step != Step::Deliver {
-            return self.perform(now, handle, running, step, None);
-        }
         let end_wanted = running.surface != Surface::MlflowGateway;
         let relay = StreamRelay::new(running.usage_wanted, end_wanted);
         running.relay = Some(match running.mender(now) {
@@ -39,11 +33,7 @@ impl Isolate {
             None => relay,
         });
         running.decoder = running.decoder(now).map(Box::new);
-        running.head_at = Some(now);
-        let head = self.head(now, &running, status, "text/event-stream");
-        let idle = running.deadlines.idle;
-        self.keep(now, handle, running);
-        Action::DeliverStream { head, idle }
+        self.hold_stream(now, handle, running, status)
     }
 
     pub(super) fn piece(
@@ -53,37 +43,43 @@ impl Isolate {
         mut running: Running,
         piece: &[u8],
     ) -> Action {
-        let late = now.since(running.admission.began) > running.deadlines.total;
-        let piece = running.relayed(piece);
-        let Some(relay) = running.relay.as_mut().filter(|_| !late) else {
+        if now.since(running.admission.began) > running.deadlines.total || running.relay.is_none() {
             return self.ended(now, handle, running, StreamEnd::TimedOut);
-        };
-        let relayed = relay.push(&piece);
-        if running.decoder.as_ref().is_some_and(|decoder| decoder.is_broken()) {
-            return self.ended(now, handle, running, StreamEnd::Broken);
         }
-        let vetted = match (&relayed, running.vetted()) {
-            (Relayed::Broken, _) => return self.ended(now, handle, running, StreamEnd::Broken),
-            (_, None) => None,
-            (Relayed::Same, Some(filtering)) => Some(filtering.push(now, &piece)),
-            (Relayed::Instead(bytes), Some(filtering)) => Some(filtering.push(now, bytes)),
+        let Some(bytes) = running.relayed(piece) else {
+            return self.ended(now, handle, running, StreamEnd::Broken);
         };
-        match (vetted, relayed) {
+        let mut pending = core::mem::take(&mut running.pending);
+        let vetted = running.vetted().map(|filtering| {
+            if pending.is_empty() {
+                return filtering.push(now, &bytes);
+            }
+            pending.extend_from_slice(&bytes);
+            filtering.push(now, &pending)
+        });
+        match (vetted, bytes) {
             (Some(vetted), _) => self.vetted(now, handle, running, vetted),
-            (None, Relayed::Instead(bytes)) => {
-                let bytes = running.say(bytes);
+            (None, Cow::Borrowed(_)) if running.encoder.is_none() => {
+                self.keep(now, handle, running);
+                Action::PassPiece
+            }
+            (None, bytes) => {
+                let bytes = running.say(bytes.into_owned());
                 self.keep(now, handle, running);
                 Action::PassInstead(bytes)
             }
-            (None, Relayed::Same | Relayed::Broken) => {
-                let said = match piece {
-                    Cow::Borrowed(_) => Action::PassPiece,
-                    Cow::Owned(bytes) => Action::PassInstead(running.say(bytes)),
-                };
-                self.keep(now, handle, running);
-                said
-            }
         }
+    }
+
+    /// The stream was begun for the caller: a policy reads what was held back of it.
+    pub(super) fn vet_pending(&mut self, now: UnixMillis, handle: u32, mut running: Running) -> Action {
+        let pending = core::mem::take(&mut running.pending);
+        if let Some(vetted) = running.vetted().map(|filtering| filtering.push(now, &pending)) {
+            return self.vetted(now, handle, running, vetted);
+        }
+        let pending = running.say(pending);
+        self.keep(now, handle, running);
+        Action::PassInstead(pending)
     }
 
     /// What becomes of a part of a stream under a policy: it goes on, with a question to a classifier beside it if one
@@ -171,10 +167,15 @@ impl Isolate {
         let unsaid = relay.unsaid_end().filter(|_| end == StreamEnd::Closed);
         rest.extend_from_slice(unsaid.unwrap_or_default());
         let finished = (relay.is_finished() || unsaid.is_some()) && end != StreamEnd::CallerLeft;
+        let pending = core::mem::take(&mut running.pending);
         let Some(filtering) = running.vetted().filter(|_| finished) else {
             return self.closed(now, running, end, rest);
         };
-        let vetted = filtering.push(now, &rest);
+        let vetted = if pending.is_empty() {
+            filtering.push(now, &rest)
+        } else {
+            filtering.push(now, &[pending, rest].concat())
+        };
         if filtering.waits() || !matches!(vetted, Vetted::Pass(_)) {
             running.over = Some(end);
             return self.vetted(now, handle, running, vetted);
@@ -201,6 +202,11 @@ impl Isolate {
         }
         if complete {
             out = running.say(out);
+        }
+        if end == StreamEnd::CallerLeft {
+            self.track_left(now, &mut running);
+        } else if !complete {
+            self.track_broken(now, &mut running);
         }
         self.settle(now, running, 200, used, complete);
         match (complete, end) {

@@ -10,9 +10,11 @@ use super::isolate::Isolate;
 use super::pass::Asking;
 use super::passed::Passed;
 use super::prepare::Facts;
+use super::tracking::Track;
 use crate::attempt::plan::AttemptPlan;
 use crate::id::AccountId;
-use crate::route::{self, RouteError};
+use crate::route::RouteError;
+use crate::route::select::{self, Chance, Pick, UNKNOWN};
 use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity};
 use crate::snapshot::{ServedEntity, Target, Task, UpstreamPaths};
 use crate::wire::envelope::{Envelope, Rewrite};
@@ -51,12 +53,13 @@ impl Isolate {
         admission: &mut Admission,
     ) -> Result<Running, Stop> {
         let random = u64::try_from(admission.random & u128::from(u64::MAX)).unwrap_or(0);
-        let order = route::select::order(&ready.deployment.entities, random);
+        let chance = Chance { random, session: None, fitness: &|_| UNKNOWN };
+        let order = select::order(&ready.deployment.entities, chance);
         let edits =
             envelope.edits(&Rewrite { drop: &["client_request_id", "usage_context"], ..Rewrite::default() });
         let prepared: Vec<PreparedEntity> = order
             .into_iter()
-            .filter_map(|at| {
+            .filter_map(|Pick { at, why }| {
                 let (entity, own) = (ready.deployment.entities.get(at)?, ready.entities.get(at)?);
                 let mut headers = Vec::from([("content-type".to_owned(), "application/json".to_owned())]);
                 headers.extend_from_slice(own.headers());
@@ -66,17 +69,21 @@ impl Isolate {
                     edits: edits.clone(),
                     timeout: crate::time::Millis(0),
                     head_first: true,
+                    quota: false,
                     rest: false,
                     script: None,
                 };
                 Some(PreparedEntity {
                     name: entity.name.clone(),
+                    why,
+                    load: None,
                     price: entity.price.clone(),
                     send,
                     translation: None,
                     lenient: false,
                 })
             })
+            .take(if ready.deployment.fallback { usize::MAX } else { 1 })
             .collect();
         // A content policy does not read rows, so what it watches over does not take them.
         if prepared.is_empty() || ready.policy.is_some() {
@@ -99,8 +106,10 @@ impl Isolate {
         };
         let reserved = self.reserve(&facts, asking.index, &account, admission);
         let reservation = self.counted(&facts, &account, reserved)?;
-        let mut running = facts.running_with(account, reservation, prepared, AttemptPlan::ATTEMPTS_MAX);
+        let mut running = facts.running_with(account, reservation, prepared, AttemptPlan::ATTEMPTS_MAX, None);
         running.sampling = ready.deployment.payload_sampling;
+        // What rows take tells nothing of how soon a model speaks.
+        running.track = Track::new(false, facts.explained());
         running.passed = Some(Box::new(Passed::rows()));
         Ok(running)
     }

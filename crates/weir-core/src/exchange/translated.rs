@@ -92,6 +92,7 @@ impl Translation {
             edits: Vec::from([Edit { start: 0, end, with: translated.body.into_bytes() }]),
             timeout: Millis(0),
             head_first: stream,
+            quota: facts.remembers(),
             rest: false,
             script: None,
         };
@@ -257,13 +258,7 @@ impl Running {
     }
 }
 
-impl Running {
-    /// Bytes of an upstream's stream as they are relayed.
-    pub(super) fn relayed<'p>(&mut self, piece: &'p [u8]) -> Cow<'p, [u8]> {
-        match (&mut self.decoder, &self.encoder) {
-            (Some(decoder), _) => Cow::Owned(decoder.push(piece)),
-            (None, Some(_)) => Cow::Owned(piece.to_vec()),
-            (None, None) => Cow::Borrowed(piece),
-        }
-    }
+/// Bytes of an upstream's stream as they are relayed.
+pub(super) fn relayed<'p>(decoder: Option<&mut Decoder>, piece: &'p [u8]) -> Cow<'p, [u8]> {
+    decoder.map_or(Cow::Borrowed(piece), |decoder| Cow::Owned(decoder.push(piece)))
 }

@@ -71,7 +71,7 @@ impl Isolate {
                 admission.asked_directory = second.refreshed;
                 stop
             }
-            stop @ (Stop::Refuse(_) | Stop::Pause(_) | Stop::Answer(_) | Stop::More) => stop,
+            stop @ (Stop::Refuse(_) | Stop::Pause(_) | Stop::Answer(_) | Stop::More | Stop::Headers) => stop,
         }
     }
 

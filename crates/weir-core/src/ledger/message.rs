@@ -197,6 +197,9 @@ pub(super) struct RequestsAsk {
     /// Only those whose bodies are logged.
     #[serde(default)]
     pub(super) logged: bool,
+    /// The one exchange of this id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
 }
 
 /// Part of the answer to a [`RequestsAsk`].

@@ -75,6 +75,9 @@ impl Question {
         if let Some(name) = endpoint(path) {
             return Some(Ok(Self::Endpoint(EndpointQuery::new(account, name, now))));
         }
+        if let Some(id) = path.strip_prefix("/api/weir/v1/requests/") {
+            return Some(Ok(Self::Requests(RequestsQuery::one(account, id))));
+        }
         let view = match path.strip_prefix("/api/weir/v1/") {
             Some("requests") => Some(View::Requests),
             Some("databricks/endpoint_usage") => Some(View::EndpointUsage),

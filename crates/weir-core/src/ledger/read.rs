@@ -18,7 +18,7 @@ use crate::account::record::UsageRecord;
 use crate::object::{Handled, Read, Row};
 use alloc::borrow::ToOwned;
 use alloc::collections::BTreeMap;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde_json::value::RawValue;
 
@@ -99,7 +99,7 @@ pub(super) fn requests_reads(ask: &RequestsAsk) -> Vec<Read> {
 
 /// How many records are looked at.
 fn scanned(ask: &RequestsAsk) -> u32 {
-    let all = ask.deployment.is_none() && ask.client_request_id.is_none();
+    let all = ask.deployment.is_none() && ask.client_request_id.is_none() && ask.id.is_none();
     if all { ask.limit.clamp(1, RECORDS_SCANNED_MAX) } else { RECORDS_SCANNED_MAX }
 }
 
@@ -126,4 +126,5 @@ pub(super) fn requests(ask: &RequestsAsk, rows: &[Vec<Row>]) -> Handled {
 fn wants(ask: &RequestsAsk, record: &UsageRecord) -> bool {
     ask.deployment.as_ref().is_none_or(|name| record.deployment.eq_ignore_ascii_case(name))
         && ask.client_request_id.as_ref().is_none_or(|id| record.client_request_id.as_ref() == Some(id))
+        && ask.id.as_ref().is_none_or(|id| record.id.to_string() == *id)
 }

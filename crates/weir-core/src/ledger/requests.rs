@@ -1,4 +1,6 @@
 //! `GET /api/weir/v1/requests` and Databricks' tables of requests: single exchanges of an account, newest first.
+//! `…/requests/{id}`: the one of this id with how it came about, where that was kept; 404 if it is not among those that
+//! are kept.
 //!
 //! Decides the parameters and the answer; not who may ask. Parameters: `limit` (1 to 1 000; 100 if absent),
 //! `cursor` (`next_cursor` of the page before), `deployment` (without regard to case), `client_request_id`
@@ -20,6 +22,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::Serialize;
+use serde_json::Value;
 
 const PARAMETERS: [&str; 5] = ["limit", "cursor", "deployment", "client_request_id", "format"];
 const LIMIT: u32 = 100;
@@ -51,6 +54,8 @@ pub struct RequestsQuery {
     limit: u32,
     deployment: Option<String>,
     client_request_id: Option<String>,
+    /// The one exchange that is asked for.
+    id: Option<String>,
     shards: Vec<Progress>,
     /// The newest records known so far, by key, with their shard.
     found: BTreeMap<String, (u64, UsageRecord)>,
@@ -102,6 +107,7 @@ impl RequestsQuery {
             limit,
             deployment: params.text("deployment").map(str::to_ascii_lowercase),
             client_request_id: params.text("client_request_id").map(ToString::to_string),
+            id: None,
             shards: (0..SHARDS).map(|_| Progress::Down(before.clone())).collect(),
             found: BTreeMap::new(),
             bodies: None,
@@ -110,10 +116,29 @@ impl RequestsQuery {
         })
     }
 
+    /// The exchange of this id.
+    pub fn one(account: &AccountId, id: &str) -> Self {
+        Self {
+            account: account.clone(),
+            limit: 1,
+            deployment: None,
+            client_request_id: None,
+            id: Some(id.to_ascii_lowercase()),
+            view: View::Requests,
+            csv: false,
+            bodies: None,
+            shards: (0..SHARDS).map(|_| Progress::Down(None)).collect(),
+            found: BTreeMap::new(),
+            rounds: 0,
+            failed: false,
+        }
+    }
+
     /// What is to be asked now; nothing when the answer is ready.
     pub fn asks(&mut self) -> Vec<LedgerAsk> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        if self.failed || self.bodies.is_some() {
+        let found = self.id.is_some() && !self.found.is_empty();
+        if self.failed || found || self.bodies.is_some() {
             return Vec::new();
         }
         if self.rounds >= ROUNDS_MAX || self.settled().count() >= limit {
@@ -129,6 +154,7 @@ impl RequestsQuery {
                     deployment: self.deployment.clone(),
                     client_request_id: self.client_request_id.clone(),
                     logged: self.view == View::InferenceTable,
+                    id: self.id.clone(),
                 });
                 Some(LedgerAsk::new(&self.account, shard, &message))
             }
@@ -193,6 +219,9 @@ impl RequestsQuery {
         if self.failed {
             return Answer::unavailable();
         }
+        if self.id.is_some() {
+            return self.answer_one();
+        }
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let page: Vec<_> = self.page().collect();
         let all = self.shards.iter().all(|progress| *progress == Progress::Exhausted);
@@ -225,6 +254,17 @@ impl RequestsQuery {
                 with_cursor(Answer::new(200, "application/x-ndjson", lines.collect()), next)
             }
         }
+    }
+
+    fn answer_one(&self) -> Answer {
+        let Some((_, record)) = self.found.values().next() else {
+            let text =
+                "No exchange of this id is kept. Records are kept for 30 days, the last 100,000 of them.";
+            let body = serde_json::json!({"error": {"code": "NotFound", "message": text}});
+            return Answer::new(404, "application/json", body.to_string());
+        };
+        let kept = record.explanation.as_deref().and_then(|text| crate::json::read::<Value>(text).ok());
+        Answer::json(&RequestRow { explanation: kept, ..RequestRow::of(&self.account, record) })
     }
 
     /// The key down to which every shard was read; `None` if all were read whole, or one not at all.
@@ -287,6 +327,9 @@ struct RequestRow<'a> {
     latency_ms: u64,
     time_to_first_token_ms: u64,
     attempts: u32,
+    /// Only of an exchange that was asked for by its id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Value>,
 }
 
 impl<'a> RequestRow<'a> {
@@ -316,6 +359,7 @@ impl<'a> RequestRow<'a> {
             latency_ms: record.latency.0,
             time_to_first_token_ms: record.time_to_first_byte.0,
             attempts: record.attempts,
+            explanation: None,
         }
     }
 }

@@ -98,5 +98,6 @@ pub(crate) fn record(id: u128, at: u64, who: u64, input: u64, output: u64) -> Us
         client_request_id: (who == 2).then(|| alloc::format!("c{id}")),
         usage_context: None,
         logged: None,
+        explanation: None,
     }
 }

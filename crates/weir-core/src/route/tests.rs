@@ -5,6 +5,7 @@ use crate::auth::{Presented, authenticate};
 use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::seal::key_hash;
 use crate::snapshot::content::ContentRules;
+use crate::snapshot::routing::Routing;
 use crate::snapshot::{Deadlines, Deployment, DeploymentKind, KeyEntry, Snapshot};
 use crate::surface::{Disposition, HEADER_COUNT, HEADERS, classify};
 use crate::time::UnixMillis;
@@ -30,6 +31,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         serverless: None,
         spillover: None,
         fallback: true,
+        routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
     }

@@ -83,6 +83,7 @@ pub struct SnapshotIndex {
     holders: Holders,
     clients: Vec<ClientEntry>,
     issuer: Option<Issuer>,
+    choices: bool,
 }
 
 /// A credential, without its hash's text.
@@ -169,6 +170,7 @@ impl SnapshotIndex {
         }
         let network = network.as_ref().map(ReadyNetwork::new);
         let above = scope.split_once("/providers/").map_or(scope.as_str(), |(above, _)| above);
+        let choices = deployments.iter().any(|ready| ready.entities.len() > 1);
         let (ladder, holders) = (ScopeMark::ladder(above), Holders::new(principals));
         Ok(Self {
             account,
@@ -182,6 +184,7 @@ impl SnapshotIndex {
             holders,
             clients,
             issuer,
+            choices,
         })
     }
 
@@ -204,6 +207,11 @@ impl SnapshotIndex {
     pub fn find(&self, name: &str) -> Option<&ReadyDeployment> {
         let at = self.by_name.find(folded_hash(name), |at| named(&self.deployments, *at, name))?;
         get(&self.deployments, *at)
+    }
+
+    /// Whether some deployment has several entities.
+    pub const fn has_choices(&self) -> bool {
+        self.choices
     }
 
     /// All deployments, as they are configured.

@@ -9,6 +9,7 @@ pub mod content;
 pub mod dialect;
 pub mod index;
 pub mod network;
+pub mod routing;
 pub mod token;
 
 use self::content::ContentRules;
@@ -21,6 +22,7 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use network::Network;
+use routing::Routing;
 use serde::{Deserialize, Serialize};
 
 /// One account's configuration at one version.
@@ -134,6 +136,9 @@ pub struct Deployment {
     /// Whether the other entities are tried, in their order, when the one that was chosen fails.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub fallback: bool,
+    /// How its entities share the traffic.
+    #[serde(default, skip_serializing_if = "Routing::is_default")]
+    pub routing: Routing,
 }
 
 const fn yes() -> bool {
@@ -167,13 +172,22 @@ pub struct ServedEntity {
     pub provider: String,
     /// The model's name at the provider.
     pub upstream_model: String,
-    /// Share of the traffic, 0..=100; zero is reached by fallback only.
+    /// Share of the traffic, 0..=100; zero is reached by fallback only. Where no entity of a priority has one,
+    /// the traffic goes where the answers come soonest.
     pub weight: u32,
+    /// Entities of a lower number are called first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: u32,
     /// Where it runs.
     pub target: Target,
     /// What its tokens cost; unknown if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub price: Option<Price>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(value: &u32) -> bool {
+    *value == 0
 }
 
 /// Where a served entity runs.

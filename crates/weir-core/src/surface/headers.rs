@@ -30,10 +30,14 @@ pub enum Header {
     OpenAiBeta,
     /// `x-weir-deployment`: names the deployment of a passed call that has no other place for it.
     Deployment,
+    /// `x-weir-session`: names the caller's session; its calls stay with one entity.
+    Session,
+    /// `x-weir-explain`: the administrator asks how the answer came about.
+    Explain,
 }
 
 /// How many headers there are.
-pub const HEADER_COUNT: usize = 11;
+pub const HEADER_COUNT: usize = 13;
 
 /// All request headers that core ever reads, lower case, in the order of [`Header`].
 pub const HEADERS: [&str; HEADER_COUNT] = [
@@ -48,6 +52,8 @@ pub const HEADERS: [&str; HEADER_COUNT] = [
     "content-type",
     "openai-beta",
     "x-weir-deployment",
+    "x-weir-session",
+    "x-weir-explain",
 ];
 
 impl Header {
@@ -64,6 +70,8 @@ impl Header {
         Self::ContentType,
         Self::OpenAiBeta,
         Self::Deployment,
+        Self::Session,
+        Self::Explain,
     ];
 
     /// The header's bit in [`wanted`].
@@ -80,6 +88,8 @@ impl Header {
             Self::ContentType => 1 << 8,
             Self::OpenAiBeta => 1 << 9,
             Self::Deployment => 1 << 10,
+            Self::Session => 1 << 11,
+            Self::Explain => 1 << 12,
         }
     }
 }

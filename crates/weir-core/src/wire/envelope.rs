@@ -176,6 +176,12 @@ impl<'a> Envelope<'a> {
         self.client_request_id.and_then(|field| field.text())
     }
 
+    /// The text of a top-level member, if it is there and is a string.
+    pub fn text_of(&self, name: &str) -> Option<Cow<'a, str>> {
+        let member = self.members.iter().find(|member| !member.escaped && member.name == name)?;
+        unquote(member.value)
+    }
+
     /// The task that the body's members speak of: `messages`, `input` or `prompt`, the first there is.
     pub fn task(&self) -> Option<Task> {
         if self.messages.is_some() {

@@ -154,6 +154,7 @@ fn simulator(name: &str, task: Task) -> Backend {
         provider: "simulator".to_owned(),
         upstream_model: name.to_owned(),
         weight: 100,
+        priority: 0,
         target: Target::Simulator(SimulatorConfig::default()),
         price: None,
     };

@@ -53,10 +53,10 @@ fn of_catalog(
         if alone {
             entities.push(entity);
         } else if at == 0 {
-            entity.weight = row.share;
+            (entity.weight, entity.priority) = (row.share, 0);
             entities.push(entity);
         } else {
-            entity.weight = 0;
+            (entity.weight, entity.priority) = (0, 1);
             standby.push(entity);
         }
     }

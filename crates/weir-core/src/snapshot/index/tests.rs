@@ -6,6 +6,7 @@ use crate::seal::{hex, key_hash, seal};
 use crate::simulate::SimulatorConfig;
 use crate::snapshot::access::Access;
 use crate::snapshot::content::ContentRules;
+use crate::snapshot::routing::Routing;
 use crate::snapshot::{Deadlines, DeploymentKind};
 use alloc::string::ToString;
 use alloc::vec;
@@ -31,6 +32,7 @@ fn deployment(name: &str, target: Target) -> Deployment {
             provider: "openai".into(),
             upstream_model: "m-1".into(),
             weight: 100,
+            priority: 0,
             target,
             price: None,
         }],
@@ -42,6 +44,7 @@ fn deployment(name: &str, target: Target) -> Deployment {
         serverless: None,
         spillover: None,
         fallback: true,
+        routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
     }
