@@ -1,6 +1,7 @@
 //! Stories told to a Registry, from `tests/vectors/control`, and what holds after every step of each.
 
 mod azure;
+mod faults;
 mod front;
 mod refused;
 mod restart;

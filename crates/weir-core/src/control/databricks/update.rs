@@ -267,7 +267,7 @@ pub fn logs(desk: &Desk<'_>, name: &str, entity: &str) -> Result<Outcome, Answer
             &line.action,
             " by ",
             &line.actor,
-            ", configuration ",
+            ", at version ",
             &version.to_string(),
             "\n",
         ]);
