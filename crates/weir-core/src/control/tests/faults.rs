@@ -102,10 +102,10 @@ fn good() -> Value {
 /// Puts a value where there may be nothing yet.
 fn set(body: &mut Value, pointer: &str, value: Value) {
     let (parent, member) = pointer.rsplit_once('/').unwrap();
-    match body.pointer_mut(parent).unwrap() {
-        Value::Object(map) => _ = map.insert(member.to_owned(), value),
-        Value::Array(list) => list[member.parse::<usize>().unwrap()] = value,
-        other => panic!("nothing can be put into {other}"),
+    let parent = body.pointer_mut(parent).unwrap();
+    match member.parse::<usize>() {
+        Ok(at) => parent[at] = value,
+        Err(_) => parent[member] = value,
     }
 }
 
