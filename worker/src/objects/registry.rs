@@ -174,7 +174,9 @@ async fn minted(mint: &Mint) -> Option<String> {
     let mut form = mint.form.clone();
     if let Some(key) = &mint.key {
         let signature = JsFuture::from(sign(key, &mint.input)).await.ok()?.as_string()?;
-        form.push_str(&format!("{}.{signature}", mint.input));
+        form.push_str(&mint.input);
+        form.push('.');
+        form.push_str(&signature);
     }
     let headers = Headers::new();
     headers.set("content-type", "application/x-www-form-urlencoded").ok()?;
