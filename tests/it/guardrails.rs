@@ -4,7 +4,7 @@ use crate::classifier::{Got, World, snapshot};
 use serde_json::{Value, json};
 
 const INVOCATIONS: &str = "https://weir.example/serving-endpoints/chat/invocations";
-const OPEN_AI: &str = "https://weir.example/v1/chat/completions";
+const AZURE: &str = "https://weir.example/openai/deployments/chat/chat/completions?api-version=2024-10-21";
 const MAIL: &str = "mail jane@example.org";
 
 /// A world whose deployment has these guardrails, beside personal data that is stopped where `stops` says.
@@ -50,15 +50,13 @@ fn personal_data_is_stopped_in_the_form_of_the_service() {
     let got = world.exchange_at(INVOCATIONS, "hello", Some(&["fi", "ne"]), &[]);
     assert_eq!((got.status, got.said().as_str()), (200, "fine"));
     assert!(got.body.ends_with("data: [DONE]\n\n") && !got.broken);
-    let got = world.exchange_at(OPEN_AI, MAIL, None, &[]);
+    let got = world.exchange_at(AZURE, MAIL, None, &[]);
     assert_eq!((got.status, &got.json()["error"]["code"]), (400, &json!("content_filter")), "{}", got.body);
 }
 
 #[test]
 fn personal_data_is_masked_on_its_way() {
-    for url in
-        [INVOCATIONS, "https://weir.example/openai/deployments/chat/chat/completions?api-version=2024-10-21"]
-    {
+    for url in [INVOCATIONS, AZURE] {
         let guard = json!({"mask_prompt": true, "mask_completion": true});
         let mut world = world(&guard, [false, false], "moderation");
         world.says = vec!["card 4111 1111 1111 1111 it is".into()];
