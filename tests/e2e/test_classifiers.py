@@ -117,6 +117,42 @@ class TestContentSafety:
         assert not answer.looks_complete and "content_filter_error" in answer.text and "UNWELL" not in answer.text
 
 
+def respond(name: str, text: str = "one two", **members):
+    client = openai.OpenAI(base_url=f"{weir.URL}/openai/v1", api_key=weir.KEY, max_retries=0)
+    return client.responses.create(model=name, input=text, **members)
+
+
+class TestResponses:
+    """Calls that go on as they came."""
+
+    def test_prompts_and_whole_answers(self, safety):
+        with pytest.raises(openai.BadRequestError) as caught:
+            respond(safety.name, "a FORBIDDEN thing")
+        assert caught.value.body["content_filters"][0]["content_filter_results"]["violence"] == HIGH
+        safety.upstream.script(safety.name, {"text": "such a FORBIDDEN answer"}, {"text": "so UNWELL it is"})
+        left = respond(safety.name)
+        assert left.incomplete_details.reason == "content_filter" and left.output_text == ""
+        assert left.model_dump()["content_filters"][1]["content_filter_results"]["violence"] == HIGH
+        with pytest.raises(openai.InternalServerError) as caught:
+            respond(safety.name)
+        assert caught.value.code == "content_filter_error"
+
+    def test_streams(self, safety):
+        words = " ".join(f"word{i}" for i in range(150))
+        safety.upstream.script(safety.name, {"text": f"{words} FORBIDDEN tail", "pace": 0.002}, {"text": words},
+                               {"text": "so UNWELL it is"})
+        events = list(respond(safety.name, stream=True))
+        text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+        assert text.startswith("word0 word1") and words.startswith(text.rstrip()) and "FORBIDDEN" not in text
+        assert events[-1].type == "response.incomplete"
+        events = list(respond(safety.name, stream=True))
+        assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == words
+        assert events[-1].type == "response.completed"
+        with pytest.raises(openai.APIError) as caught:
+            list(respond(safety.name, stream=True))
+        assert caught.value.code == "content_filter_error"
+
+
 class TestModeration:
     def test_prompts(self, moderation):
         with pytest.raises(openai.BadRequestError) as caught:

@@ -73,11 +73,13 @@ impl Got {
 
     /// The text of a stream.
     pub(crate) fn said(&self) -> String {
-        let events = self.body.split("\n\n").filter_map(|event| event.strip_prefix("data: "));
+        let events = self.body.lines().filter_map(|line| line.strip_prefix("data: "));
         let values = events.filter_map(|data| serde_json::from_str::<Value>(data).ok());
-        values
-            .filter_map(|event| event["choices"][0]["delta"]["content"].as_str().map(str::to_owned))
-            .collect()
+        let said = |event: Value| {
+            let text = event["choices"][0]["delta"]["content"].as_str().or(event["delta"].as_str());
+            text.map(str::to_owned)
+        };
+        values.filter_map(said).collect()
     }
 }
 
@@ -171,7 +173,12 @@ impl World {
         pieces: Option<&[&str]>,
         late: &[usize],
     ) -> Got {
-        let body = json!({"messages": [{"role": "user", "content": prompt}], "stream": pieces.is_some(), "n": self.says.len()}).to_string();
+        let responds = url == RESPONSES;
+        let body = if responds {
+            json!({"model": "chat", "input": prompt, "stream": pieces.is_some()}).to_string()
+        } else {
+            json!({"messages": [{"role": "user", "content": prompt}], "stream": pieces.is_some(), "n": self.says.len()}).to_string()
+        };
         let headers = Header::ALL.map(|header| (header == Header::Authorization).then_some("Bearer K1"));
         let request = Request {
             method: "POST",
@@ -183,6 +190,9 @@ impl World {
         };
         let (handle, mut action) = self.isolate.begin(self.now, 7, &request);
         let (mut whole, mut left) = (Vec::new(), events(pieces.unwrap_or_default()));
+        if responds {
+            left = pieces.map_or_else(|| VecDeque::from([response(&self.says[0])]), spoken);
+        }
         let mut piece = String::new();
         for _ in 0..200 {
             let event = match action {
@@ -215,7 +225,11 @@ impl World {
                 Action::Send(send) if send.head_first => {
                     self.calls.0 += 1;
                     let headers = UpstreamHeaders {
-                        content_type: Some("text/event-stream"),
+                        content_type: Some(if pieces.is_some() {
+                            "text/event-stream"
+                        } else {
+                            "application/json"
+                        }),
                         ..UpstreamHeaders::default()
                     };
                     Event::Head { status: 200, headers }
@@ -295,6 +309,33 @@ impl World {
 
 const SERVICES: [&str; 3] = ["content_safety", "moderation", "deployment"];
 
+const RESPONSES: &str = "https://weir.example/openai/v1/responses";
+
+/// A whole response that says this.
+fn response(text: &str) -> String {
+    let part = json!({"type": "output_text", "text": text, "annotations": []});
+    let message = json!({"type": "message", "id": "msg_abcdef", "role": "assistant", "content": [part]});
+    json!({"id": "resp_abcdef", "object": "response", "status": "completed", "output": [message],
+        "usage": {"input_tokens": 3, "output_tokens": 4, "total_tokens": 7}})
+    .to_string()
+}
+
+/// The events of a response's stream that says these texts.
+fn spoken(pieces: &[&str]) -> VecDeque<String> {
+    let event = |kind: &str, member: &str, value: Value| {
+        let data = json!({"type": kind, "output_index": 0, "content_index": 0, member: value});
+        format!("event: {kind}\ndata: {data}\n\n")
+    };
+    let whole = || serde_json::from_str::<Value>(&response(&pieces.concat())).unwrap();
+    let mut begun = whole();
+    (begun["output"], begun["usage"]) = (json!([]), Value::Null);
+    let mut left = VecDeque::from([event("response.created", "response", begun)]);
+    left.extend(pieces.iter().map(|text| event("response.output_text.delta", "delta", json!(text))));
+    left.push_back(event("response.output_text.done", "text", json!(pieces.concat())));
+    left.push_back(event("response.completed", "response", whole()));
+    left
+}
+
 /// The events of a stream that says these texts, and its end.
 fn events(pieces: &[&str]) -> VecDeque<String> {
     let event = |text: &str, finish: Value| {
@@ -373,6 +414,57 @@ fn a_classifier_that_fails_closes_or_opens_as_it_is_set() {
 }
 
 #[test]
+fn a_response_that_passes_is_judged_like_a_chat() {
+    for service in SERVICES {
+        let mut world = World::new(service, "closed", "buffered");
+        let got = world.exchange_at(RESPONSES, "something BAD", None, &[]);
+        assert_eq!((got.status, world.calls.0), (400, 0), "{service}: {}", got.body);
+        assert_eq!(got.json()["error"]["content_filters"][0]["blocked"], true);
+        let got = world.exchange_at(RESPONSES, "hello", None, &[]).json();
+        assert_eq!(got["output"][0]["content"][0]["text"], "fine", "{service}");
+        assert_eq!(got["content_filters"][1]["blocked"], false);
+        world.says = vec!["it is BAD".into()];
+        let got = world.exchange_at(RESPONSES, "hello", None, &[]).json();
+        assert_eq!(got["incomplete_details"]["reason"], "content_filter", "{service}: {got}");
+        assert_eq!(got["output"][0]["content"][0]["text"], "");
+        let filters = &got["content_filters"][1];
+        assert_eq!(
+            (&filters["blocked"], &filters["content_filter_results"]["violence"]["severity"]),
+            (&json!(true), &json!("high"))
+        );
+        world.says = vec!["it is BROKEN".into()];
+        let got = world.exchange_at(RESPONSES, "hello", None, &[]);
+        assert_eq!(got.status, 503, "{service}: {}", got.body);
+        let got = world.exchange_at(RESPONSES, "hello", Some(&["so BROKEN", " it is"]), &[0]);
+        assert!(
+            got.broken && got.said().is_empty() && got.body.contains("content_filter_error"),
+            "{service}"
+        );
+        let mut open = World::new(service, "open", "buffered");
+        open.says = vec!["so BROKEN".into()];
+        let got = open.exchange_at(RESPONSES, "hello", None, &[]).json();
+        let error = &got["content_filters"][1]["content_filter_results"]["error"];
+        assert_eq!(error["code"], "content_filter_error", "{service}: {got}");
+        let got = open.exchange_at(RESPONSES, "hello", Some(&["so BROKEN", " it is"]), &[0]);
+        assert!(!got.broken && got.said() == "so BROKEN it is" && got.body.contains("response.completed"));
+    }
+}
+
+#[test]
+fn what_a_passed_stream_used_is_recorded_whoever_ends_it() {
+    for (text, whole) in [("fine words, ", true), ("BAD words, ", false)] {
+        let mut world = World::new("moderation", "closed", "buffered");
+        world.exchange_at(RESPONSES, "hello", Some(&[text; 60]), &[0]);
+        world.now = world.now.plus(Millis(1_000));
+        world.calls();
+        let records = world.records.last().unwrap().to_string();
+        assert_eq!(records.matches("\"deployment\":\"chat\"").count(), 1, "{records}");
+        assert_eq!(records.contains("\"estimated\":false"), whole, "{records}");
+        assert!(!records.contains("\"output\":0"), "what came before the end is counted: {records}");
+    }
+}
+
+#[test]
 fn a_deployment_that_judges_is_metered() {
     let mut world = World::new("deployment", "closed", "buffered");
     world.exchange("hello", None, &[]);
@@ -415,11 +507,13 @@ proptest! {
     fn nothing_goes_on_unjudged(
         words in proptest::collection::vec(prop_oneof![6 => Just("river "), 4 => Just("a longer run of harmless words, "), 1 => Just("BAD "), 3 => Just("ünï 漢字 ")], 0..80),
         late in proptest::collection::vec(0usize..12, 1..5),
+        passes: bool,
     ) {
         let mut world = World::new("moderation", "closed", "buffered");
-        let got = world.exchange("hello", Some(&words), &late);
         let whole = words.concat();
-        prop_assert!(!got.broken && got.body.ends_with("data: [DONE]\n\n"));
+        let got = if passes { world.exchange_at(RESPONSES, "hello", Some(&words), &late) } else { world.exchange("hello", Some(&words), &late) };
+        let ends = if passes { "response.completed" } else { "data: [DONE]\n\n" };
+        prop_assert!(!got.broken && (got.body.contains(ends) || got.body.contains("response.incomplete")));
         if whole.contains("BAD") {
             prop_assert!(!got.body.contains("BAD ") && got.body.contains("content_filter\""));
             prop_assert!(whole.starts_with(&got.said()));

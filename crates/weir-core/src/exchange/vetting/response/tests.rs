@@ -98,7 +98,7 @@ fn a_clean_stream_goes_on_as_it_is_and_azure_is_told() {
         let text = stream(&["One ", "two", " three."]);
         let mut open = filtering(Surface::OpenAi, |policy| policy.mode = mode);
         assert_eq!(vet(&mut open, &text, 2), (text.clone(), false), "{mode:?}");
-let crlf = text.replace('\n', "\r\n");
+        let crlf = text.replace('\n', "\r\n");
         assert_eq!(vet(&mut plain(Surface::OpenAi), &crlf, 1), (text.clone(), false));
         let mut azure = filtering(Surface::AzureOpenAiV1, |policy| policy.mode = mode);
         let (out, filtered) = vet(&mut azure, &text, 1);
