@@ -163,6 +163,24 @@ impl World {
         self.exchange_at(url, prompt, pieces, late)
     }
 
+    /// What the caller sends.
+    fn asked(&self, url: &str, prompt: &str, stream: bool) -> String {
+        if url == RESPONSES {
+            return json!({"model": "chat", "input": prompt, "stream": stream}).to_string();
+        }
+        let messages = json!([{"role": "user", "content": prompt}]);
+        json!({"messages": messages, "stream": stream, "n": self.says.len()}).to_string()
+    }
+
+    /// What the model gives piece by piece.
+    fn given(&self, url: &str, pieces: Option<&[&str]>) -> VecDeque<String> {
+        match pieces {
+            Some(pieces) if url == RESPONSES => spoken(pieces),
+            None if url == RESPONSES => VecDeque::from([response(&self.says[0])]),
+            pieces => events(pieces.unwrap_or_default()),
+        }
+    }
+
     pub(crate) fn exchange_at(
         &mut self,
         url: &str,
@@ -170,12 +188,7 @@ impl World {
         pieces: Option<&[&str]>,
         late: &[usize],
     ) -> Got {
-        let responds = url == RESPONSES;
-        let body = if responds {
-            json!({"model": "chat", "input": prompt, "stream": pieces.is_some()}).to_string()
-        } else {
-            json!({"messages": [{"role": "user", "content": prompt}], "stream": pieces.is_some(), "n": self.says.len()}).to_string()
-        };
+        let body = self.asked(url, prompt, pieces.is_some());
         let headers = Header::ALL.map(|header| (header == Header::Authorization).then_some("Bearer K1"));
         let request = Request {
             method: "POST",
@@ -186,10 +199,7 @@ impl World {
             all_headers: true,
         };
         let (handle, mut action) = self.isolate.begin(self.now, 7, &request);
-        let (mut whole, mut left) = (Vec::new(), events(pieces.unwrap_or_default()));
-        if responds {
-            left = pieces.map_or_else(|| VecDeque::from([response(&self.says[0])]), spoken);
-        }
+        let (mut whole, mut left) = (Vec::new(), self.given(url, pieces));
         let mut piece = String::new();
         for _ in 0..200 {
             let event = match action {

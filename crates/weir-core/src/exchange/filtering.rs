@@ -4,6 +4,7 @@
 //! surfaces findings are told (`azure.md` A7 and B5: Azure's only); what is found and filtered is `policy`'s, streams
 //! are `vetting`'s.
 
+use super::response::texts_of_response;
 use super::vetting::Vets;
 use crate::policy::{
     AnswerParts, ChoiceParts, Findings, Lexicon, PolicyError, Question, ReadyClassifier, ReadyPolicy, Side,
@@ -46,6 +47,8 @@ pub(super) struct Asked<'a> {
     pub(super) parts: Vec<Part<'a>>,
     /// Answers that are asked for.
     pub(super) answers: u64,
+    /// Whether findings are told, where the surface tells them: what was kept was told about when it was made.
+    pub(super) tells: bool,
 }
 
 /// One member of a request that a model reads.
@@ -81,7 +84,7 @@ impl<'a> Asked<'a> {
             place: Place::Json(field.start),
             operator: false,
         });
-        Self { form, parts: part.into_iter().collect(), answers: envelope.n }
+        Self { form, parts: part.into_iter().collect(), answers: envelope.n, tells: true }
     }
 }
 
@@ -178,14 +181,14 @@ impl Filtering {
         let mut texts = (asks && !parts.is_empty()).then(Texts::default);
         if let Some(texts) = &mut texts {
             for part in parts {
-                let shown = if masks { masked(&part.json) } else { String::new() };
-                texts.push(if masks { &shown } else { &part.json }, part.operator);
+                let hidden = if masks { masked(&part.json) } else { String::new() };
+                texts.push(if masks { &hidden } else { &part.json }, part.operator);
             }
         }
         let mut filtering = Self {
             policy: Rc::clone(policy),
             lexicon: Rc::clone(lexicon),
-            telling: telling(surface),
+            telling: if asked.tells { telling(surface) } else { Telling::Nothing },
             form: asked.form,
             ends: surface != Surface::MlflowGateway,
             answers: asked.answers,
@@ -244,7 +247,7 @@ impl Filtering {
         };
         let body = core::str::from_utf8(body).unwrap_or_default();
         let texts =
-            if self.form == Form::Response { self.texts_of_response(body) } else { texts_of(body, events) };
+            if self.form == Form::Response { texts_of_response(body) } else { texts_of(body, events) };
         for (at, text) in texts {
             let asked = self.policy.about_answer(&prompt.all, &text)?;
             questions.extend(asked.into_iter().map(|question| (at, question)));

@@ -8,7 +8,6 @@ mod prompt;
 
 use super::action::{Request, Send};
 use super::admit::{Admission, Stop, admit_address};
-use super::filtering::Telling;
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::passed::Passed;
@@ -383,11 +382,7 @@ impl Isolate {
             reserved => self.counted(&facts, &account, reserved)?,
         };
         let judged = self.judge(&facts, asked, reservation, index).map_err(Stop::from);
-        let (reservation, mut filtering) = self.counted(&facts, &account, judged)?;
-        if let Some(filtering) = filtering.as_mut().filter(|_| !call.generates()) {
-            // What was kept was told when it was made.
-            filtering.telling = Telling::Nothing;
-        }
+        let (reservation, filtering) = self.counted(&facts, &account, judged)?;
         // A form that is being streamed cannot be sent again, and what was kept must not be kept twice.
         let once = rest || (passage.makes && !call.generates());
         let attempts = if once { 1 } else { AttemptPlan::ATTEMPTS_MAX };

@@ -316,13 +316,11 @@ impl Isolate {
         };
         let mut pending = core::mem::take(&mut running.pending);
         pending.extend_from_slice(&bytes);
-        match running.vetted().map(|filtering| filtering.push(now, &pending)) {
-            Some(vetted) => self.vetted(now, handle, running, vetted),
-            None => {
-                self.keep(now, handle, running);
-                Action::PassInstead(bytes)
-            }
+        if let Some(vetted) = running.vetted().map(|filtering| filtering.push(now, &pending)) {
+            return self.vetted(now, handle, running, vetted);
         }
+        self.keep(now, handle, running);
+        Action::PassInstead(pending)
     }
 
     fn passed_end(&mut self, now: UnixMillis, handle: u32, mut running: Running, end: StreamEnd) -> Action {

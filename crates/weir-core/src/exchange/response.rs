@@ -13,12 +13,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 impl Filtering {
-    /// The texts of a response, a line each, for a classifier.
-    pub(super) fn texts_of_response(&self, body: &str) -> Vec<(u32, String)> {
-        let texts = Raw::object(body.as_bytes()).map(response_texts).unwrap_or_default();
-        if texts.is_empty() { Vec::new() } else { Vec::from([(0, texts.join("\n"))]) }
-    }
-
     /// A whole response as the caller gets it; `None` if it is passed on as it is, or if it is none.
     pub(super) fn whole_response(&self, body: &str, found: &[(u32, Findings)]) -> Option<String> {
         let response = Raw::object(body.as_bytes())?;
@@ -81,6 +75,12 @@ impl Filtering {
         let answer = entry(self.policy.filters(Side::Completion, found), "completion", &results);
         Some(format!("[{prompt},{answer}]"))
     }
+}
+
+/// The texts of a response, a line each, for a classifier.
+pub(super) fn texts_of_response(body: &str) -> Vec<(u32, String)> {
+    let texts = Raw::object(body.as_bytes()).map(response_texts).unwrap_or_default();
+    if texts.is_empty() { Vec::new() } else { Vec::from([(0, texts.join("\n"))]) }
 }
 
 /// The object without some of its members.

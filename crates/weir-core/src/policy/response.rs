@@ -73,7 +73,7 @@ impl<'a> ResponseEvent<'a> {
             format!("{stem}/{}", places.join("/"))
         });
         let sequence = event.get("sequence_number").and_then(|number| number.count(u64::MAX));
-        Some(Self { sequence, response, part, delta, texts, kind })
+        Some(Self { kind, sequence, response, part, delta, texts })
     }
 
     /// Whether it ends its stream.

@@ -43,7 +43,7 @@ impl Call<'_> {
             }
             Body::Json(_) | Body::Form { .. } | Body::None => Vec::new(),
         };
-        Ok(Asked { form: self.form(), parts, answers: 1 })
+        Ok(Asked { form: self.form(), parts, answers: 1, tells: self.generates() })
     }
 
     fn members<'f>(&self, facts: &Asking<'f>) -> Vec<Part<'f>> {

@@ -250,7 +250,8 @@ impl Spoken {
                 let choice = self.state.choices.iter().find(|choice| choice.index == *index);
                 choice.is_none_or(|choice| choice.certain(filtering) >= *until)
             };
-            if !(along && !held.tells) && !held.until.iter().all(certain) {
+            let waits = held.tells || !along;
+            if waits && !held.until.iter().all(certain) {
                 return;
             }
             let found = self.found();

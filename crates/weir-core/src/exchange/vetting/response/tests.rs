@@ -19,7 +19,7 @@ fn filtering(surface: Surface, edit: impl FnOnce(&mut ContentPolicy)) -> Filteri
     let mut policy = ContentPolicy::default_v2();
     edit(&mut policy);
     let (policy, lexicon) = (Rc::new(ReadyPolicy::new(policy, &[])), Rc::new(Lexicon::built_in()));
-    let asked = Asked { form: Form::Response, parts: Vec::new(), answers: 1 };
+    let asked = Asked { form: Form::Response, parts: Vec::new(), answers: 1, tells: true };
     Filtering::begin(&policy, &lexicon, surface, &asked).unwrap()
 }
 
@@ -27,13 +27,15 @@ fn plain(surface: Surface) -> Filtering {
     filtering(surface, |_| {})
 }
 
-fn event(kind: &str, members: Value) -> String {
-    let mut data = json!({"type": kind, "sequence_number": 3});
-    data.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+fn event(kind: &str, mut members: Value) -> String {
+    let data = members.as_object_mut().unwrap();
+    data.extend([("type".to_owned(), kind.into()), ("sequence_number".to_owned(), 3.into())]);
+    let data = Value::from(data.clone());
     format!("event: {kind}\ndata: {data}\n\n")
 }
 
-fn response(output: Value, status: &str) -> Value {
+fn response(output: impl Into<Value>, status: &str) -> Value {
+    let output = output.into();
     json!({"id": "resp_1", "object": "response", "status": status, "instructions": "heil hitler", "error": null,
         "incomplete_details": null, "output": output})
 }
@@ -291,7 +293,8 @@ proptest! {
         datas in proptest::collection::vec("\\{\"type\":\"response\\.(a|b)\\.(delta|done)\",\"(delta|text|response)\":(\"[a-c ]{0,3}\"|\\{\\}|\\[\"x\"\\]|7)\\}|[\\[\\]{},:\"a\\\\ ]{0,12}", 0..6),
         masks: bool,
     ) {
-        let text: String = datas.iter().map(|data| format!("data: {data}\n\n")).collect();
+        let text: Vec<String> = datas.iter().map(|data| format!("data: {data}\n\n")).collect();
+        let text = text.concat();
         let guard = |policy: &mut ContentPolicy| policy.guard = masks.then(|| Guard { mask_completion: true, ..Guard::default() });
         let _ = vet(&mut filtering(Surface::AzureOpenAi, guard), &text, 2);
     }
