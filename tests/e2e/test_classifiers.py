@@ -4,6 +4,7 @@ each emulated (`upstream_safety.py`), with Azure's and OpenAI's clients in front
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import openai
@@ -200,6 +201,33 @@ class TestDeployment:
         guarded.upstream.script(guarded.name, {"text": "one two three"})
         plain = "".join(c.choices[0].delta.content or "" for c in say(guarded.name, stream=True) if c.choices)
         assert plain == "one two three"
+
+
+WORKSPACE = ("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/weir/providers"
+             "/Microsoft.MachineLearningServices/workspaces/default/serverlessEndpoints")
+
+
+def test_a_serverless_endpoint_names_its_own(safety):
+    """`contentSafety.weirClassifier`; the classifier named `default` is not asked for it."""
+    model = json.loads(weir.manage("GET", f"{weir.CATALOG}/{safety.name}").text)["registry_id"]
+    at = f"{WORKSPACE}/{safety.name}-sl?api-version=2024-10-01"
+    body = {"location": "eastus2", "sku": {"name": "Consumption"}, "properties": {
+        "modelSettings": {"modelId": model}, "contentSafety": {"weirClassifier": safety.name}}}
+    refused = weir.manage("PUT", at, {**body, "properties": {**body["properties"], "contentSafety": {"weirClassifier": "nobody"}}})
+    assert refused.status == 400 and "properties.contentSafety.weirClassifier" in refused.text
+    try:
+        made = weir.done(weir.manage("PUT", at, body))
+        assert made["properties"]["contentSafety"] == {"contentSafetyStatus": "Enabled", "weirClassifier": safety.name}
+        key = weir.done(weir.manage("POST", at.replace("?", "/listKeys?"), {}))["primaryKey"]
+        client = openai.OpenAI(base_url=f"{weir.URL}/serverless/{safety.name}-sl/v1", api_key=key, max_retries=0)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(model="x", messages=[{"role": "user", "content": "a FORBIDDEN thing"}])
+        assert caught.value.body["innererror"]["content_filter_result"]["violence"] == HIGH
+        safety.upstream.script(safety.name, {"text": "such a FORBIDDEN answer"})
+        choice = client.chat.completions.create(model="x", messages=[{"role": "user", "content": "one"}]).choices[0]
+        assert choice.finish_reason == "content_filter" and not choice.message.content
+    finally:
+        weir.manage("DELETE", at)
 
 
 class TestManagement:
