@@ -37,11 +37,18 @@ pub struct Running {
     pub last: Vec<u8>,
     /// What the caller got.
     pub got: Vec<u8>,
+    /// How far it came with its model and its classifier.
+    pub came: Came,
+}
+
+/// How far an exchange came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Came {
     /// Whether a model was asked.
     pub asked_model: bool,
     /// Whether a model gave a whole answer.
     pub answered: bool,
-    /// A question to a classifier had no verdict.
+    /// Whether a question to a classifier had no verdict.
     pub unjudged: bool,
 }
 
@@ -56,9 +63,7 @@ impl Running {
             whole: false,
             last: Vec::new(),
             got: Vec::new(),
-            asked_model: false,
-            answered: false,
-            unjudged: false,
+            came: Came::default(),
         }
     }
 
@@ -67,7 +72,7 @@ impl Running {
         match step {
             Step::Piece(bytes) => self.last.clone_from(bytes),
             Step::Answer { status: 200, body, .. } => {
-                self.answered |= body.starts_with(b"{\"id\"");
+                self.came.answered |= body.starts_with(b"{\"id\"");
                 self.last.clone_from(body);
             }
             Step::Head | Step::Answer { .. } | Step::Failed(_) | Step::Ended(_) => {}

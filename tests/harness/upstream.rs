@@ -2,6 +2,7 @@
 
 use crate::clock::{MILLI, Micros};
 use crate::random::Random;
+use crate::world::judge::BAD;
 use weir_core::exchange::{Failure, StreamEnd};
 
 /// Something that an upstream does.
@@ -67,7 +68,7 @@ pub fn script(
 fn said(at: u64, of: u64, judged: Option<bool>) -> String {
     match judged {
         None => "word ".to_owned(),
-        Some(bad) if bad && at == of / 2 => "word BAD ".to_owned(),
+        Some(bad) if bad && at == of / 2 => format!("word {BAD} "),
         Some(_) => "word ".repeat(20),
     }
 }

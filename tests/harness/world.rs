@@ -144,17 +144,7 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Arrive { isolate, asks } => self.arrive(isolate, &asks),
-            Happening::Resume { isolate, life, handle } => {
-                let word = self.random.word();
-                if let Some(host) = self.living(isolate, life)
-                    && host.running.contains_key(&handle)
-                {
-                    let now = self.now;
-                    let streaming = self.hosts[isolate].running[&handle].streaming;
-                    let action = self.hosts[isolate].resume(now, word, handle);
-                    self.perform(isolate, handle, action, streaming);
-                }
-            }
+            Happening::Resume { isolate, life, handle } => self.resume(isolate, life, handle),
             Happening::Upstream { isolate, life, handle } => self.upstream(isolate, life, handle),
             Happening::Judged { isolate, life, handle, step } => {
                 let (now, word) = (self.now, self.random.word());
@@ -197,6 +187,16 @@ impl World {
                 );
             }
         }
+    }
+
+    /// A pause is over, or a policy reads what was held back of a stream.
+    fn resume(&mut self, isolate: usize, life: u32, handle: u32) {
+        let now = self.now;
+        let Some(host) = self.living(isolate, life) else { return };
+        let Some(streaming) = host.running.get(&handle).map(|running| running.streaming) else { return };
+        let word = if streaming { 0 } else { self.random.word() };
+        let action = self.hosts[isolate].resume(now, word, handle);
+        self.perform(isolate, handle, action, streaming);
     }
 
     fn arrive(&mut self, isolate: usize, asks: &Asks) {
@@ -246,7 +246,7 @@ impl World {
             Action::Reply(reply) => match reply.status {
                 200..300 => self.end(isolate, handle, End::Answered { at: self.now }),
                 // What may not go on was used all the same.
-                503 if running.answered && running.unjudged => {
+                503 if running.came.answered && running.came.unjudged => {
                     self.end(isolate, handle, End::Answered { at: self.now });
                 }
                 status => self.end(isolate, handle, End::Refused { status, at: self.now }),
@@ -295,7 +295,7 @@ impl World {
         let (after, step) = judge::verdict(&mut self.random, judge, send);
         let life = self.hosts[isolate].life;
         let running = self.hosts[isolate].running.get_mut(&handle).expect("performed for it");
-        running.unjudged |= !judge::is_verdict(&step);
+        running.came.unjudged |= !judge::is_verdict(&step);
         let fact = &mut self.facts.exchanges[running.fact];
         fact.admitted = fact.admitted.or(Some(self.now));
         if beside {
@@ -308,7 +308,7 @@ impl World {
     fn call_upstream(&mut self, isolate: usize, handle: u32, send: &Send) {
         let manners = self.scene.faults.manners;
         let running = self.hosts[isolate].running.get_mut(&handle).expect("performed for it");
-        running.asked_model = true;
+        running.came.asked_model = true;
         let fact = &mut self.facts.exchanges[running.fact];
         fact.calls += 1;
         fact.admitted = fact.admitted.or(Some(self.now));
@@ -374,7 +374,11 @@ impl World {
         if let Some(running) = self.hosts[isolate].running.remove(&handle) {
             let breach = self.scene.judge.and_then(|judge| judge::breach(judge, &running));
             if let Some(what) = breach {
-                self.facts.broken.push(format!("exchange {}: {what}", running.fact));
+                self.facts.broken.push(format!(
+                    "exchange {}: {what}: {}",
+                    running.fact,
+                    String::from_utf8_lossy(&running.got)
+                ));
             }
             self.facts.exchanges[running.fact].end = end;
         }

@@ -55,13 +55,13 @@ fn promises_hold_where_one_request_is_admitted_at_a_time() {
 fn promises_hold_where_a_classifier_judges() {
     let judge = Judge { open: false, failing: 150, slowest: 500 * MILLI, bad: 300 };
     let calm = Scene { judge: Some(judge), live: 100, streamed: 500, ..Scene::calm() };
-    let seen = promises_hold_in(&calm, "judged", 60);
+    let seen = promises_hold_in(&calm, "judged", 30);
     assert_eq!(seen.statuses, BTreeSet::from([400, 429, 503]), "filtered, limited, not judged: {seen:?}");
     let rough = Scene { judge: Some(judge), live: 100, streamed: 500, ..Scene::rough() };
-    let seen = promises_hold_in(&rough, "judged and rough", 60);
+    let seen = promises_hold_in(&rough, "judged and rough", 30);
     assert!(seen.killed > 0 && seen.repeated > 0 && seen.statuses.contains(&400), "{seen:?}");
     let open = Scene { judge: Some(Judge { open: true, ..judge }), ..rough };
-    let seen = promises_hold_in(&open, "judged if possible", 60);
+    let seen = promises_hold_in(&open, "judged if possible", 30);
     assert!(seen.killed > 0 && seen.repeated > 0 && seen.statuses.contains(&400), "{seen:?}");
 }
 

@@ -12,7 +12,7 @@ use weir_core::exchange::{Failure, Send};
 /// Where it is asked.
 pub const BASE: &str = "https://judge.example/v1";
 /// What it finds in a text.
-pub const BAD: &str = "BAD";
+pub const BAD: &str = "UNSPEAKABLE";
 /// How long it is waited for, in milliseconds.
 pub const DEADLINE_MS: u64 = 400;
 
@@ -68,12 +68,12 @@ pub fn is_verdict(step: &Step) -> bool {
 
 /// What is wrong with what a caller got of an exchange, or a model.
 pub fn breach(judge: Judge, running: &Running) -> Option<&'static str> {
-    let may = judge.open && running.unjudged;
+    let may = judge.open && running.came.unjudged;
     let got = String::from_utf8_lossy(&running.got);
     if !may && got.contains(BAD) {
         return Some("a caller got a text that the classifier filters");
     }
-    if !may && running.asks.bad_prompt && running.asked_model {
+    if !may && running.asks.bad_prompt && running.came.asked_model {
         return Some("a model was asked what the classifier filters");
     }
     None

@@ -14,9 +14,7 @@ use super::super::document::{Faults, Members};
 use super::super::errand::{Entry, Errand};
 use super::super::state::{CatalogRow, DeploymentRow, DeploymentSpec, ServerlessSpec};
 use super::super::{catalog, defaults};
-use super::convention::{
-    began, body, fault, listed, not_found, refuse, user_error, wrong_method,
-};
+use super::convention::{began, body, fault, listed, not_found, refuse, user_error, wrong_method};
 use super::{AccountPath, Provider, not_supported, subscriptions};
 use crate::id::DeploymentName;
 use alloc::borrow::{Cow, ToOwned};
@@ -106,7 +104,7 @@ fn put(
         model_id: wish.model_id,
         auth_mode: wish.auth_mode,
         content_safety: wish.content_safety,
-        classifier: wish.classifier.flatten(),
+        classifier: wish.classifier,
         keys,
         shown: wish.shown,
         modified_by: desk.actor.to_owned(),
@@ -144,8 +142,7 @@ fn update(
     let changed = ServerlessSpec {
         auth_mode: wish.auth_mode,
         content_safety: wish.content_safety,
-        // Clients that do not know the member say nothing of content safety.
-        classifier: wish.classifier.unwrap_or_else(|| spec.classifier.clone()),
+        classifier: if wish.says_safety { wish.classifier } else { spec.classifier.clone() },
         shown: wish.shown,
         modified_by: desk.actor.to_owned(),
         ..spec.clone()

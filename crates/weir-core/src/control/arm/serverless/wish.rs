@@ -23,8 +23,10 @@ pub(super) struct Wish {
     pub(super) model_id: String,
     pub(super) auth_mode: String,
     pub(super) content_safety: bool,
-    /// The classifier of its content safety, or none; `None` if nothing is said of content safety.
-    pub(super) classifier: Option<Option<String>>,
+    /// Whether anything is said of content safety. Clients that do not know its classifier say nothing, and keep it.
+    pub(super) says_safety: bool,
+    /// The classifier of its content safety.
+    pub(super) classifier: Option<String>,
     pub(super) shown: Map<String, Value>,
 }
 
@@ -51,7 +53,8 @@ pub(super) fn read(state: &AccountState, body: &Map<String, Value>) -> Result<Wi
     let words = ["Enabled", "Disabled"];
     let status = safety.as_ref().and_then(|map| read_word(map, "contentSafetyStatus", &words, &mut faults));
     let content_safety = status != Some("Disabled");
-    let classifier = safety.map(|map| {
+    let says_safety = safety.is_some();
+    let classifier = safety.and_then(|map| {
         let name = classifiers::read(state, &map, &mut faults).map(ToOwned::to_owned);
         if name.is_some() && !content_safety {
             faults.note(CLASSIFIER, "needs contentSafetyStatus Enabled");
@@ -68,6 +71,7 @@ pub(super) fn read(state: &AccountState, body: &Map<String, Value>) -> Result<Wi
         model_id: model_id.unwrap_or_default().to_owned(),
         auth_mode: auth_mode.unwrap_or("Key").to_owned(),
         content_safety,
+        says_safety,
         classifier,
         shown,
     })
