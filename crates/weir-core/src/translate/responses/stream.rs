@@ -73,6 +73,8 @@ pub struct Encoder {
     done: Vec<(u32, String)>,
     finish: String,
     usage: Option<String>,
+    /// Whether the last event was told: nothing follows it.
+    over: bool,
     out: Vec<u8>,
 }
 
@@ -91,6 +93,7 @@ impl Encoder {
             done: Vec::new(),
             finish: String::new(),
             usage: None,
+            over: false,
             out: Vec::new(),
         }
     }
@@ -110,6 +113,9 @@ impl Encoder {
         let text = core::str::from_utf8(events).unwrap_or_default();
         for line in text.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = line.trim();
+            if self.over {
+                break;
+            }
             if data == "[DONE]" {
                 self.end();
             } else if let Some(chunk) = Raw::parse(data) {
@@ -311,6 +317,7 @@ impl Encoder {
     }
 
     fn end(&mut self) {
+        self.over = true;
         self.begin();
         let status = Status::of(&self.finish);
         self.close(status, None);
