@@ -37,9 +37,9 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
         for body in [&row.canonical].into_iter().chain(&row.sent).filter(|body| body.is_object()) {
             put("callers", body.to_string().as_bytes());
         }
-        let events: String = row.chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
-        if !events.is_empty() {
-            put("callers", format!("{events}data: [DONE]\n\n").as_bytes());
+        if !row.chunks.is_empty() {
+            let events = String::from_utf8(bytes_of(&row.chunks, true)).unwrap().replace('\r', "");
+            put("callers", events.as_bytes());
         }
         for body in [&row.answer, &row.refusal].into_iter().flatten() {
             put("answers", body.to_string().as_bytes());

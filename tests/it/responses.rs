@@ -142,6 +142,51 @@ fn what_cannot_be_had_is_refused_where_it_stands() {
     assert!(matches!(heard(&json!({})), Err(WireError::MissingMember { member: "input" })));
 }
 
+/// What an event adds to an open item.
+fn grow(item: &mut Value, name: &str, data: &Value) {
+    let place = |name: &str| usize::try_from(data[name].as_u64().unwrap()).unwrap();
+    let grow = |text: &mut Value| {
+        *text = json!(text.as_str().unwrap().to_owned() + data["delta"].as_str().unwrap());
+    };
+    assert_eq!(item["id"], data["item_id"]);
+    match name {
+        "response.content_part.added" => {
+            assert_eq!(item["content"].as_array().unwrap().len(), place("content_index"));
+            item["content"].as_array_mut().unwrap().push(data["part"].clone());
+        }
+        "response.output_text.delta" => {
+            let part = &mut item["content"][place("content_index")];
+            grow(&mut part["text"]);
+            let more = data["logprobs"].as_array().unwrap().clone();
+            part["logprobs"].as_array_mut().unwrap().extend(more);
+        }
+        "response.refusal.delta" => grow(&mut item["content"][place("content_index")]["refusal"]),
+        "response.output_text.done" => {
+            assert_eq!(item["content"][place("content_index")]["text"], data["text"]);
+        }
+        "response.refusal.done" => {
+            assert_eq!(item["content"][place("content_index")]["refusal"], data["refusal"]);
+        }
+        "response.content_part.done" => {
+            assert_eq!(item["content"][place("content_index")], data["part"]);
+        }
+        "response.function_call_arguments.delta" => grow(&mut item["arguments"]),
+        "response.function_call_arguments.done" => {
+            if item["arguments"] == "" {
+                item["arguments"] = json!("{}");
+            }
+            assert_eq!((&item["arguments"], &item["name"]), (&data["arguments"], &data["name"]));
+        }
+        "response.reasoning_summary_part.added" => item["summary"] = json!([data["part"]]),
+        "response.reasoning_summary_text.delta" => grow(&mut item["summary"][0]["text"]),
+        "response.reasoning_summary_text.done" => {
+            assert_eq!(item["summary"][0]["text"], data["text"])
+        }
+        "response.reasoning_summary_part.done" => assert_eq!(item["summary"][0], data["part"]),
+        other => panic!("{other}"),
+    }
+}
+
 /// The response that a client puts together from a stream's events, by their grammar; and the last one's own.
 fn assembled(events: &str) -> (Value, Value) {
     let (mut output, mut last) = (Vec::<Value>::new(), Value::Null);
@@ -151,10 +196,6 @@ fn assembled(events: &str) -> (Value, Value) {
         let data: Value = serde_json::from_str(data).unwrap();
         assert_eq!((&data["type"], &data["sequence_number"]), (&json!(name), &json!(number)), "{events}");
         let at = data["output_index"].as_u64().and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
-        let place = |name: &str| usize::try_from(data[name].as_u64().unwrap()).unwrap();
-        let grow = |text: &mut Value| {
-            *text = json!(text.as_str().unwrap().to_owned() + data["delta"].as_str().unwrap());
-        };
         assert!(last.is_null(), "nothing follows the last event: {events}");
         match name {
             "response.created" | "response.in_progress" => {
@@ -180,46 +221,7 @@ fn assembled(events: &str) -> (Value, Value) {
                 assert!(open.iter().all(Option::is_none), "all items are over: {events}");
                 last = data["response"].clone();
             }
-            _ => {
-                let item = open[at].as_mut().expect("an open item");
-                assert_eq!(item["id"], data["item_id"]);
-                match name {
-                    "response.content_part.added" => {
-                        assert_eq!(item["content"].as_array().unwrap().len(), place("content_index"));
-                        item["content"].as_array_mut().unwrap().push(data["part"].clone());
-                    }
-                    "response.output_text.delta" => {
-                        let part = &mut item["content"][place("content_index")];
-                        grow(&mut part["text"]);
-                        let more = data["logprobs"].as_array().unwrap().clone();
-                        part["logprobs"].as_array_mut().unwrap().extend(more);
-                    }
-                    "response.refusal.delta" => grow(&mut item["content"][place("content_index")]["refusal"]),
-                    "response.output_text.done" => {
-                        assert_eq!(item["content"][place("content_index")]["text"], data["text"])
-                    }
-                    "response.refusal.done" => {
-                        assert_eq!(item["content"][place("content_index")]["refusal"], data["refusal"])
-                    }
-                    "response.content_part.done" => {
-                        assert_eq!(item["content"][place("content_index")], data["part"])
-                    }
-                    "response.function_call_arguments.delta" => grow(&mut item["arguments"]),
-                    "response.function_call_arguments.done" => {
-                        if item["arguments"] == "" {
-                            item["arguments"] = json!("{}");
-                        }
-                        assert_eq!((&item["arguments"], &item["name"]), (&data["arguments"], &data["name"]));
-                    }
-                    "response.reasoning_summary_part.added" => item["summary"] = json!([data["part"]]),
-                    "response.reasoning_summary_text.delta" => grow(&mut item["summary"][0]["text"]),
-                    "response.reasoning_summary_text.done" => {
-                        assert_eq!(item["summary"][0]["text"], data["text"])
-                    }
-                    "response.reasoning_summary_part.done" => assert_eq!(item["summary"][0], data["part"]),
-                    other => panic!("{other}"),
-                }
-            }
+            _ => grow(open[at].as_mut().expect("an open item"), name, &data),
         }
     }
     (json!(output), last)

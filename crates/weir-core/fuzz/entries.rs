@@ -174,9 +174,9 @@ fn told(heard: &Heard, at: u8, bytes: &[u8]) {
         }
         String::from_utf8(out).expect("events are text")
     };
-    let (head, tail) = events.split_at(events.len() * usize::from(at) / 256);
+    let (first, last) = events.split_at(events.len() * usize::from(at) / 256);
     let out = read(&[&events]);
-    assert_eq!(out, read(&[head, tail]));
+    assert_eq!(out, read(&[first, last]));
     for event in out.split_terminator("\n\n") {
         let (name, data) = event.split_once('\n').expect("a name and data");
         assert!(name.starts_with("event: "), "{event}");

@@ -356,13 +356,11 @@ impl Facts<'_> {
     /// What is changed in the body that the driver has.
     fn changes(&self, entity: &ServedEntity) -> Vec<Edit> {
         let edits = self.edits(entity);
-        match self.spoken {
-            None => edits,
-            Some(_) => {
-                let with = Edit::apply(self.request.body, &edits);
-                Vec::from([Edit { start: 0, end: self.body_bytes(), with }])
-            }
+        if self.spoken.is_none() {
+            return edits;
         }
+        let with = Edit::apply(self.request.body, &edits);
+        Vec::from([Edit { start: 0, end: self.body_bytes(), with }])
     }
 
     /// What is changed in the canonical body for an entity of the canonical dialect.
