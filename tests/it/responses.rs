@@ -574,3 +574,83 @@ fn an_upstream_that_has_the_api_is_asked_as_before() {
     assert_eq!(status, 200);
     assert!(text.contains("\"resp_abcdefgh-w"), "{text}");
 }
+
+/// Two entities behind one name: the first has the API, the second only chats.
+fn mixed(fallback: bool) -> Lone {
+    let entity = |name: &str, provider: &str| {
+        let http = json!({"base": format!("https://{name}.example/v1"), "paths": "open_ai", "auth": "none"});
+        json!({"name": name, "provider": provider, "upstream_model": "m", "weight": if name == "chats" { 99 } else { 1 }, "target": {"http": http}})
+    };
+    let snapshot = json!({"account": "default", "version": 1, "keys": [{"hash": key_hash("K"), "id": "k", "principal": "p"}],
+        "deployments": [{"name": "d", "kind": "account", "task": "llm/v1/chat", "model": "m", "fallback": fallback,
+            "entities": [entity("chats", "custom"), entity("has", "openai")]}]});
+    Lone::new(Settings::default(), &snapshot.to_string())
+}
+
+#[test]
+fn what_one_entity_is_asked_as_it_came_another_answers_by_way_of_a_chat() {
+    let usage = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5});
+    let message = json!({"role": "assistant", "content": "Hello"});
+    let json_of = |body: Value| Reply::Answer {
+        status: 200,
+        kind: "application/json",
+        retry_after: None,
+        body: Ok(body.to_string().into_bytes()),
+    };
+    let chat = json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "id": "c", "object": "chat.completion", "created": 1, "model": "m", "usage": usage});
+    let own = json!({"id": "resp_abcdefgh", "object": "response", "output": [], "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}});
+    let stream = chunks(&message, "stop", &usage, 2);
+    let pieces: Vec<(u64, Vec<u8>)> =
+        stream.split_inclusive("\n\n").map(|event| (5, event.as_bytes().to_vec())).collect();
+    let fails =
+        Reply::Answer { status: 500, kind: "application/json", retry_after: None, body: Ok(b"{}".to_vec()) };
+    let begun = b"event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_abcdefgh\"}}\n\n".to_vec();
+    let asks = |more: Value| {
+        let mut body = json!({"model": "d", "input": "x"});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let run = |lone: &mut Lone, body: &Value| {
+        let headers = [("authorization", "Bearer K")];
+        let seen = lone.exchange("https://weir.example/v1/responses", &headers, &body.to_string());
+        (seen.status, String::from_utf8(seen.body).unwrap(), seen.calls)
+    };
+
+    let mut lone = mixed(true);
+    lone.upstream("has.example", &[json_of(own.clone()), fails.clone()]);
+    lone.upstream("chats.example", &[json_of(chat)]);
+    let (status, text, calls) = run(&mut lone, &asks(json!({})));
+    assert_eq!(
+        (status, calls),
+        (200, vec!["has.example".to_owned()]),
+        "who has it is asked first, whatever its share"
+    );
+    assert!(text.contains("\"resp_abcdefgh-w"), "{text}");
+    let (status, text, calls) = run(&mut lone, &asks(json!({})));
+    assert_eq!(status, 200, "{text}");
+    assert_eq!(calls.last().map(String::as_str), Some("chats.example"));
+    let told: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&told["object"], &told["usage"]["total_tokens"]), (&json!("response"), &json!(5)), "{text}");
+    // What needs a memory, or tools of the provider's own, is only for who has them.
+    for more in [json!({"previous_response_id": "resp_1"}), json!({"tools": [{"type": "web_search"}]})] {
+        let (status, _, calls) = run(&mut lone, &asks(more));
+        assert!(status >= 500 && calls.iter().all(|host| host == "has.example"), "{calls:?}");
+    }
+
+    let mut lone = mixed(true);
+    lone.upstream("has.example", &[Reply::Stream(vec![(5, begun)], (5, StreamEnd::Broken))]);
+    lone.upstream("chats.example", &[Reply::Stream(pieces, (5, StreamEnd::Closed))]);
+    let (status, text, calls) = run(&mut lone, &asks(json!({"stream": true})));
+    assert_eq!((status, calls.last().map(String::as_str)), (200, Some("chats.example")), "{text}");
+    assert!(!text.contains("abcdefgh"), "nothing of the first: {text}");
+    assembled(&text);
+    assert_eq!(lone.records()[0].usage.total(), 5);
+
+    let mut lone = mixed(false);
+    lone.upstream("has.example", &[fails]);
+    let (status, _, calls) = run(&mut lone, &asks(json!({})));
+    assert!(
+        status >= 500 && calls.iter().all(|host| host == "has.example"),
+        "no fallback, no stand-in: {calls:?}"
+    );
+}

@@ -199,6 +199,7 @@ impl Facts<'_> {
             teller: self.teller().map(Box::new),
             filtering,
             passed: None,
+            aside: None,
             head_at: None,
             usage_context: self.usage_context(),
             sampling: None,

@@ -283,9 +283,8 @@ impl Encoder {
             let call_id = whole::call_id(&self.frame, told, self.items);
             let name = told.at("function.name").map_or("\"\"", |name| name.as_str()).to_owned();
             let extra = told.get("extra_content").map(|extra| extra.as_str().to_owned());
-            let (place, id) = self.add("fc", |id| {
-                call(id, Status::InProgress, (&call_id, &name), "\"\"", extra.as_deref())
-            });
+            let (place, id) = self
+                .add("fc", |id| call(id, Status::InProgress, (&call_id, &name), "\"\"", extra.as_deref()));
             let (named, arguments) = ((call_id, name), Text::default());
             self.calls.push(Call { index, place, id, named, arguments, extra });
         }
