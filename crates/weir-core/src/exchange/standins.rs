@@ -166,7 +166,7 @@ impl Isolate {
         running.passed = Some(Box::new(passed));
         if let Some(standin) = &standin {
             running.usage_wanted = true;
-            running.teller = standin.with(facts, |chat| chat.teller()).map(Box::new);
+            running.teller = standin.with(facts, |chat| chat.teller().map(Box::new));
         }
         Ok(running)
     }
