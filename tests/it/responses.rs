@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use weir_core::snapshot::{Dialect, Task};
 use weir_core::translate::caller::{self, CallerDialect, Heard, Teller};
 use weir_core::translate::{self, Decoder, Form};
@@ -177,7 +178,7 @@ fn grow(item: &mut Value, name: &str, data: &Value) {
         "response.reasoning_summary_part.added" => item["summary"] = json!([data["part"]]),
         "response.reasoning_summary_text.delta" => grow(&mut item["summary"][0]["text"]),
         "response.reasoning_summary_text.done" => {
-            assert_eq!(item["summary"][0]["text"], data["text"])
+            assert_eq!(item["summary"][0]["text"], data["text"]);
         }
         "response.reasoning_summary_part.done" => assert_eq!(item["summary"][0], data["part"]),
         other => panic!("{other}"),
@@ -230,7 +231,7 @@ pub(crate) fn chunks(message: &Value, finish: &str, usage: &Value, piece: usize)
     let mut put = |delta: Value, finish: Value| {
         let chunk = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "up",
             "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
-        out.push_str(&format!("data: {chunk}\n\n"));
+        write!(out, "data: {chunk}\n\n").unwrap();
     };
     put(json!({"role": "assistant", "content": ""}), Value::Null);
     let pieces = |text: &str| {
@@ -271,10 +272,8 @@ pub(crate) fn chunks(message: &Value, finish: &str, usage: &Value, piece: usize)
         }
     }
     put(json!({}), json!(finish));
-    out.push_str(&format!(
-        "data: {}\n\ndata: [DONE]\n\n",
-        json!({"id": "c", "model": "up", "choices": [], "usage": usage})
-    ));
+    let last = json!({"id": "c", "model": "up", "choices": [], "usage": usage});
+    write!(out, "data: {last}\n\ndata: [DONE]\n\n").unwrap();
     out
 }
 
@@ -406,10 +405,10 @@ fn a_cut_at_any_byte_changes_nothing() {
         json!({"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null}, "usage": {"output_tokens": 9}}),
         json!({"type": "message_stop"}),
     ];
-    let stream: String = events
-        .iter()
-        .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
-        .collect();
+    let mut stream = String::new();
+    for event in &events {
+        write!(stream, "event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()).unwrap();
+    }
     let told = |pieces: &[&[u8]]| {
         let mut decoder = Decoder::new(translate::provider(Dialect::Anthropic), Task::Chat, form());
         let (mut teller, mut out) = (teller(), Vec::new());
