@@ -40,6 +40,7 @@ mod pass;
 mod passed;
 mod prepare;
 mod relay;
+mod response;
 mod settled;
 mod standins;
 mod streaming;
