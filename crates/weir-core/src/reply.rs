@@ -74,6 +74,7 @@ pub fn render(error: &WeirError, surface: Surface, operation: &str, request_id: 
         Surface::ServingEndpoints
         | Surface::OpenAi
         | Surface::MlflowGateway
+        | Surface::Gemini
         | Surface::DatabricksApi
         | Surface::Weir => {}
     }

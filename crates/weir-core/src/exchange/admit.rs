@@ -261,6 +261,9 @@ impl Isolate {
             Ok(Some(body)) => return Err(Stop::Answer(body)),
             Err(error) => return Err(self.doubted(now, &account, admission, error)),
         }
+        if let Asks::Gemini(ask) = route.asks {
+            return self.admit_gemini(asking, ask, account, admission);
+        }
         if !matches!(route.asks, Asks::Messages { .. }) {
             return self.admit_asked(asking, account, admission, None);
         }
@@ -445,6 +448,7 @@ fn dropped(
         }
         Asks::Answer
         | Asks::Messages { .. }
+        | Asks::Gemini(_)
         | Asks::Models { .. }
         | Asks::Info
         | Asks::Document

@@ -6,6 +6,7 @@
 
 use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
 use super::finish::{Running, is_event_stream};
+use super::gemini::{Seen, Watched};
 use super::isolate::Isolate;
 use crate::account::record::Usage;
 use crate::account::usage;
@@ -17,6 +18,7 @@ use crate::time::UnixMillis;
 use crate::wire::marks::{self, Mark};
 use crate::wire::sse::EVENT_BYTES_MAX;
 use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,6 +44,8 @@ pub(super) struct Passed {
     said: u32,
     /// The data of an event that told of an error.
     failure: Option<String>,
+    /// Given for a call of the Gemini API.
+    gemini: Option<Box<Watched>>,
 }
 
 impl Passed {
@@ -63,7 +67,36 @@ impl Passed {
             terminal: false,
             said: 0,
             failure: None,
+            gemini: None,
         }
+    }
+
+    /// A call of the Gemini API.
+    pub(super) fn gemini(generates: bool) -> Self {
+        Self { told: true, generates, gemini: Some(Box::default()), ..Self::rows() }
+    }
+
+    /// Whether an upstream's own error event says nothing to the surface's clients, so that it never goes on.
+    pub(super) const fn hides_failures(&self) -> bool {
+        self.gemini.is_some()
+    }
+
+    /// Looks at a whole answer; `None` if it is none of its dialect. Answers what it used.
+    fn whole(&mut self, text: &str, prompt_chars: u64) -> Option<Usage> {
+        let used = match &mut self.gemini {
+            None => usage::from_json(text.as_bytes()).unwrap_or_default(),
+            Some(watched) => match watched.event(text) {
+                Seen::Begin | Seen::Content => watched.used(prompt_chars),
+                Seen::Failure | Seen::Garbage => return None,
+            },
+        };
+        Some(if self.generates { used } else { Usage::default() })
+    }
+
+    /// What a stream used.
+    fn used(&self, prompt_chars: u64) -> Usage {
+        let counted = || self.usage.unwrap_or_default();
+        self.gemini.as_ref().map_or_else(counted, |watched| watched.used(prompt_chars))
     }
 
     fn marked(&self, text: &str) -> String {
@@ -76,6 +109,7 @@ impl Passed {
             self.mark = Some(*mark);
         }
         self.held.clear();
+        self.gemini.iter_mut().for_each(|watched| **watched = Watched::default());
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
     }
 
@@ -105,13 +139,24 @@ impl Passed {
         for event in text.split("\n\n") {
             self.watch(event);
         }
-        Some(self.marked(text).into_bytes())
+        // What an error follows is broken off.
+        let lost = self.hides_failures() && self.failure.is_some() && self.said > 0;
+        (!lost).then(|| self.marked(text).into_bytes())
     }
 
     fn watch(&mut self, event: &str) {
         for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = data.trim();
-            match stage_of(data) {
+            let stage = match &mut self.gemini {
+                None => stage_of(data),
+                Some(watched) => match watched.event(data) {
+                    Seen::Begin => Stage::Begin,
+                    Seen::Content if watched.done => Stage::Last,
+                    Seen::Content => Stage::Content,
+                    Seen::Failure | Seen::Garbage => Stage::Failure,
+                },
+            };
+            match stage {
                 Stage::Begin => {}
                 Stage::Content => self.said = self.said.saturating_add(1),
                 Stage::Last => (self.terminal, self.said) = (true, self.said.saturating_add(1)),
@@ -129,8 +174,11 @@ impl Passed {
     /// Whether a stream that ended so is whole. Responses and runs say when they are; of other streams the regular
     /// end of the body is all there is.
     fn is_whole(&self, end: StreamEnd) -> bool {
+        let closed = end == StreamEnd::Closed;
         self.held.is_empty()
-            && (self.terminal || (!self.told && end == StreamEnd::Closed))
+            // A candidate may say again and again why it ended.
+            && (closed || self.gemini.is_none())
+            && (self.terminal || (!self.told && closed))
             && end != StreamEnd::CallerLeft
     }
 }
@@ -190,6 +238,14 @@ fn is_json(headers: &UpstreamHeaders<'_>) -> bool {
     })
 }
 
+impl Running {
+    /// Whether a good answer with these headers is read whole: JSON, and what is none where nothing else is an answer.
+    fn passed_whole(&self, headers: &UpstreamHeaders<'_>) -> bool {
+        let strict = self.passed.as_ref().is_some_and(|passed| passed.hides_failures());
+        is_json(headers) || (strict && !is_event_stream(headers))
+    }
+}
+
 impl Isolate {
     /// What follows from a good answer of a passed call ([`is_good`]).
     pub(super) fn advance_passed(
@@ -201,7 +257,7 @@ impl Isolate {
         event: Event<'_>,
     ) -> Action {
         match event {
-            Event::Head { headers, .. } if is_json(&headers) => {
+            Event::Head { headers, .. } if running.passed_whole(&headers) => {
                 self.keep(now, handle, running);
                 Action::ReadWhole
             }
@@ -255,6 +311,11 @@ impl Isolate {
             let step = self.step(now, random, &mut running, &Outcome::Malformed);
             return self.perform(now, handle, running, step, None);
         };
+        let prompt_chars = running.prompt_chars;
+        let Some(used) = running.passed.as_mut().and_then(|passed| passed.whole(text, prompt_chars)) else {
+            let step = self.step(now, random, &mut running, &Outcome::Malformed);
+            return self.perform(now, handle, running, step, None);
+        };
         if let Err(step) = self.commit(now, random, &mut running, status) {
             return self.perform(now, handle, running, step, None);
         }
@@ -262,9 +323,8 @@ impl Isolate {
             return self.fail(now, running, &WeirError::Bug { what: "a passed call without its facts" });
         };
         let body = passed.marked(text);
-        let used = if passed.generates { usage::from_json(text.as_bytes()) } else { None };
         let head = self.passed_head_of(now, &mut running, status, Some("application/json"));
-        self.settle(now, running, status, used.unwrap_or_default(), true);
+        self.settle(now, running, status, used, true);
         Action::Reply(Reply { status, headers: head.headers, body })
     }
 
@@ -283,7 +343,7 @@ impl Isolate {
     fn passed_end(&mut self, now: UnixMillis, running: Running, end: StreamEnd) -> Action {
         let passed = running.passed.as_ref();
         let whole = passed.is_some_and(|passed| passed.is_whole(end));
-        let used = passed.and_then(|passed| passed.usage).unwrap_or_default();
+        let used = passed.map(|passed| passed.used(running.prompt_chars)).unwrap_or_default();
         let surface = running.surface;
         self.settle(now, running, 200, used, whole);
         match (whole, end) {

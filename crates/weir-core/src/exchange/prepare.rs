@@ -378,6 +378,7 @@ impl Facts<'_> {
             | Surface::Serverless
             | Surface::OpenAi
             | Surface::Anthropic
+            | Surface::Gemini
             | Surface::Arm
             | Surface::DatabricksApi
             | Surface::Weir => &dropped,
