@@ -371,6 +371,10 @@ impl Isolate {
         if let Err(Stop::Refuse(error)) = &outcome {
             let deployment = facts.ready.deployment.name.as_str();
             self.batches.failed(facts.now, account, deployment, error.label());
+            if let Some(tracked) = facts.tracked() {
+                let record = facts.turned_away(tracked, error);
+                self.batches.push_failure(facts.now, account, &record);
+            }
         }
         outcome
     }
