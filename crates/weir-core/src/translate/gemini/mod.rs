@@ -9,11 +9,11 @@ mod stream;
 
 use super::{Answer, Ask, Notes, Provider, Refusal, Stream, Translated};
 use crate::snapshot::{Dialect, Task};
+use crate::sorted::SortedMap;
 use crate::translate::refusal;
 use crate::wire::WireError;
 use crate::wire::raw::Raw;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 
@@ -41,7 +41,7 @@ impl Gemini {
 pub fn passed_path(
     dialect: Dialect,
     model: &str,
-    place: &BTreeMap<String, String>,
+    place: &SortedMap<String, String>,
     method: &str,
 ) -> Option<String> {
     let own = match dialect {
