@@ -123,6 +123,14 @@ class TestInvocations:
             weir.delete_endpoint(made)
 
 
+@pytest.mark.parametrize("accept", ["*/*", "text/plain", "text/event-stream", "application/json"])
+def test_nothing_depends_on_what_clients_send_beside(endpoint, accept):
+    headers = {"accept": accept, "x-databricks-workspace-id": "7", "x-databricks-org-id": "7",
+               "x-databricks-endpoints-api-client": "Databricks Deployment Client"}
+    answer = weir.call(f"/serving-endpoints/{endpoint.name}/invocations", {"messages": HELLO}, **headers)
+    assert answer.status == 200 and answer.json()["object"] == "chat.completion"
+
+
 @pytest.mark.parametrize("fallback", [False, True])
 def test_another_entity_stands_in_only_if_the_gateway_says_so(upstream, fallback):
     name, first, second = weir.fresh("fb"), weir.fresh("fb-a"), weir.fresh("fb-b")
