@@ -344,8 +344,8 @@ fn read_members(desk: &Desk<'_>, row: &PrincipalRow, list: &Value) -> Result<Vec
     }
     let id = |item: &'_ Value| item.get("value").and_then(Value::as_str).unwrap_or_default().to_owned();
     let ids: Vec<String> = list.iter().map(id).collect();
-    principals::members(desk, Some(row.id.as_str()), ids.iter().map(String::as_str)).map_err(|at| {
-        let id = ids.get(at).map_or("", String::as_str);
+    principals::members(desk, Some(row.id.as_str()), ids.iter().map(String::as_str)).map_err(|wrong| {
+        let id = wrong.first().and_then(|at| ids.get(*at)).map_or("", String::as_str);
         error(400, "invalidValue", &format!("No other principal has the id '{id}'."))
     })
 }

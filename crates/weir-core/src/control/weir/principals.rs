@@ -150,22 +150,23 @@ pub(in crate::control) fn is_taken(
     desk.state.access.principals.values().any(same)
 }
 
-/// The members of the group `own`, each once; the place of the first that is no other principal's id.
+/// The members of the group `own`, each once; else the places of those that are no other principal's ids.
 pub(in crate::control) fn members<'i>(
     desk: &Desk<'_>,
     own: Option<&str>,
     ids: impl Iterator<Item = &'i str>,
-) -> Result<Vec<String>, usize> {
-    let mut members = Vec::new();
+) -> Result<Vec<String>, Vec<usize>> {
+    let (mut members, mut wrong) = (Vec::new(), Vec::new());
     for (at, id) in ids.enumerate() {
-        if !desk.state.access.principals.contains_key(id) || own == Some(id) {
-            return Err(at);
+        if desk.state.access.principals.contains_key(id) && own != Some(id) {
+            members.push(id.to_owned());
+        } else {
+            wrong.push(at);
         }
-        members.push(id.to_owned());
     }
     members.sort();
     members.dedup();
-    Ok(members)
+    if wrong.is_empty() { Ok(members) } else { Err(wrong) }
 }
 
 fn stored(status: u16, action: &'static str, row: PrincipalRow) -> Outcome {
@@ -236,8 +237,10 @@ fn read_members(
         return Vec::new();
     }
     let own = known.map(|known| known.id.as_str());
-    members(desk, own, ids.iter().copied()).unwrap_or_else(|at| {
-        faults.note(&format!("members[{at}]"), "is not the id of another principal");
+    members(desk, own, ids.iter().copied()).unwrap_or_else(|wrong| {
+        for at in wrong {
+            faults.note(&format!("members[{at}]"), "is not the id of another principal");
+        }
         Vec::new()
     })
 }
