@@ -372,7 +372,7 @@ impl Isolate {
             let deployment = facts.ready.deployment.name.as_str();
             self.batches.failed(facts.now, account, deployment, error.label());
             if let Some(tracked) = facts.tracked() {
-                let record = facts.turned_away(tracked, error);
+                let record = facts.turned_away(&tracked, error);
                 self.batches.push_failure(facts.now, account, &record);
             }
         }

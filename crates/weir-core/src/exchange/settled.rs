@@ -102,7 +102,7 @@ pub(super) fn refused(
 
 impl Facts<'_> {
     /// The record of a request that was not admitted, where usage is tracked.
-    pub(super) fn turned_away(&self, tracked: Tracked, error: &WeirError) -> UsageRecord {
+    pub(super) fn turned_away(&self, tracked: &Tracked, error: &WeirError) -> UsageRecord {
         let deployment = &self.ready.deployment;
         let began = self.admission.began;
         let header = self.request.headers.get(Header::ClientRequestId).map(ToString::to_string);
@@ -130,7 +130,7 @@ impl Facts<'_> {
             usage_context: self.usage_context(),
             logged: None,
             explanation: None,
-            tracked: Some(Tracked { failure: Some(error.label().to_string()), ..tracked }),
+            tracked: Some(Tracked { failure: Some(error.label().to_string()), ..tracked.clone() }),
         }
     }
 }

@@ -255,10 +255,11 @@ fn surface_of(address: &Address<'_>) -> Surface {
         ["models", ..] => Surface::ModelInference,
         ["openai", "v1", ..] => Surface::AzureOpenAiV1,
         ["openai", ..] => Surface::AzureOpenAi,
-        ["v1", "messages", ..] => Surface::Anthropic,
+        ["v1", "messages", ..] | ["serving-endpoints" | "ai-gateway", "anthropic", "v1", ..] => {
+            Surface::Anthropic
+        }
         ["v1", ..] => Surface::OpenAi,
         ["serving-endpoints" | "ai-gateway" | "gateway", "gemini", "v1beta", ..] => Surface::Gemini,
-        ["serving-endpoints" | "ai-gateway", "anthropic", "v1", ..] => Surface::Anthropic,
         ["serving-endpoints" | "ai-gateway", ..] => Surface::ServingEndpoints,
         ["serverless", _, ..] => Surface::Serverless,
         ["endpoints" | "gateway", ..]

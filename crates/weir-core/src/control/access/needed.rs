@@ -143,9 +143,8 @@ fn weir(method: &str, parts: &[&str], caller: &Caller, state: &AccountState) -> 
             Needed::one("Microsoft.Authorization/config/write".to_owned(), "/")
         }
         // Asked of the endpoint's own permissions (`databricks::permissions::payloads`).
-        ["databricks", "inference_table"] => Needed::nothing(),
+        ["databricks", "inference_table"] | [] => Needed::nothing(),
         [first, ..] => Needed::one(format!("Weir/{first}/{verb}"), &account_scope(state)),
-        [] => Needed::nothing(),
     }
 }
 

@@ -47,7 +47,15 @@ pub fn passed_path(
     let own = match dialect {
         Dialect::Gemini => Gemini::Api,
         Dialect::Vertex => Gemini::Vertex,
-        _ => return None,
+        Dialect::Anthropic
+        | Dialect::VertexAnthropic
+        | Dialect::Cohere
+        | Dialect::Bedrock
+        | Dialect::Mistral
+        | Dialect::Ai21
+        | Dialect::Databricks
+        | Dialect::WorkersAi
+        | Dialect::WorkersAiNative => return None,
     };
     Some(own.path(&Ask { task: Task::Chat, model, place, stream: false, body: Raw::NULL }, method))
 }
