@@ -7,6 +7,7 @@
 
 use super::action::Send;
 use super::admit::{Admission, Stop, admit_address};
+use super::filtering::{Asked, Form};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::pass::Asking;
@@ -17,6 +18,7 @@ use super::translated::Translation;
 use crate::account::record::Usage;
 use crate::account::usage;
 use crate::id::AccountId;
+use crate::policy::{ReadyPolicy, Side};
 use crate::route::select::{self, Chance, Pick, UNKNOWN};
 use crate::route::{self, RouteError};
 use crate::snapshot::{DeploymentKind, Dialect, Target, Task, UpstreamPaths};
@@ -112,6 +114,12 @@ impl Watched {
         });
         counted.unwrap_or_else(|| usage::estimate(prompt_chars, self.chars))
     }
+}
+
+/// Whether a policy does more than to read prompts.
+fn reads_more(policy: &ReadyPolicy) -> bool {
+    let masks = policy.guard().is_some_and(|guard| guard.mask_prompt || guard.mask_completion);
+    masks || policy.looks_at(Side::Completion) || policy.classifier(Side::Completion).is_some()
 }
 
 /// The member `name` of an object, in either of its spellings.
@@ -258,16 +266,15 @@ impl Isolate {
             let name = ready.deployment.name.as_str().to_owned();
             return Err(RouteError::ProviderLacks { name, what: "The Gemini API" }.into());
         }
-        let reserved = self.reserve(&facts, index, &account, admission);
-        let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation, index)?));
-        let (reservation, filtering) = self.counted(&facts, &account, judged)?;
-        let guard = ready.policy.as_ref().and_then(|policy| policy.guard());
-        let masks = guard.is_some_and(|guard| guard.mask_prompt || guard.mask_completion);
-        if masks || filtering.as_ref().is_some_and(|filtering| filtering.needs_text()) {
-            self.leases.settle(now, reservation, 0);
+        if ready.policy.as_ref().is_some_and(|policy| reads_more(policy)) {
             let what = "The Gemini API on a deployment whose content policy reads answers or masks prompts";
             return self.counted(&facts, &account, Err(WireError::Unsupported { what }.into()));
         }
+        let asked = Asked { form: Form::Unread, ..Asked::of(Task::Chat, &envelope) };
+        let reserved = self.reserve(&facts, index, &account, admission);
+        let judged =
+            reserved.and_then(|reservation| Ok(self.judge(&facts, Some(asked), reservation, index)?));
+        let (reservation, filtering) = self.counted(&facts, &account, judged)?;
         let mut running = facts.running(account, reservation, prepared, filtering);
         running.passed = Some(Box::new(Passed::gemini(ask != GeminiAsk::Count)));
         Ok(running)

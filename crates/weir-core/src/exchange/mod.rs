@@ -41,6 +41,7 @@ mod pass;
 mod passed;
 mod prepare;
 mod relay;
+mod response;
 mod settled;
 mod streaming;
 mod tables;

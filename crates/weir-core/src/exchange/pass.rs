@@ -4,6 +4,8 @@
 //! body's `model`, by the header `x-weir-deployment`, else the first that can. Only the model's name and the marks
 //! (`wire::marks`) are changed in a body; a form is read until its `model` is known and streamed from there.
 
+mod prompt;
+
 use super::action::{Request, Send};
 use super::admit::{Admission, Stop, admit_address};
 use super::finish::{PreparedEntity, Running};
@@ -350,7 +352,7 @@ impl Isolate {
         // Tokens are estimated where text is asked for; elsewhere nobody can say before.
         let task = if asks_chat { Task::Chat } else { Task::Embeddings };
         let asking = facts;
-        let mut facts = Facts {
+        let facts = Facts {
             now,
             request: asking.request,
             route: asking.route,
@@ -371,6 +373,7 @@ impl Isolate {
         if prepared.is_empty() {
             return Err(unable(ready, passage).into());
         }
+        let asked = ready.policy.as_ref().map(|_| call.asked(asking)).transpose()?;
         let reservation = match self.reserve(&facts, index, &account, admission) {
             Err(stop) if spillover.is_some() && !admission.spilled && stop.is_full() => {
                 admission.spilled = true;
@@ -378,12 +381,8 @@ impl Isolate {
             }
             reserved => self.counted(&facts, &account, reserved)?,
         };
-        // What goes to a model is judged by the deployment's policy (an image's prompt, else the input); answers in
-        // these dialects are not read.
-        facts.task = if passage.matter == Matter::Images { Task::Completions } else { Task::Embeddings };
-        let judged = self.judge(&facts, reservation, index).map_err(Stop::from);
+        let judged = self.judge(&facts, asked, reservation, index).map_err(Stop::from);
         let (reservation, filtering) = self.counted(&facts, &account, judged)?;
-        facts.task = task;
         // A form that is being streamed cannot be sent again, and what was kept must not be kept twice.
         let once = rest || (passage.makes && !call.generates());
         let attempts = if once { 1 } else { AttemptPlan::ATTEMPTS_MAX };

@@ -5,9 +5,12 @@
 //! Errors and failed calls are `finish`'s, as for every exchange.
 
 use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
+use super::classify::Then;
+use super::filtering::Form;
 use super::finish::{Running, is_event_stream};
 use super::gemini::{Seen, Watched};
 use super::isolate::Isolate;
+use super::vetting::Vetted;
 use crate::account::record::Usage;
 use crate::account::usage;
 use crate::attempt::{Outcome, Step};
@@ -16,8 +19,9 @@ use crate::reply::{self, Reply};
 use crate::surface::Matter;
 use crate::time::UnixMillis;
 use crate::wire::marks::{self, Mark};
+use crate::wire::raw::Raw;
 use crate::wire::sse::EVENT_BYTES_MAX;
-use alloc::borrow::{Cow, ToOwned};
+use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
@@ -42,6 +46,8 @@ pub(super) struct Passed {
     terminal: bool,
     /// Events that were more than a beginning.
     said: u32,
+    /// Characters that it said in pieces.
+    chars: u64,
     /// The data of an event that told of an error.
     failure: Option<String>,
     /// Given for a call of the Gemini API.
@@ -66,6 +72,7 @@ impl Passed {
             usage: None,
             terminal: false,
             said: 0,
+            chars: 0,
             failure: None,
             gemini: None,
         }
@@ -93,12 +100,6 @@ impl Passed {
         Some(if self.generates { used } else { Usage::default() })
     }
 
-    /// What a stream used.
-    fn used(&self, prompt_chars: u64) -> Usage {
-        let counted = || self.usage.unwrap_or_default();
-        self.gemini.as_ref().map_or_else(counted, |watched| watched.used(prompt_chars))
-    }
-
     fn marked(&self, text: &str) -> String {
         self.mark.map_or_else(|| text.to_owned(), |mark| marks::mark(text, mark))
     }
@@ -111,6 +112,7 @@ impl Passed {
         self.held.clear();
         self.gemini.iter_mut().for_each(|watched| **watched = Watched::default());
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
+        self.chars = 0;
     }
 
     /// Whether the stream has said something.
@@ -147,15 +149,11 @@ impl Passed {
     fn watch(&mut self, event: &str) {
         for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = data.trim();
-            let stage = match &mut self.gemini {
+            let (stage, said) = match &mut self.gemini {
                 None => stage_of(data),
-                Some(watched) => match watched.event(data) {
-                    Seen::Begin => Stage::Begin,
-                    Seen::Content if watched.done => Stage::Last,
-                    Seen::Content => Stage::Content,
-                    Seen::Failure | Seen::Garbage => Stage::Failure,
-                },
+                Some(watched) => (watched.stage(data), 0),
             };
+            self.chars = self.chars.saturating_add(said);
             match stage {
                 Stage::Begin => {}
                 Stage::Content => self.said = self.said.saturating_add(1),
@@ -171,6 +169,15 @@ impl Passed {
         }
     }
 
+    /// What the stream used: what the upstream said; else, once a model said something, by the length of the texts.
+    pub(super) fn used(&self, prompt_chars: u64) -> Usage {
+        if let Some(watched) = &self.gemini {
+            return watched.used(prompt_chars);
+        }
+        let estimated = || usage::estimate(prompt_chars, self.chars);
+        self.usage.unwrap_or_else(|| if self.chars > 0 { estimated() } else { Usage::default() })
+    }
+
     /// Whether a stream that ended so is whole. Responses and runs say when they are; of other streams the regular
     /// end of the body is all there is.
     fn is_whole(&self, end: StreamEnd) -> bool {
@@ -180,6 +187,18 @@ impl Passed {
             && (closed || self.gemini.is_none())
             && (self.terminal || (!self.told && closed))
             && end != StreamEnd::CallerLeft
+    }
+}
+
+impl Watched {
+    /// How far the stream is with the event of this data.
+    fn stage(&mut self, data: &str) -> Stage {
+        match self.event(data) {
+            Seen::Begin => Stage::Begin,
+            Seen::Content if self.done => Stage::Last,
+            Seen::Content => Stage::Content,
+            Seen::Failure | Seen::Garbage => Stage::Failure,
+        }
     }
 }
 
@@ -195,14 +214,9 @@ enum Stage {
     Failure,
 }
 
-/// How far a stream is with the event of this data (`providers.md`, 2.6). An event of which nothing is known says
-/// something.
-fn stage_of(data: &str) -> Stage {
-    #[derive(serde::Deserialize)]
-    struct Typed<'a> {
-        #[serde(borrow, default, rename = "type")]
-        kind: Cow<'a, str>,
-    }
+/// How far a stream is with the event of this data (`providers.md`, 2.6), and how many characters it says. An event of
+/// which nothing is known says something.
+fn stage_of(data: &str) -> (Stage, u64) {
     const BEGIN: [&str; 5] = [
         "response.created",
         "response.queued",
@@ -211,14 +225,17 @@ fn stage_of(data: &str) -> Stage {
         "response.content_part.added",
     ];
     if data.starts_with("[DONE]") {
-        return Stage::Last;
+        return (Stage::Last, 0);
     }
-    let Ok(event) = serde_json::from_str::<Typed<'_>>(data) else { return Stage::Content };
-    match event.kind.as_ref() {
-        "response.completed" | "response.incomplete" => Stage::Last,
-        "response.failed" | "error" => Stage::Failure,
-        kind if BEGIN.contains(&kind) => Stage::Begin,
-        _ => Stage::Content,
+    let Some(event) = Raw::object(data.as_bytes()) else { return (Stage::Content, 0) };
+    match event.text_at("type").unwrap_or_default().as_ref() {
+        "response.completed" | "response.incomplete" => (Stage::Last, 0),
+        "response.failed" | "error" => (Stage::Failure, 0),
+        kind if BEGIN.contains(&kind) => (Stage::Begin, 0),
+        _ => {
+            let said = event.text_at("delta").map_or(0, |delta| delta.chars().count());
+            (Stage::Content, u64::try_from(said).unwrap_or(u64::MAX))
+        }
     }
 }
 
@@ -271,7 +288,7 @@ impl Isolate {
                 self.passed_answer(now, random, handle, running, status, body)
             }
             Event::Piece(piece) => self.passed_piece(now, handle, running, piece),
-            Event::Ended(end) => self.passed_end(now, running, end),
+            Event::Ended(end) => self.passed_end(now, handle, running, end),
             Event::Resumed | Event::Failed(_) => {
                 self.fail(now, running, &WeirError::Bug { what: "no answer of a passed call" })
             }
@@ -323,31 +340,84 @@ impl Isolate {
             return self.fail(now, running, &WeirError::Bug { what: "a passed call without its facts" });
         };
         let body = passed.marked(text);
+        let read = running.filtering.as_ref().is_some_and(|filtering| filtering.form != Form::Unread);
+        if read && (200..300).contains(&status) {
+            return self.passed_judged(now, handle, running, status, body, used);
+        }
         let head = self.passed_head_of(now, &mut running, status, Some("application/json"));
         self.settle(now, running, status, used, true);
         Action::Reply(Reply { status, headers: head.headers, body })
     }
 
+    /// JSON that a policy reads.
+    fn passed_judged(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+        body: String,
+        used: Usage,
+    ) -> Action {
+        running.head_at = Some(now);
+        let reads = running.filtering.as_ref().filter(|filtering| filtering.needs_text());
+        let questions = match reads {
+            Some(filtering) => filtering.about_answer(body.as_bytes(), false),
+            None => Some(Vec::new()),
+        };
+        let then = Then::Deliver { status, used, body: body.into_bytes(), events: false };
+        self.ask_all(now, handle, running, questions, then)
+    }
+
     fn passed_piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
         let late = now.since(running.admission.began) > running.deadlines.total;
         let pushed = running.passed.as_mut().filter(|_| !late).and_then(|passed| passed.push(piece));
-        match pushed {
-            Some(bytes) => {
-                self.keep(now, handle, running);
-                Action::PassInstead(bytes)
-            }
-            None => self.passed_end(now, running, if late { StreamEnd::TimedOut } else { StreamEnd::Broken }),
+        let Some(bytes) = pushed else {
+            let end = if late { StreamEnd::TimedOut } else { StreamEnd::Broken };
+            return self.passed_end(now, handle, running, end);
+        };
+        let mut pending = core::mem::take(&mut running.pending);
+        pending.extend_from_slice(&bytes);
+        if let Some(vetted) = running.vetted().map(|filtering| filtering.push(now, &pending)) {
+            return self.vetted(now, handle, running, vetted);
         }
+        self.keep(now, handle, running);
+        Action::PassInstead(pending)
     }
 
-    fn passed_end(&mut self, now: UnixMillis, running: Running, end: StreamEnd) -> Action {
+    fn passed_end(&mut self, now: UnixMillis, handle: u32, mut running: Running, end: StreamEnd) -> Action {
+        let whole = running.passed.as_ref().is_some_and(|passed| passed.is_whole(end));
+        let pending = core::mem::take(&mut running.pending);
+        let Some(filtering) = running.vetted().filter(|_| whole) else {
+            return self.passed_closed(now, running, end, Vec::new());
+        };
+        let vetted = filtering.push(now, &pending);
+        if filtering.waits() || !matches!(vetted, Vetted::Pass(_)) {
+            running.over = Some(end);
+            return self.vetted(now, handle, running, vetted);
+        }
+        let out = if let Vetted::Pass(bytes) = vetted { bytes } else { Vec::new() };
+        self.passed_closed(now, running, end, out)
+    }
+
+    /// A passed stream is over, and nothing of it waits.
+    pub(super) fn passed_closed(
+        &mut self,
+        now: UnixMillis,
+        mut running: Running,
+        end: StreamEnd,
+        mut out: Vec<u8>,
+    ) -> Action {
         let passed = running.passed.as_ref();
         let whole = passed.is_some_and(|passed| passed.is_whole(end));
         let used = passed.map(|passed| passed.used(running.prompt_chars)).unwrap_or_default();
         let surface = running.surface;
+        if let Some(filtering) = running.vetted().filter(|_| whole) {
+            out.extend(filtering.finish());
+        }
         self.settle(now, running, 200, used, whole);
         match (whole, end) {
-            (true, _) => Action::Close(Vec::new()),
+            (true, _) => Action::Close(out),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
                 Action::Abort(reply::stream_error(surface, reply::Broken::Upstream))

@@ -111,8 +111,10 @@ fn endpoints() -> Vec<Command> {
         "properties.authMode",
         "properties.contentSafety",
         "properties.contentSafety.contentSafetyStatus",
+        "properties.contentSafety.weirClassifier",
     ]);
     faults.extend([
+        ("properties.contentSafety.weirClassifier", json!("nobody")),
         ("properties.authMode", json!("Nothing")),
         ("properties.modelSettings.modelId", json!(format!("{LLAMA}/versions/3"))),
         ("properties.modelSettings.modelId", json!("llama")),
