@@ -19,6 +19,8 @@ mod fleet;
 mod fuzz;
 mod guardrails;
 mod messages;
+mod responding;
+mod responses;
 mod simulation;
 mod tables;
 mod translate;

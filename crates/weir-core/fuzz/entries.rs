@@ -6,6 +6,7 @@
 use serde::de::IgnoredAny;
 use weir_core::snapshot::{Dialect, Task};
 use weir_core::sorted::SortedMap;
+use weir_core::translate::caller::{self, CallerDialect, Heard};
 use weir_core::translate::near::mend::{self, Mender};
 use weir_core::translate::{self, Ask, Decoder, Form, Notes};
 use weir_core::wire::eventstream::EventStreamDecoder;
@@ -137,6 +138,49 @@ pub(crate) fn requests(data: &[u8]) {
                 json(&translated.body);
             }
         }
+    }
+}
+
+/// What callers of other dialects say is refused or becomes JSON, and whatever a canonical upstream answers or streams
+/// is told to them in JSON, however its events come.
+pub(crate) fn callers(data: &[u8]) {
+    let Some((at, bytes)) = chosen(data) else { return };
+    for dialect in [CallerDialect::Messages, CallerDialect::Responses] {
+        if let Some(Ok(heard)) = Raw::object(bytes).map(|body| caller::hear(dialect, body)) {
+            json(&heard.canonical);
+            told(&heard, at, bytes);
+        }
+        let heard = match dialect {
+            CallerDialect::Messages => r#"{"messages":[{"role":"user","content":"x"}]}"#,
+            CallerDialect::Responses => r#"{"input":"x"}"#,
+        };
+        if let Ok(heard) = caller::hear(dialect, Raw::trusted(heard)) {
+            told(&heard, at, bytes);
+        }
+    }
+}
+
+fn told(heard: &Heard, at: u8, bytes: &[u8]) {
+    if let Some(body) = Raw::object(bytes) {
+        json(&heard.teller(&form()).answer(body));
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let events: Vec<&str> = text.split_inclusive("\n\n").collect();
+    let read = |pieces: &[&[&str]]| {
+        let mut teller = heard.teller(&form());
+        let mut out = Vec::new();
+        for piece in pieces {
+            out.extend(teller.push(piece.concat().as_bytes()));
+        }
+        String::from_utf8(out).expect("events are text")
+    };
+    let (first, last) = events.split_at(events.len() * usize::from(at) / 256);
+    let out = read(&[&events]);
+    assert_eq!(out, read(&[first, last]));
+    for event in out.split_terminator("\n\n") {
+        let (name, data) = event.split_once('\n').expect("a name and data");
+        assert!(name.starts_with("event: "), "{event}");
+        json(data.strip_prefix("data: ").expect("one data line"));
     }
 }
 

@@ -31,7 +31,7 @@ use crate::route::select::Why;
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
-use crate::translate::messages::Encoder;
+use crate::translate::caller::Teller;
 use crate::translate::{Decoder, Notes};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -69,8 +69,8 @@ pub(super) struct Running {
     pub(super) relay: Option<StreamRelay>,
     /// Given beside it if the stream is of another dialect than the canonical one.
     pub(super) decoder: Option<Box<Decoder>>,
-    /// Given if the caller speaks another dialect than the canonical one.
-    pub(super) encoder: Option<Box<Encoder>>,
+    /// Given if the caller speaks another dialect than the canonical one, with what it must be told of its request.
+    pub(super) teller: Option<Box<(Teller, Notes)>>,
     /// Given as long as that stream is not the answer yet.
     pub(super) held: Option<Box<Opening>>,
     /// What was held back of it and a policy has not read yet.
@@ -81,6 +81,8 @@ pub(super) struct Running {
     pub(super) filtering: Option<Box<Filtering>>,
     /// Given if the call is passed as it came.
     pub(super) passed: Option<Box<Passed>>,
+    /// The same while an entity is called that is not sent the call as it came.
+    pub(super) aside: Option<Box<Passed>>,
     pub(super) head_at: Option<UnixMillis>,
     /// The caller's own tags, a JSON object.
     pub(super) usage_context: Option<String>,
@@ -231,9 +233,7 @@ impl Isolate {
                     translation.sign(now, &mut send);
                 }
                 running.until = now.plus(timeout);
-                if let Some(passed) = running.passed.as_mut() {
-                    passed.begin(entity);
-                }
+                running.turn_to(entity);
                 self.track_sent(now, &mut running);
                 self.keep(now, handle, running);
                 Action::Send(send)

@@ -257,7 +257,7 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
-            replaces: None,
+            spoken: None,
             bearers: &bearers,
         };
         let known = facts.fitness(&account, &self.health);

@@ -153,7 +153,8 @@ impl Isolate {
                 let idle = running.deadlines.idle;
                 // A policy may ask a classifier about it, which is done beside a stream.
                 let again = running.needs_text();
-                let bytes = if again { core::mem::replace(&mut running.pending, bytes) } else { bytes };
+                let bytes =
+                    if again { core::mem::replace(&mut running.pending, bytes) } else { running.say(bytes) };
                 self.keep(now, handle, running);
                 Action::DeliverStream { head, idle, bytes, again }
             }

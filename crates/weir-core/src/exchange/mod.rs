@@ -43,6 +43,7 @@ mod prepare;
 mod relay;
 mod response;
 mod settled;
+mod standins;
 mod streaming;
 mod tables;
 mod tokens;

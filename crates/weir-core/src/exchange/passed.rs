@@ -31,8 +31,9 @@ use memchr::memmem;
 /// What is special about a passed call.
 #[derive(Debug)]
 pub(super) struct Passed {
-    /// The mark of each entity of the plan; none where the upstream keeps nothing.
-    marks: Vec<Mark>,
+    /// The mark of each entity of the plan; none of one that is not sent the call as it came. Empty where the upstream
+    /// keeps nothing.
+    marks: Vec<Option<Mark>>,
     /// Written behind the ids of the answer: that of the entity that is called.
     mark: Option<Mark>,
     /// Whether a stream says itself when it is over.
@@ -56,9 +57,9 @@ pub(super) struct Passed {
 
 impl Passed {
     /// A call that goes to one of the entities with these marks, the first at first.
-    pub(super) fn new(marks: Vec<Mark>, matter: Matter, generates: bool) -> Self {
+    pub(super) fn new(marks: Vec<Option<Mark>>, matter: Matter, generates: bool) -> Self {
         let told = matches!(matter, Matter::Responses | Matter::Kept);
-        Self { mark: marks.first().copied(), marks, told, generates, ..Self::rows() }
+        Self { mark: marks.first().copied().flatten(), marks, told, generates, ..Self::rows() }
     }
 
     /// An answer to rows: whatever the upstream says, as it is.
@@ -104,15 +105,16 @@ impl Passed {
         self.mark.map_or_else(|| text.to_owned(), |mark| marks::mark(text, mark))
     }
 
-    /// Another call begins, of the entity at this place of the plan; nothing of an earlier one is left.
-    pub(super) fn begin(&mut self, entity: u32) {
-        if let Some(mark) = usize::try_from(entity).ok().and_then(|at| self.marks.get(at)) {
-            self.mark = Some(*mark);
-        }
+    /// Another call begins, of the entity at this place of the plan; nothing of an earlier one is left. Answers whether
+    /// it goes on as it came.
+    pub(super) fn begin(&mut self, entity: u32) -> bool {
         self.held.clear();
         self.gemini.iter_mut().for_each(|watched| **watched = Watched::default());
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
         self.chars = 0;
+        let Some(mark) = usize::try_from(entity).ok().and_then(|at| self.marks.get(at)) else { return true };
+        self.mark = *mark;
+        mark.is_some()
     }
 
     /// Whether the stream has said something.
@@ -420,7 +422,7 @@ impl Isolate {
             (true, _) => Action::Close(out),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
-                Action::Abort(reply::stream_error(surface, reply::Broken::Upstream))
+                Action::Abort(reply::stream_error(surface, None, reply::Broken::Upstream))
             }
         }
     }

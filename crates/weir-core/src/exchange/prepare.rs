@@ -8,7 +8,7 @@ use super::admit::Admission;
 use super::filtering::Filtering;
 use super::finish::{PreparedEntity, Running};
 use super::tracking::Track;
-use super::translated::{self, Translation};
+use super::translated::{Spoken, Translation};
 use crate::account::chars;
 use crate::account::record::Tracked;
 use crate::attempt::AttemptMachine;
@@ -73,8 +73,8 @@ pub(super) struct Facts<'a> {
     /// What stands where `extra_params` stands, if it is there and is not passed on as it is.
     pub(super) extras: Option<&'a str>,
     pub(super) ready: &'a ReadyDeployment,
-    /// The length of the caller's own body, where `request` has a canonical one instead.
-    pub(super) replaces: Option<u32>,
+    /// What the caller said, where `request` has a canonical body instead.
+    pub(super) spoken: Option<&'a Spoken>,
     /// The token of each entity that asks for one, in their order; empty if none does.
     pub(super) bearers: &'a [Option<String>],
 }
@@ -191,16 +191,17 @@ impl Facts<'_> {
             reservation,
             prompt_chars: self.envelope.prompt_chars(),
             streamed: self.envelope.stream,
-            usage_wanted: self.envelope.include_usage || self.replaces.is_some(),
+            usage_wanted: self.envelope.include_usage || self.spoken.is_some(),
             client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
             relay: None,
             decoder: None,
             held: None,
             pending: Vec::new(),
             until: self.admission.began,
-            encoder: self.replaces.map(|_| Box::new(translated::encoder(self.envelope))),
+            teller: self.teller().map(Box::new),
             filtering,
             passed: None,
+            aside: None,
             head_at: None,
             usage_context: self.usage_context(),
             tracked: self.tracked().map(Box::new),
@@ -208,9 +209,7 @@ impl Facts<'_> {
             log: None,
             spills: deployment.spillover.is_some(),
             kept: None,
-            body_bytes: self
-                .replaces
-                .unwrap_or_else(|| u32::try_from(self.request.body.len()).unwrap_or(u32::MAX)),
+            body_bytes: self.body_bytes(),
             asked: None,
             whole_since: None,
             over: None,
@@ -367,10 +366,11 @@ impl Facts<'_> {
     /// What is changed in the body that the driver has.
     fn changes(&self, entity: &ServedEntity) -> Vec<Edit> {
         let edits = self.edits(entity);
-        match self.replaces {
-            None => edits,
-            Some(end) => Vec::from([Edit { start: 0, end, with: Edit::apply(self.request.body, &edits) }]),
+        if self.spoken.is_none() {
+            return edits;
         }
+        let with = Edit::apply(self.request.body, &edits);
+        Vec::from([Edit { start: 0, end: self.body_bytes(), with }])
     }
 
     /// What is changed in the canonical body for an entity of the canonical dialect.

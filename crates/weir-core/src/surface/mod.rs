@@ -140,6 +140,23 @@ pub enum Asks<'a> {
     Pass(Passage<'a>),
 }
 
+impl Asks<'_> {
+    /// Whether only the count of a question's tokens is asked for.
+    pub fn counts(&self) -> bool {
+        match self {
+            Self::Messages { counts } => *counts,
+            Self::Pass(passage) => passage.counts(),
+            // The upstream counts for callers of the Gemini API.
+            Self::Answer
+            | Self::Schema(_)
+            | Self::Gemini(_)
+            | Self::Models { .. }
+            | Self::Info
+            | Self::Document => false,
+        }
+    }
+}
+
 /// A call of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataRoute<'a> {

@@ -12,7 +12,7 @@ proptest! {
     #[test]
     fn cuts_change_nothing(mut cuts in proptest::collection::vec(0usize..=STREAM.len(), 0..6)) {
         let own = Mark::of(&["d", "e"]);
-        let mut passed = Passed::new(Vec::from([own]), Matter::Responses, true);
+        let mut passed = Passed::new(Vec::from([Some(own)]), Matter::Responses, true);
         cuts.sort_unstable();
         let (mut out, mut from) = (Vec::new(), 0);
         for cut in cuts.into_iter().chain([STREAM.len()]) {
@@ -31,7 +31,7 @@ fn a_stream_without_its_last_event_is_not_whole() {
     let rows =
         [(Matter::Responses, false), (Matter::Kept, false), (Matter::Audio, true), (Matter::Images, true)];
     for (matter, whole) in rows {
-        let mut passed = Passed::new(Vec::from([Mark::of(&["d"])]), matter, true);
+        let mut passed = Passed::new(Vec::from([Some(Mark::of(&["d"]))]), matter, true);
         let events = part.get(..part.rfind("\n\n").unwrap() + 2).unwrap();
         assert!(passed.push(events.as_bytes()).is_some());
         assert_eq!(passed.is_whole(StreamEnd::Closed), whole, "{matter:?}");
