@@ -71,6 +71,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
+        usage_tracking: false,
     }
 }
 

@@ -214,7 +214,7 @@ impl Isolate {
             return self.lose(now, random, handle, running, Outcome::Malformed, piece);
         };
         held.bytes.extend_from_slice(&bytes);
-        if let (true, Some(failure)) = (onward, passed.failure()) {
+        if let (true, Some(failure)) = (onward || passed.hides_failures(), passed.failure()) {
             let (outcome, message) = told_error(failure.as_bytes()).unwrap_or((Outcome::BrokeOff, None));
             running.held = None;
             return self.outcome(now, random, handle, running, &outcome, message);

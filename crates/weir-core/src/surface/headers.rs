@@ -34,10 +34,12 @@ pub enum Header {
     Session,
     /// `x-weir-explain`: the administrator asks how the answer came about.
     Explain,
+    /// `x-goog-api-key`: a key, on the surface of the Gemini API.
+    XGoogApiKey,
 }
 
 /// How many headers there are.
-pub const HEADER_COUNT: usize = 13;
+pub const HEADER_COUNT: usize = 14;
 
 /// All request headers that core ever reads, lower case, in the order of [`Header`].
 pub const HEADERS: [&str; HEADER_COUNT] = [
@@ -54,6 +56,7 @@ pub const HEADERS: [&str; HEADER_COUNT] = [
     "x-weir-deployment",
     "x-weir-session",
     "x-weir-explain",
+    "x-goog-api-key",
 ];
 
 impl Header {
@@ -72,6 +75,7 @@ impl Header {
         Self::Deployment,
         Self::Session,
         Self::Explain,
+        Self::XGoogApiKey,
     ];
 
     /// The header's bit in [`wanted`].
@@ -90,6 +94,7 @@ impl Header {
             Self::Deployment => 1 << 10,
             Self::Session => 1 << 11,
             Self::Explain => 1 << 12,
+            Self::XGoogApiKey => 1 << 13,
         }
     }
 }
@@ -148,6 +153,7 @@ fn named(disposition: &Disposition<'_>) -> u32 {
             Surface::Serverless => AZURE | Header::ExtraParameters.bit(),
             Surface::AzureOpenAi | Surface::AzureOpenAiV1 => AZURE,
             Surface::Anthropic => KEYS | Header::XApiKey.bit(),
+            Surface::Gemini => KEYS | Header::XGoogApiKey.bit(),
             Surface::OpenAi
             | Surface::ServingEndpoints
             | Surface::MlflowGateway
@@ -162,6 +168,7 @@ fn named(disposition: &Disposition<'_>) -> u32 {
                 Header::ClientRequestId.bit()
             }
             Surface::Anthropic
+            | Surface::Gemini
             | Surface::OpenAi
             | Surface::ServingEndpoints
             | Surface::MlflowGateway
