@@ -120,7 +120,7 @@ impl Lone {
 
     fn run(&mut self, handle: u32, mut action: Action, seen: &mut Seen) {
         let (mut reply, mut position, mut piece) = (Reply::Fail(0, Failure::Unreachable), 0, Vec::new());
-        let mut streaming = false;
+        let (mut streaming, mut until) = (false, self.now);
         for step in 0.. {
             assert!(step < STEPS_MAX, "no end: {action:?}");
             action = match action {
@@ -155,9 +155,10 @@ impl Lone {
                     reply = self.next(&host);
                     seen.calls.push(host);
                     position = 0;
+                    until = self.now.plus(send.timeout);
                     self.begin(handle, &reply, send.timeout, send.head_first)
                 }
-                Action::ReadWhole => self.whole(handle, &reply, Millis(u64::MAX)),
+                Action::ReadWhole => self.whole(handle, &reply, until.since(self.now)),
                 Action::DeliverStream { head, bytes, idle, .. } => {
                     seen.head(&head);
                     seen.body.extend(bytes);

@@ -117,8 +117,11 @@ impl Isolate {
         if let Some(held) = running.held.as_mut() {
             held.bytes.extend_from_slice(&bytes);
         }
+        // A dialect without a terminal event says only at the end of the body why it ended.
+        let told = running.decoder.as_ref().is_some_and(|decoder| decoder.is_told());
         let (ready, empty) = running.relay.as_ref().map_or((false, true), |relay| {
-            (relay.has_content(), relay.is_finished() && !relay.has_content())
+            let ready = relay.has_content() || told;
+            (ready, relay.is_finished() && !ready)
         });
         // The terminal event alone, without any answer, is what a failure behind an upstream's own proxy looks like.
         if empty {
@@ -153,7 +156,8 @@ impl Isolate {
                 let idle = running.deadlines.idle;
                 // A policy may ask a classifier about it, which is done beside a stream.
                 let again = running.passed.is_none() && running.needs_text();
-                let bytes = if again { core::mem::replace(&mut running.pending, bytes) } else { bytes };
+                let bytes =
+                    if again { core::mem::replace(&mut running.pending, bytes) } else { running.say(bytes) };
                 self.keep(now, handle, running);
                 Action::DeliverStream { head, idle, bytes, again }
             }
@@ -213,7 +217,7 @@ impl Isolate {
             return self.lose(now, random, handle, running, Outcome::Malformed, piece);
         };
         held.bytes.extend_from_slice(&bytes);
-        if let (true, Some(failure)) = (onward, passed.failure()) {
+        if let Some((failure, _)) = passed.failure().filter(|(_, error)| onward || *error) {
             let (outcome, message) = told_error(failure.as_bytes()).unwrap_or((Outcome::BrokeOff, None));
             running.held = None;
             return self.outcome(now, random, handle, running, &outcome, message);

@@ -6,6 +6,7 @@
 
 use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
 use super::finish::{Running, is_event_stream};
+use super::holding::whole_error;
 use super::isolate::Isolate;
 use crate::account::record::Usage;
 use crate::account::usage;
@@ -15,8 +16,9 @@ use crate::reply::{self, Reply};
 use crate::surface::Matter;
 use crate::time::UnixMillis;
 use crate::wire::marks::{self, Mark};
+use crate::wire::raw::Raw;
 use crate::wire::sse::EVENT_BYTES_MAX;
-use alloc::borrow::{Cow, ToOwned};
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -40,8 +42,12 @@ pub(super) struct Passed {
     terminal: bool,
     /// Events that were more than a beginning.
     said: u32,
-    /// The data of an event that told of an error.
+    /// The data of an event that told of a failure.
     failure: Option<String>,
+    /// That event was no answer's last one, but an error.
+    broken: bool,
+    /// Characters of what the answer said.
+    chars: u64,
 }
 
 impl Passed {
@@ -63,6 +69,8 @@ impl Passed {
             terminal: false,
             said: 0,
             failure: None,
+            broken: false,
+            chars: 0,
         }
     }
 
@@ -77,6 +85,7 @@ impl Passed {
         }
         self.held.clear();
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
+        (self.broken, self.chars) = (false, 0);
     }
 
     /// Whether the stream has said something.
@@ -84,9 +93,20 @@ impl Passed {
         self.said > 0
     }
 
-    /// What an event told of an error, if one did before any content.
-    pub(super) fn failure(&self) -> Option<&str> {
-        self.failure.as_deref().filter(|_| self.said == 0)
+    /// What an event told of a failure, if one did before any content; and whether it was an error, which no client
+    /// takes for an answer.
+    pub(super) fn failure(&self) -> Option<(&str, bool)> {
+        Some((self.failure.as_deref().filter(|_| self.said == 0)?, self.broken))
+    }
+
+    /// What was used: as told, else as far as it came.
+    fn used(&self, prompt_chars: u64) -> Usage {
+        let unknown = if self.told && self.generates && self.said > 0 {
+            usage::estimate(prompt_chars, self.chars)
+        } else {
+            Usage::default()
+        };
+        self.usage.unwrap_or(unknown)
     }
 
     /// Takes bytes of a stream, and gives its whole events, marked. `None` if it is none.
@@ -111,11 +131,24 @@ impl Passed {
     fn watch(&mut self, event: &str) {
         for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = data.trim();
-            match stage_of(data) {
+            let event = Raw::object(data.as_bytes());
+            let stage = match stage_of(data, event) {
+                // No response ends before it said anything, and each event of one is JSON.
+                Stage::Last if self.told && self.said == 0 && event.is_none() => Stage::Error,
+                Stage::Content if self.told && event.is_none() => Stage::Error,
+                stage => stage,
+            };
+            self.broken |= matches!(stage, Stage::Error);
+            match stage {
                 Stage::Begin => {}
-                Stage::Content => self.said = self.said.saturating_add(1),
+                Stage::Content => {
+                    self.said = self.said.saturating_add(1);
+                    let delta = event.and_then(|event| event.get("delta")).filter(Raw::is_text);
+                    let chars = delta.map_or(0, |text| text.as_str().len().saturating_sub(2));
+                    self.chars = self.chars.saturating_add(u64::try_from(chars).unwrap_or(u64::MAX));
+                }
                 Stage::Last => (self.terminal, self.said) = (true, self.said.saturating_add(1)),
-                Stage::Failure => {
+                Stage::Failure | Stage::Error => {
                     self.terminal = true;
                     self.failure = Some(format!("data: {data}"));
                 }
@@ -130,6 +163,7 @@ impl Passed {
     /// end of the body is all there is.
     fn is_whole(&self, end: StreamEnd) -> bool {
         self.held.is_empty()
+            && !self.broken
             && (self.terminal || (!self.told && end == StreamEnd::Closed))
             && end != StreamEnd::CallerLeft
     }
@@ -143,18 +177,15 @@ enum Stage {
     Content,
     /// The last one, of an answer.
     Last,
-    /// The last one, of a failure.
+    /// The last one, of an answer that failed.
     Failure,
+    /// An error, not of an answer.
+    Error,
 }
 
 /// How far a stream is with the event of this data (`providers.md`, 2.6). An event of which nothing is known says
 /// something.
-fn stage_of(data: &str) -> Stage {
-    #[derive(serde::Deserialize)]
-    struct Typed<'a> {
-        #[serde(borrow, default, rename = "type")]
-        kind: Cow<'a, str>,
-    }
+fn stage_of(data: &str, event: Option<Raw<'_>>) -> Stage {
     const BEGIN: [&str; 5] = [
         "response.created",
         "response.queued",
@@ -165,10 +196,12 @@ fn stage_of(data: &str) -> Stage {
     if data.starts_with("[DONE]") {
         return Stage::Last;
     }
-    let Ok(event) = serde_json::from_str::<Typed<'_>>(data) else { return Stage::Content };
-    match event.kind.as_ref() {
+    let Some(event) = event else { return Stage::Content };
+    match &*event.text_at("type").unwrap_or_default() {
         "response.completed" | "response.incomplete" => Stage::Last,
-        "response.failed" | "error" => Stage::Failure,
+        "response.failed" => Stage::Failure,
+        "error" => Stage::Error,
+        "" if event.get("error").is_some_and(|error| !error.is_null()) => Stage::Error,
         kind if BEGIN.contains(&kind) => Stage::Begin,
         _ => Stage::Content,
     }
@@ -208,6 +241,10 @@ impl Isolate {
             Event::Head { status, headers } => {
                 if is_event_stream(&headers) {
                     return self.hold_stream(now, handle, running, status);
+                }
+                // A response is JSON or a stream, and nothing else.
+                if running.passed.as_ref().is_some_and(|passed| passed.told && passed.generates) {
+                    return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
                 }
                 self.passed_head(now, random, handle, running, status, &headers)
             }
@@ -251,9 +288,18 @@ impl Isolate {
         status: u16,
         body: &[u8],
     ) -> Action {
-        let Ok(text) = core::str::from_utf8(body) else {
-            let step = self.step(now, random, &mut running, &Outcome::Malformed);
-            return self.perform(now, handle, running, step, None);
+        // An error with 200 is the error that it says to be; a response that failed is one that says so.
+        let error = Raw::object(body).map(|raw| raw.get("error").filter(|_| raw.get("object").is_none()));
+        let text = match error {
+            Some(error) if error.is_none_or(|error| error.is_null()) => core::str::from_utf8(body).ok(),
+            Some(_) => {
+                let (outcome, words) = whole_error(body).unwrap_or((Outcome::Malformed, None));
+                return self.outcome(now, random, handle, running, &outcome, words);
+            }
+            None => None,
+        };
+        let Some(text) = text else {
+            return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
         };
         if let Err(step) = self.commit(now, random, &mut running, status) {
             return self.perform(now, handle, running, step, None);
@@ -270,7 +316,10 @@ impl Isolate {
 
     fn passed_piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
         let late = now.since(running.admission.began) > running.deadlines.total;
-        let pushed = running.passed.as_mut().filter(|_| !late).and_then(|passed| passed.push(piece));
+        let pushed = running.passed.as_mut().filter(|_| !late).and_then(|passed| {
+            let bytes = passed.push(piece)?;
+            (!passed.broken).then_some(bytes)
+        });
         match pushed {
             Some(bytes) => {
                 self.keep(now, handle, running);
@@ -283,7 +332,7 @@ impl Isolate {
     fn passed_end(&mut self, now: UnixMillis, running: Running, end: StreamEnd) -> Action {
         let passed = running.passed.as_ref();
         let whole = passed.is_some_and(|passed| passed.is_whole(end));
-        let used = passed.and_then(|passed| passed.usage).unwrap_or_default();
+        let used = passed.map(|passed| passed.used(running.prompt_chars)).unwrap_or_default();
         let surface = running.surface;
         self.settle(now, running, 200, used, whole);
         match (whole, end) {
