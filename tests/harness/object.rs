@@ -2,7 +2,6 @@
 //! writes were not stored has no answer.
 
 use crate::clock::{Micros, Skew};
-use std::collections::BTreeMap;
 use weir_core::control::answer::{Answer, ManagementRequest};
 use weir_core::control::probe::Probe;
 use weir_core::control::{self, Context, Registry, Settings};
@@ -10,11 +9,12 @@ use weir_core::id::AccountId;
 use weir_core::ledger::Plan;
 use weir_core::limit::limiter::{self, Limiter};
 use weir_core::object::{ObjectKind, Read, Row, Write};
+use weir_core::sorted::SortedMap;
 
 /// An object's rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    tables: BTreeMap<&'static str, BTreeMap<String, String>>,
+    tables: SortedMap<&'static str, SortedMap<String, String>>,
 }
 
 impl Rows {
@@ -49,8 +49,8 @@ impl Rows {
 
 /// All objects of an installation with the one account `default`.
 pub struct Objects {
-    limiters: BTreeMap<String, (Rows, Option<Limiter>)>,
-    ledgers: BTreeMap<String, Rows>,
+    limiters: SortedMap<String, (Rows, Option<Limiter>)>,
+    ledgers: SortedMap<String, Rows>,
     registry_rows: Rows,
     registry: Option<Registry>,
     settings: Settings,
@@ -72,8 +72,8 @@ impl Objects {
     /// Objects without rows.
     pub fn new(settings: Settings, skew: Skew) -> Self {
         Self {
-            limiters: BTreeMap::new(),
-            ledgers: BTreeMap::new(),
+            limiters: SortedMap::new(),
+            ledgers: SortedMap::new(),
             registry_rows: Rows::default(),
             registry: None,
             settings,

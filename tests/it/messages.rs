@@ -2,9 +2,9 @@
 //! such an upstream answers is what the caller gets, on all that both dialects can say.
 
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use weir_core::snapshot::{Dialect, Task};
+use weir_core::sorted::SortedMap;
 use weir_core::translate::messages::{self, Encoder};
 use weir_core::translate::{self, Ask, Decoder, Form, Notes};
 use weir_core::wire::WireError;
@@ -17,7 +17,7 @@ fn form() -> Form {
 /// The body as an Anthropic upstream gets it by way of the canonical dialect.
 fn there_and_back(body: &Value) -> Value {
     let canonical = messages::request(Raw::parse(&body.to_string()).unwrap()).unwrap();
-    let (place, mut notes) = (BTreeMap::new(), Notes::default());
+    let (place, mut notes) = (SortedMap::new(), Notes::default());
     let body = Raw::parse(&canonical).unwrap();
     let stream = body.get("stream").is_some_and(|stream| stream.is_true());
     let ask = Ask { task: Task::Chat, model: "m", place: &place, stream, body };

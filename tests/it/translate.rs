@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 use std::path::Path;
 use weir_core::snapshot::{Dialect, Task};
+use weir_core::sorted::SortedMap;
 use weir_core::translate::{self, Ask, Decoder, Form, Notes, Provider};
 use weir_core::wire::WireError;
 use weir_core::wire::eventstream::crc32;
@@ -103,7 +103,7 @@ fn request(
 ) -> (Result<translate::Translated, WireError>, Notes) {
     let (text, mut notes) = (body.to_string(), Notes::default());
     let task = row.task.unwrap_or(Task::Chat);
-    let place = BTreeMap::from([
+    let place = SortedMap::from([
         ("project_id".to_owned(), "proj".to_owned()),
         ("region".to_owned(), "eu".to_owned()),
     ]);

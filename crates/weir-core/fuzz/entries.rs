@@ -4,8 +4,8 @@
 //! the native tests (`tests/it/fuzz.rs`).
 
 use serde::de::IgnoredAny;
-use std::collections::BTreeMap;
 use weir_core::snapshot::{Dialect, Task};
+use weir_core::sorted::SortedMap;
 use weir_core::translate::near::mend::{self, Mender};
 use weir_core::translate::{self, Ask, Decoder, Form, Notes};
 use weir_core::wire::eventstream::EventStreamDecoder;
@@ -131,7 +131,7 @@ pub(crate) fn requests(data: &[u8]) {
     for dialect in DIALECTS {
         let provider = translate::provider(dialect);
         for task in [Task::Chat, Task::Completions, Task::Embeddings] {
-            let place = BTreeMap::new();
+            let place = SortedMap::new();
             let ask = Ask { task, model: "m", place: &place, stream: first % 2 == 0, body };
             if let Ok(translated) = translate::request(provider, &ask, &mut Notes::default()) {
                 json(&translated.body);

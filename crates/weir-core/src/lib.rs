@@ -34,6 +34,7 @@ pub mod id;
 pub mod json;
 pub mod object;
 pub mod snapshot;
+pub mod sorted;
 pub mod time;
 pub mod units;
 

@@ -3,7 +3,7 @@
 //! Base file. Decides the shape of calls and rows; not what is in them (`control`, `limit::limiter`, `ledger`),
 //! and not how they travel (the drivers).
 
-use alloc::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -73,7 +73,7 @@ pub enum Write {
 
 impl Write {
     /// Makes the change in tables that are kept in memory, by name, as native drivers have them.
-    pub fn apply(self, tables: &mut BTreeMap<&'static str, BTreeMap<String, String>>) {
+    pub fn apply(self, tables: &mut SortedMap<&'static str, SortedMap<String, String>>) {
         match self {
             Self::Put { table, key, value } => _ = tables.entry(table).or_default().insert(key, value),
             Self::Delete { table, key } => _ = tables.entry(table).or_default().remove(&key),

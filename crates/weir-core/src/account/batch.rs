@@ -8,8 +8,9 @@
 use super::record::UsageRecord;
 use crate::id::{AccountId, IsolateId};
 use crate::object::CallOutcome;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::collections::{BTreeSet, VecDeque};
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -73,7 +74,7 @@ pub fn object_name(account: &AccountId, shard: u64) -> String {
 /// Counts of exchanges without an answer, among the records of a batch.
 #[derive(Serialize)]
 struct Failed<'a> {
-    failed: &'a BTreeMap<String, BTreeMap<&'static str, u64>>,
+    failed: &'a SortedMap<String, SortedMap<&'static str, u64>>,
 }
 
 /// All records of one isolate that the ledger has not acknowledged.
@@ -84,11 +85,11 @@ struct Failed<'a> {
 pub struct UsageBatches {
     isolate: IsolateId,
     next_seq: u64,
-    lanes: BTreeMap<AccountId, Lane>,
+    lanes: SortedMap<AccountId, Lane>,
     /// When each lane next has something to send, soonest first.
     wakes: BTreeSet<(UnixMillis, AccountId)>,
     /// Whose each sealed batch is, oldest first.
-    owners: BTreeMap<u64, AccountId>,
+    owners: SortedMap<u64, AccountId>,
     held: u64,
     held_bytes: usize,
     lost: u64,
@@ -109,12 +110,12 @@ struct Open {
     records: Vec<u8>,
     count: u64,
     /// By deployment and word of the error.
-    failed: BTreeMap<String, BTreeMap<&'static str, u64>>,
+    failed: SortedMap<String, SortedMap<&'static str, u64>>,
 }
 
 impl Open {
     const fn new(since: UnixMillis) -> Self {
-        Self { since, records: Vec::new(), count: 0, failed: BTreeMap::new() }
+        Self { since, records: Vec::new(), count: 0, failed: SortedMap::new() }
     }
 }
 
@@ -136,9 +137,9 @@ impl UsageBatches {
         Self {
             isolate,
             next_seq: 1,
-            lanes: BTreeMap::new(),
+            lanes: SortedMap::new(),
             wakes: BTreeSet::new(),
-            owners: BTreeMap::new(),
+            owners: SortedMap::new(),
             held: 0,
             held_bytes: 0,
             lost: 0,

@@ -12,8 +12,8 @@
 use super::gauge::Report;
 use super::health::HealthBook;
 use crate::id::IsolateId;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -32,7 +32,7 @@ const VOICES_MAX: usize = 64;
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     /// By deployment and entity, then by isolate.
-    voices: BTreeMap<(String, String), BTreeMap<u64, (UnixMillis, Report)>>,
+    voices: SortedMap<(String, String), SortedMap<u64, (UnixMillis, Report)>>,
 }
 
 /// What an isolate has to tell about an account's entities, as JSON; `None` if nothing.
@@ -96,7 +96,7 @@ impl Board {
 }
 
 /// What several isolates say of one entity.
-fn summary(now: UnixMillis, voices: &BTreeMap<u64, (UnixMillis, Report)>) -> Report {
+fn summary(now: UnixMillis, voices: &SortedMap<u64, (UnixMillis, Report)>) -> Report {
     let average = |of: fn(&Report) -> u64| {
         let known = voices.values().map(|(_, report)| of(report)).filter(|value| *value > 0);
         let (sum, count) = known

@@ -9,9 +9,9 @@ use super::Outcome;
 use super::gauge::{ASIDE_MAX, Gauge};
 use super::quota::RemainingQuota;
 use crate::route::select::{Fitness, UNKNOWN};
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 
 /// Deployments that are remembered.
@@ -22,7 +22,7 @@ const FORGOTTEN_AFTER: Millis = Millis(15 * 60 * 1_000);
 /// All entities that an isolate remembers, by deployment (`account/name`) and name.
 #[derive(Debug, Default)]
 pub struct HealthBook {
-    scopes: BTreeMap<String, BTreeMap<String, Gauge>>,
+    scopes: SortedMap<String, SortedMap<String, Gauge>>,
 }
 
 impl HealthBook {
@@ -88,7 +88,7 @@ impl HealthBook {
     pub(super) fn of_account<'a>(
         &'a self,
         account: &'a str,
-    ) -> impl Iterator<Item = (&'a str, &'a BTreeMap<String, Gauge>)> + 'a {
+    ) -> impl Iterator<Item = (&'a str, &'a SortedMap<String, Gauge>)> + 'a {
         self.scopes.iter().filter_map(move |(scope, gauges)| {
             let name = scope.strip_prefix(account)?.strip_prefix('/')?;
             Some((name, gauges))

@@ -48,12 +48,12 @@ use crate::seal::SealKey;
 use crate::snapshot::Snapshot;
 use crate::snapshot::access::Issuer;
 use crate::snapshot::token::Mint;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use access::caller::{Caller, IdentifyAsk, Identity};
 use access::oidc::{Keys, VerifyAsk, Work};
 use access::{AccessRow, Home, needed};
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -163,7 +163,7 @@ pub struct Registry {
     keys: Keys,
     /// Updates whose probes were given out since it was loaded, and when. Whoever performs them ends with it, so
     /// that it is not stored: what is not in here is probed anew.
-    probing: BTreeMap<String, UnixMillis>,
+    probing: SortedMap<String, UnixMillis>,
     /// What isolates said of their upstreams; not stored.
     board: Board,
 }
@@ -180,7 +180,7 @@ impl Registry {
         AccountState::load(account, tables).map(|state| Self {
             state,
             keys: Keys::default(),
-            probing: BTreeMap::new(),
+            probing: SortedMap::new(),
             board: Board::default(),
         })
     }

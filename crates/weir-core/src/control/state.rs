@@ -15,9 +15,9 @@ use super::command::Change;
 use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::object::Row;
 use crate::snapshot::{DeploymentKind, Price, ServedEntity, Task};
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -71,21 +71,21 @@ pub struct AccountState {
     /// Counts applied commands.
     pub version: u64,
     /// By folded name.
-    pub deployments: BTreeMap<String, DeploymentRow>,
+    pub deployments: SortedMap<String, DeploymentRow>,
     /// By id.
-    pub keys: BTreeMap<String, KeyRow>,
+    pub keys: SortedMap<String, KeyRow>,
     /// `key1` and `key2`, once they were first asked for.
-    pub account_keys: BTreeMap<String, AccountKeyRow>,
+    pub account_keys: SortedMap<String, AccountKeyRow>,
     /// By name.
-    pub scopes: BTreeMap<String, ScopeRow>,
+    pub scopes: SortedMap<String, ScopeRow>,
     /// By `scope/key`.
-    pub secrets: BTreeMap<String, SecretRow>,
+    pub secrets: SortedMap<String, SecretRow>,
     /// By folded model name.
-    pub catalog: BTreeMap<String, CatalogRow>,
+    pub catalog: SortedMap<String, CatalogRow>,
     /// By `kind/name`, the name folded.
-    pub documents: BTreeMap<String, Value>,
+    pub documents: SortedMap<String, Value>,
     /// By version; the newest [`AUDIT_ROWS_MAX`].
-    pub audit: BTreeMap<u64, AuditRow>,
+    pub audit: SortedMap<u64, AuditRow>,
     /// Who there is and what each may do.
     pub access: Access,
 }
@@ -183,7 +183,7 @@ pub struct AccountSpec {
     /// `properties.raiPolicyName`, if one was named.
     pub rai_policy: Option<String>,
     /// `tags`.
-    pub tags: BTreeMap<String, String>,
+    pub tags: SortedMap<String, String>,
     /// Version of the account's configuration at the last change.
     pub etag: u64,
     /// `properties.spilloverDeploymentName`: takes what this one's limits refuse.
@@ -280,8 +280,8 @@ pub struct ScopeRow {
     /// When it was made.
     pub created_at: UnixMillis,
     /// By principal, `READ`, `WRITE` or `MANAGE`.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub acls: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "SortedMap::is_empty")]
+    pub acls: SortedMap<String, String>,
 }
 
 /// A secret, sealed for the place `secret:{account}:{scope}/{key}`.
@@ -331,14 +331,14 @@ impl AccountState {
         Self {
             account,
             version: 0,
-            deployments: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            account_keys: BTreeMap::new(),
-            scopes: BTreeMap::new(),
-            secrets: BTreeMap::new(),
-            catalog: BTreeMap::new(),
-            documents: BTreeMap::new(),
-            audit: BTreeMap::new(),
+            deployments: SortedMap::new(),
+            keys: SortedMap::new(),
+            account_keys: SortedMap::new(),
+            scopes: SortedMap::new(),
+            secrets: SortedMap::new(),
+            catalog: SortedMap::new(),
+            documents: SortedMap::new(),
+            audit: SortedMap::new(),
             access: Access::default(),
         }
     }

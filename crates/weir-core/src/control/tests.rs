@@ -13,8 +13,8 @@ use crate::object::Row;
 use crate::seal::digest;
 use crate::snapshot::index::SnapshotIndex;
 use crate::snapshot::{Meter, Target, Task, UpstreamAuth};
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::ToString;
 use alloc::vec;
 use proptest::prelude::*;
@@ -44,13 +44,13 @@ const STORIES: &[(&str, &str)] = &[
 struct World {
     settings: Settings,
     registry: Registry,
-    rows: BTreeMap<(String, String), String>,
+    rows: SortedMap<(String, String), String>,
     probes: Vec<Probe>,
     probes_made: u64,
     now: u64,
     commands: u8,
     /// Texts of answers that later steps use: as a token, or in `<name>`.
-    kept: BTreeMap<String, String>,
+    kept: SortedMap<String, String>,
     /// `If-Match` and `If-None-Match` of the next request.
     conditions: (Option<String>, Option<String>),
     /// Headers of the last answer.
@@ -63,12 +63,12 @@ impl World {
         Self {
             settings,
             registry,
-            rows: BTreeMap::new(),
+            rows: SortedMap::new(),
             probes: Vec::new(),
             probes_made: 0,
             now: 1_700_000_000_000,
             commands: 0,
-            kept: BTreeMap::new(),
+            kept: SortedMap::new(),
             conditions: (None, None),
             headers: Value::Null,
         }
@@ -125,7 +125,7 @@ impl World {
     }
 
     fn reloaded(&self) -> Registry {
-        let mut tables: BTreeMap<&str, Vec<Row>> = TABLES.iter().map(|table| (*table, Vec::new())).collect();
+        let mut tables: SortedMap<&str, Vec<Row>> = TABLES.iter().map(|table| (*table, Vec::new())).collect();
         for ((table, key), value) in &self.rows {
             tables.get_mut(table.as_str()).unwrap().push(Row { key: key.clone(), value: value.clone() });
         }

@@ -4,8 +4,8 @@
 
 use crate::id::AccountId;
 use crate::snapshot::index::SnapshotIndex;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 
 /// A snapshot younger than this is used as it is.
@@ -66,7 +66,7 @@ struct View {
 /// All accounts that this isolate has seen lately.
 #[derive(Default)]
 pub(super) struct Accounts {
-    views: BTreeMap<AccountId, View>,
+    views: SortedMap<AccountId, View>,
 }
 
 impl Accounts {

@@ -10,9 +10,9 @@ use super::finish::Running;
 use super::isolate::Isolate;
 use crate::account::record::{Logged, UsageRecord};
 use crate::id::AccountId;
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Serialize;
@@ -26,7 +26,7 @@ const MILLION: u128 = 1_000_000;
 /// The bodies of running exchanges, by handle.
 #[derive(Debug, Default)]
 pub(super) struct Logs {
-    by_handle: BTreeMap<u32, Log>,
+    by_handle: SortedMap<u32, Log>,
     held_bytes: usize,
 }
 

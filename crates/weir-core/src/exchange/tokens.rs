@@ -14,9 +14,9 @@ use crate::id::AccountId;
 use crate::object::CallOutcome;
 use crate::snapshot::index::{EntityFault, ReadyDeployment};
 use crate::snapshot::token::Token;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::WireError;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -38,7 +38,7 @@ enum Known {
 /// The tokens of one isolate.
 #[derive(Default)]
 pub(super) struct Tokens {
-    known: BTreeMap<[u8; 32], Known>,
+    known: SortedMap<[u8; 32], Known>,
 }
 
 impl Tokens {

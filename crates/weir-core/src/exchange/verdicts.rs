@@ -15,8 +15,8 @@ use crate::error::WeirError;
 use crate::object::CallOutcome;
 use crate::seal::digest;
 use crate::snapshot::index::SnapshotIndex;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
-use alloc::collections::BTreeMap;
 use alloc::rc::Rc;
 
 /// Most tokens that are remembered; those that ended make room, else all.
@@ -44,7 +44,7 @@ enum Verdict {
 /// The verdicts of one isolate.
 #[derive(Debug, Default)]
 pub(super) struct Verdicts {
-    verdicts: BTreeMap<[u8; 32], Verdict>,
+    verdicts: SortedMap<[u8; 32], Verdict>,
 }
 
 impl Verdicts {

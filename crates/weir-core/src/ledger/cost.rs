@@ -18,10 +18,10 @@ use super::{arm_error, calendar};
 use crate::account::batch::SHARDS;
 use crate::id::AccountId;
 use crate::object::CallOutcome;
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use crate::units::Money;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -150,7 +150,7 @@ impl CostQuery {
 
     /// The answer, once all sums are there.
     pub(super) fn answer(&self) -> Answer {
-        let mut shares: BTreeMap<(u64, Vec<String>, String), Share> = BTreeMap::new();
+        let mut shares: SortedMap<(u64, Vec<String>, String), Share> = SortedMap::new();
         for (account, usage) in &self.usage {
             match usage.groups() {
                 Ok(groups) => self.add(account, groups, &mut shares),
@@ -164,7 +164,7 @@ impl CostQuery {
         &self,
         account: &AccountId,
         groups: impl Iterator<Item = (UnixMillis, &'q Vec<String>, &'q Rollup)>,
-        shares: &mut BTreeMap<(u64, Vec<String>, String), Share>,
+        shares: &mut SortedMap<(u64, Vec<String>, String), Share>,
     ) {
         for (start, by, rollup) in groups {
             let [deployment, model] = by.as_slice() else { continue };
@@ -189,7 +189,7 @@ impl CostQuery {
         }
     }
 
-    fn shown(&self, shares: &BTreeMap<(u64, Vec<String>, String), Share>) -> Answer {
+    fn shown(&self, shares: &SortedMap<(u64, Vec<String>, String), Share>) -> Answer {
         let column = |name: &str, kind: &str| json!({"name": name, "type": kind});
         let mut columns = Vec::from([column("Cost", "Number"), column("UsageQuantity", "Number")]);
         if self.daily {

@@ -7,9 +7,9 @@
 use super::sums::Rollup;
 use super::totals::Totals;
 use crate::id::RequestId;
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -36,7 +36,7 @@ pub(super) struct BodiesAsk {
 /// The answer to a [`BodiesAsk`]: what the caller sent and got, by key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct BodiesPart {
-    pub(super) bodies: BTreeMap<String, [Option<String>; 2]>,
+    pub(super) bodies: SortedMap<String, [Option<String>; 2]>,
 }
 
 /// A logged exchange: stands among the records of a batch.
@@ -60,7 +60,7 @@ pub(super) struct TotalsAsk {}
 /// The answer to a [`TotalsAsk`].
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TotalsPart {
-    pub(super) rows: BTreeMap<String, Totals>,
+    pub(super) rows: SortedMap<String, Totals>,
     /// There are more than are shown.
     pub(super) more: bool,
 }
@@ -68,7 +68,7 @@ pub(super) struct TotalsPart {
 /// Counts of exchanges without an answer, by deployment and word of the error: stands among the records of a batch.
 #[derive(Debug, Deserialize)]
 pub(super) struct Failed {
-    pub(super) failed: BTreeMap<String, BTreeMap<String, u64>>,
+    pub(super) failed: SortedMap<String, SortedMap<String, u64>>,
 }
 
 /// Records of one isolate (`account::batch` writes this).

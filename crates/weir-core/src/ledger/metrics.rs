@@ -12,9 +12,9 @@ use super::query::UsageQuery;
 use super::sums::Sums;
 use super::{arm_error, calendar};
 use crate::id::AccountId;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -188,7 +188,7 @@ impl MetricsQuery {
             Ok(groups) => groups,
             Err(answer) => return answer,
         };
-        let mut series: BTreeMap<Vec<&str>, BTreeMap<u64, Sums>> = BTreeMap::new();
+        let mut series: SortedMap<Vec<&str>, SortedMap<u64, Sums>> = SortedMap::new();
         if self.filters.iter().all(|filter| *filter != Filter::Each) {
             series.entry(Vec::new()).or_default();
         }
@@ -216,7 +216,7 @@ impl MetricsQuery {
         }))
     }
 
-    fn metric(&self, metric: &Metric, series: &BTreeMap<Vec<&str>, BTreeMap<u64, Sums>>) -> Value {
+    fn metric(&self, metric: &Metric, series: &SortedMap<Vec<&str>, SortedMap<u64, Sums>>) -> Value {
         let split = DIMENSIONS.iter().zip(&self.filters).filter(|(_, filter)| **filter == Filter::Each);
         let split: Vec<String> = split.map(|((name, _), _)| name.to_ascii_lowercase()).collect();
         let points = self.to.since(self.from).0.div_ceil(self.step);

@@ -3,7 +3,7 @@
 //! Decides what a well-formed query string is; not what its values mean.
 
 use super::answer::Fault;
-use alloc::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 /// The parameters given, and what was wrong so far.
 pub(super) struct Params {
-    values: BTreeMap<&'static str, String>,
+    values: SortedMap<&'static str, String>,
     pub(super) faults: Vec<Fault>,
 }
 
@@ -21,7 +21,7 @@ impl Params {
     /// Reads the part of an address after `?`. A parameter that is not `known`, is given twice or is not UTF-8 is
     /// a fault; one without a value is as if not given.
     pub(super) fn parse(query: &str, known: &[&'static str]) -> Self {
-        let mut params = Self { values: BTreeMap::new(), faults: Vec::new() };
+        let mut params = Self { values: SortedMap::new(), faults: Vec::new() };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let (Some(name), Some(value)) = (decode(name), decode(value)) else {

@@ -10,9 +10,9 @@ use super::{
 };
 use crate::account::record::UsageRecord;
 use crate::object::{Read, Row, Write};
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -22,7 +22,7 @@ const ALL: [&str; 3] = [TABLE_PAYLOAD, TABLE_REQUEST_BODY, TABLE_RESPONSE_BODY];
 
 /// The logged exchanges of one batch: record, request and response by key.
 #[derive(Debug, Default)]
-pub(super) struct Payloads(BTreeMap<String, [Option<String>; 3]>);
+pub(super) struct Payloads(SortedMap<String, [Option<String>; 3]>);
 
 impl Payloads {
     /// Reads an item; whether it could be.

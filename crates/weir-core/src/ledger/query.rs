@@ -43,8 +43,9 @@ use super::{MINUTES_KEPT, calendar, render, stamp};
 use crate::account::batch::{SHARDS, object_name};
 use crate::id::AccountId;
 use crate::object::CallOutcome;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -88,7 +89,7 @@ pub struct UsageQuery {
     /// What each shard still has to be asked for, in order of time.
     shards: Vec<VecDeque<Segment>>,
     /// The first groups known so far, one more than a page has.
-    groups: BTreeMap<GroupKey, Rollup>,
+    groups: SortedMap<GroupKey, Rollup>,
     rounds: u32,
     failed: bool,
 }
@@ -154,7 +155,7 @@ impl UsageQuery {
             limit,
             after,
             shards: (0..SHARDS).map(|_| segments.clone()).collect(),
-            groups: BTreeMap::new(),
+            groups: SortedMap::new(),
             rounds: 0,
             failed: false,
         })
@@ -182,7 +183,7 @@ impl UsageQuery {
             limit: usize::try_from(LIMIT_MAX).unwrap_or(usize::MAX),
             after: None,
             shards: (0..SHARDS).map(|_| segments.clone()).collect(),
-            groups: BTreeMap::new(),
+            groups: SortedMap::new(),
             rounds: 0,
             failed: false,
         }

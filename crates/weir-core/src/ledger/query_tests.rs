@@ -296,7 +296,7 @@ proptest! {
         let (interval, unit) = [("minute", 60_000), ("hour", HOUR), ("day", 24 * HOUR)][unit];
         let mut objects = Objects::default();
         objects.store(&account(), &records);
-        let mut expected: BTreeMap<(u64, &str, &str), (u64, u64)> = BTreeMap::new();
+        let mut expected: SortedMap<(u64, &str, &str), (u64, u64)> = SortedMap::new();
         for record in &records {
             let sum = expected.entry((record.at.0 / unit * unit, &record.deployment, &record.principal)).or_default();
             *sum = (sum.0 + 1, sum.1 + record.usage.total());

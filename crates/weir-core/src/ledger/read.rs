@@ -16,8 +16,8 @@ use super::{
 };
 use crate::account::record::UsageRecord;
 use crate::object::{Handled, Read, Row};
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde_json::value::RawValue;
@@ -44,7 +44,7 @@ pub(super) fn usage_reads(ask: &UsageAsk) -> Vec<Read> {
 pub(super) fn usage(ask: &UsageAsk, rows: &[Vec<Row>]) -> Handled {
     let rows = rows.first().map_or(&[][..], Vec::as_slice);
     let max = usize::try_from(SUMS_MAX).unwrap_or(usize::MAX);
-    let mut groups: BTreeMap<(_, Vec<String>), Rollup> = BTreeMap::new();
+    let mut groups: SortedMap<(_, Vec<String>), Rollup> = SortedMap::new();
     for row in rows.iter().take(max) {
         let Some((start, mut by)) = sums::parse_key(&row.key) else { continue };
         let Ok(sums) = crate::json::read::<Rollup>(&row.value) else { continue };

@@ -18,7 +18,7 @@ use crate::account::batch::SHARDS;
 use crate::account::record::UsageRecord;
 use crate::id::AccountId;
 use crate::object::CallOutcome;
-use alloc::collections::BTreeMap;
+use crate::sorted::SortedMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::Serialize;
@@ -58,9 +58,9 @@ pub struct RequestsQuery {
     id: Option<String>,
     shards: Vec<Progress>,
     /// The newest records known so far, by key, with their shard.
-    found: BTreeMap<String, (u64, UsageRecord)>,
+    found: SortedMap<String, (u64, UsageRecord)>,
     /// What callers sent and got, by key, once it was asked for.
-    bodies: Option<BTreeMap<String, [Option<String>; 2]>>,
+    bodies: Option<SortedMap<String, [Option<String>; 2]>>,
     rounds: u32,
     failed: bool,
 }
@@ -109,7 +109,7 @@ impl RequestsQuery {
             client_request_id: params.text("client_request_id").map(ToString::to_string),
             id: None,
             shards: (0..SHARDS).map(|_| Progress::Down(before.clone())).collect(),
-            found: BTreeMap::new(),
+            found: SortedMap::new(),
             bodies: None,
             rounds: 0,
             failed: false,
@@ -128,7 +128,7 @@ impl RequestsQuery {
             csv: false,
             bodies: None,
             shards: (0..SHARDS).map(|_| Progress::Down(None)).collect(),
-            found: BTreeMap::new(),
+            found: SortedMap::new(),
             rounds: 0,
             failed: false,
         }
@@ -168,11 +168,11 @@ impl RequestsQuery {
         if self.view != View::InferenceTable {
             return Vec::new();
         }
-        let mut keys: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+        let mut keys: SortedMap<u64, Vec<String>> = SortedMap::new();
         for (key, (shard, _)) in self.page() {
             keys.entry(*shard).or_default().push(key.clone());
         }
-        self.bodies = Some(BTreeMap::new());
+        self.bodies = Some(SortedMap::new());
         let ask = |(shard, keys)| LedgerAsk::new(&self.account, shard, &Message::Bodies(BodiesAsk { keys }));
         keys.into_iter().map(ask).collect()
     }

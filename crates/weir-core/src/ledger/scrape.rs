@@ -13,8 +13,8 @@ use super::totals::{self, DURATIONS, FIRSTS, Histogram, TOKENS, Totals};
 use crate::account::batch::SHARDS;
 use crate::id::AccountId;
 use crate::object::CallOutcome;
+use crate::sorted::SortedMap;
 use crate::units::Money;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -38,7 +38,7 @@ pub struct ScrapeQuery {
     failed: bool,
     cut: bool,
     /// By account, deployment and model.
-    totals: BTreeMap<(String, String, String), Totals>,
+    totals: SortedMap<(String, String, String), Totals>,
 }
 
 impl ScrapeQuery {
@@ -49,7 +49,7 @@ impl ScrapeQuery {
             asked: false,
             failed: false,
             cut: false,
-            totals: BTreeMap::new(),
+            totals: SortedMap::new(),
         }
     }
 

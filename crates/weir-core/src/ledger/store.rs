@@ -16,9 +16,9 @@ use super::{
 use crate::account::batch::BatchAnswer;
 use crate::account::record::UsageRecord;
 use crate::object::{Handled, Read, Row, Write};
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -43,11 +43,11 @@ pub(super) struct Intake {
     seq: u64,
     floor: u64,
     /// Key and JSON of each record.
-    records: BTreeMap<String, String>,
+    records: SortedMap<String, String>,
     unreadable: u64,
-    minutes: BTreeMap<String, Rollup>,
-    hours: BTreeMap<String, Rollup>,
-    totals: BTreeMap<String, Totals>,
+    minutes: SortedMap<String, Rollup>,
+    hours: SortedMap<String, Rollup>,
+    totals: SortedMap<String, Totals>,
     payloads: Payloads,
 }
 
@@ -74,11 +74,11 @@ impl Intake {
             isolate: batch.isolate.clone(),
             seq: batch.seq,
             floor: batch.floor.min(batch.seq),
-            records: BTreeMap::new(),
+            records: SortedMap::new(),
             unreadable: 0,
-            minutes: BTreeMap::new(),
-            hours: BTreeMap::new(),
-            totals: BTreeMap::new(),
+            minutes: SortedMap::new(),
+            hours: SortedMap::new(),
+            totals: SortedMap::new(),
             payloads: Payloads::default(),
         };
         for raw in &batch.records {

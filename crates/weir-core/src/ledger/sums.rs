@@ -5,9 +5,9 @@
 
 use super::message::{Dimension, Interval};
 use crate::account::record::UsageRecord;
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use crate::units::Money;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +40,7 @@ impl Sums {
 /// Sums by currency; exchanges whose price is unknown are under the empty text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Rollup(pub(super) BTreeMap<String, Sums>);
+pub(super) struct Rollup(pub(super) SortedMap<String, Sums>);
 
 impl Rollup {
     pub(super) fn add(&mut self, other: &Self) {
@@ -76,7 +76,7 @@ pub(super) fn key(interval: Interval, record: &UsageRecord) -> String {
 }
 
 /// The interval's start and the dimensions that a key stands for; `None` if it is no such key.
-pub(super) fn parse_key(key: &str) -> Option<(UnixMillis, BTreeMap<Dimension, String>)> {
+pub(super) fn parse_key(key: &str) -> Option<(UnixMillis, SortedMap<Dimension, String>)> {
     let (start, by) = key.split_at_checked(16)?;
     let by: [String; 4] = crate::json::read(by).ok()?;
     Some((UnixMillis(start.parse().ok()?), Dimension::ALL.into_iter().zip(by).collect()))

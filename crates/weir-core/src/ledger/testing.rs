@@ -6,9 +6,9 @@ use crate::account::batch::{LedgerMessage, SHARDS, UsageBatches};
 use crate::account::record::{Usage, UsageRecord};
 use crate::id::{AccountId, IsolateId, RequestId};
 use crate::object::{CallOutcome, Row};
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use crate::units::Money;
-use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -25,7 +25,7 @@ pub(crate) fn asked<'a>(
 
 /// Every ledger object, by name; each a set of tables.
 #[derive(Default)]
-pub(crate) struct Objects(pub(crate) BTreeMap<String, BTreeMap<&'static str, BTreeMap<String, String>>>);
+pub(crate) struct Objects(pub(crate) SortedMap<String, SortedMap<&'static str, SortedMap<String, String>>>);
 
 impl Objects {
     /// Does what a driver does with one message.
@@ -52,7 +52,7 @@ impl Objects {
         handled.reply
     }
 
-    pub(crate) fn rows(&self, object: &str, table: &str) -> BTreeMap<String, String> {
+    pub(crate) fn rows(&self, object: &str, table: &str) -> SortedMap<String, String> {
         self.0.get(object).and_then(|tables| tables.get(table)).cloned().unwrap_or_default()
     }
 

@@ -8,9 +8,9 @@ use crate::account::batch::{BatchAnswer, LedgerMessage, UsageBatches};
 use crate::account::record::UsageRecord;
 use crate::id::{AccountId, IsolateId};
 use crate::object::CallOutcome;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use crate::units::Money;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -93,8 +93,8 @@ impl Net {
     }
 }
 
-fn summed(records: &[UsageRecord], unit: u64) -> BTreeMap<(u64, String), Rollup> {
-    let mut sums: BTreeMap<_, Rollup> = BTreeMap::new();
+fn summed(records: &[UsageRecord], unit: u64) -> SortedMap<(u64, String), Rollup> {
+    let mut sums: SortedMap<_, Rollup> = SortedMap::new();
     for record in records {
         let rollup = sums.entry((record.at.0 / unit * unit, record.deployment.clone())).or_default();
         let currency = record.currency.clone().unwrap_or_default();
@@ -110,7 +110,7 @@ fn summed(records: &[UsageRecord], unit: u64) -> BTreeMap<(u64, String), Rollup>
     sums
 }
 
-fn stored(objects: &Objects, table: &str) -> BTreeMap<(u64, String), Rollup> {
+fn stored(objects: &Objects, table: &str) -> SortedMap<(u64, String), Rollup> {
     let rows = objects.rows("default/0", table).into_iter();
     rows.map(|(key, value)| {
         let (start, mut by) = super::sums::parse_key(&key).unwrap();

@@ -4,8 +4,8 @@
 //! those of the OpenTelemetry conventions for generative AI.
 
 use crate::account::record::UsageRecord;
+use crate::sorted::SortedMap;
 use crate::units::Money;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -66,9 +66,9 @@ pub(super) struct Totals {
     /// Of streams.
     pub(super) first: Histogram,
     /// By currency.
-    pub(super) cost: BTreeMap<String, Money>,
+    pub(super) cost: SortedMap<String, Money>,
     /// Exchanges without an answer, by the word of their error.
-    pub(super) failed: BTreeMap<String, u64>,
+    pub(super) failed: SortedMap<String, u64>,
 }
 
 impl Totals {

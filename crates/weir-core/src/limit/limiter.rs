@@ -8,9 +8,10 @@ use super::message::{Answer, MeterAnswer, MeterQuestion, Question, Settled};
 use super::quota::Quota;
 use crate::object::{Handled, Row, Write};
 use crate::snapshot::Meter;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ const CLOCK_STEP_MAX: Millis = Millis::from_secs(5);
 /// One scope's limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limiter {
-    gauges: BTreeMap<Meter, Gauge>,
+    gauges: SortedMap<Meter, Gauge>,
 }
 
 /// One limit's state, as it is stored.
@@ -60,7 +61,7 @@ impl Limiter {
     /// # Errors
     /// [`InvalidRow`] if a row is not this version's.
     pub fn load(rows: &[Row]) -> Result<Self, InvalidRow> {
-        let mut gauges = BTreeMap::new();
+        let mut gauges = SortedMap::new();
         for row in rows {
             let invalid = || InvalidRow { key: row.key.clone() };
             let meter = [Meter::Requests, Meter::Tokens]

@@ -5,8 +5,8 @@ use super::{Ask, LeaseBook, LimitError, LimitMessage, Quota, Reservation, Reserv
 use crate::id::IsolateId;
 use crate::object::CallOutcome;
 use crate::snapshot::Meter;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -17,7 +17,7 @@ const MINUTE: Millis = Millis(60_000);
 struct Small {
     now: UnixMillis,
     books: Vec<LeaseBook>,
-    limiters: BTreeMap<String, Limiter>,
+    limiters: SortedMap<String, Limiter>,
     reachable: bool,
     calls: u64,
 }
@@ -25,7 +25,7 @@ struct Small {
 impl Small {
     fn new(isolates: u64) -> Self {
         let books = (0..isolates).map(|id| LeaseBook::new(IsolateId(id << 32))).collect();
-        Self { now: START, books, limiters: BTreeMap::new(), reachable: true, calls: 0 }
+        Self { now: START, books, limiters: SortedMap::new(), reachable: true, calls: 0 }
     }
 
     fn pass(&mut self, millis: u64) {

@@ -16,9 +16,9 @@ use self::content::ContentRules;
 pub use self::dialect::Dialect;
 use crate::id::{AccountId, DeploymentName, PrincipalId};
 use crate::simulate::SimulatorConfig;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use crate::units::Money;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use network::Network;
@@ -231,7 +231,7 @@ pub enum UpstreamPaths {
     Exact,
     /// The provider's own paths below `base`, in its own dialect, with the plain members of its config that they are
     /// made of, e.g. `region` and `project_id`.
-    Native(BTreeMap<String, String>),
+    Native(SortedMap<String, String>),
 }
 
 /// How Weir shows itself to an upstream. Values are sealed (`seal::open` with the upstream's base as context).

@@ -6,11 +6,11 @@
 
 use super::{Upstream, UpstreamAuth, UpstreamPaths};
 use crate::seal::digest;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use crate::wire::object::Object;
 use crate::wire::raw::Raw;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use base64::Engine;
@@ -88,7 +88,7 @@ impl TokenSource {
     pub fn of(upstream: &Upstream, opened: impl Fn(&str) -> Option<String>) -> Option<Option<Self>> {
         match &upstream.auth {
             UpstreamAuth::ServiceAccount { sealed } => {
-                let none = BTreeMap::new();
+                let none = SortedMap::new();
                 let members =
                     if let UpstreamPaths::Native(members) = &upstream.paths { members } else { &none };
                 Some(opened(sealed).and_then(|secret| Self::account(&secret, members)))
@@ -104,7 +104,7 @@ impl TokenSource {
     }
 
     /// A Google service account: its whole JSON, or a PEM beside `client_email` in `members`. `None` if it is neither.
-    pub fn account(secret: &str, members: &BTreeMap<String, String>) -> Option<Self> {
+    pub fn account(secret: &str, members: &SortedMap<String, String>) -> Option<Self> {
         let id = digest(secret.as_bytes());
         let json = Raw::parse(secret).filter(Raw::is_object);
         let text = |name: &str| json.and_then(|json| Some(json.text_at(name)?.into_owned()));
@@ -191,7 +191,7 @@ mod tests {
     fn a_service_account_signs_its_claims() {
         let json =
             r#"{"client_email":"a@p.iam.gserviceaccount.com","private_key":"PEM","private_key_id":"k1"}"#;
-        let mint = TokenSource::account(json, &BTreeMap::new()).unwrap().mint(UnixMillis(5_000));
+        let mint = TokenSource::account(json, &SortedMap::new()).unwrap().mint(UnixMillis(5_000));
         assert_eq!((mint.url.as_str(), mint.key.as_deref()), (GOOGLE, Some("PEM")));
         let claims = mint.input.split('.').nth(1).unwrap();
         let claims = String::from_utf8(URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
@@ -201,9 +201,9 @@ mod tests {
                 "{{\"iss\":\"a@p.iam.gserviceaccount.com\",\"scope\":\"{SCOPE}\",\"aud\":\"{GOOGLE}\",\"iat\":5,\"exp\":3605}}"
             )
         );
-        let members = BTreeMap::from([("client_email".to_owned(), "b@x".to_owned())]);
+        let members = SortedMap::from([("client_email".to_owned(), "b@x".to_owned())]);
         assert!(TokenSource::account("-----BEGIN PRIVATE KEY-----", &members).is_some());
-        assert!(TokenSource::account("-----BEGIN PRIVATE KEY-----", &BTreeMap::new()).is_none());
+        assert!(TokenSource::account("-----BEGIN PRIVATE KEY-----", &SortedMap::new()).is_none());
         assert!(!format!("{mint:?}").contains("PEM"));
     }
 

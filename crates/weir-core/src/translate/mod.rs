@@ -41,10 +41,10 @@ pub mod near;
 mod workers_ai;
 
 use crate::snapshot::{Dialect, Task};
+use crate::sorted::SortedMap;
 use crate::wire::WireError;
 use crate::wire::raw::Raw;
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
@@ -62,7 +62,7 @@ pub struct Ask<'a> {
     /// The model's name at the provider.
     pub model: &'a str,
     /// The plain members of the provider's config that paths are made of (`UpstreamPaths::Native`).
-    pub place: &'a BTreeMap<String, String>,
+    pub place: &'a SortedMap<String, String>,
     /// Whether the answer shall be a stream.
     pub stream: bool,
     /// The canonical body, well formed; its `model` is the caller's word for the deployment.

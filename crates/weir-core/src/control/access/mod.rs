@@ -17,9 +17,10 @@ pub mod tokens;
 mod tests;
 
 use crate::id::{AccountId, PrincipalId};
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -209,15 +210,15 @@ pub struct Access {
     /// Where the account stands, once it was written under.
     pub home: Option<Home>,
     /// By id.
-    pub principals: BTreeMap<String, PrincipalRow>,
+    pub principals: SortedMap<String, PrincipalRow>,
     /// By id.
-    pub tokens: BTreeMap<String, TokenRow>,
+    pub tokens: SortedMap<String, TokenRow>,
     /// Secrets of service principals, by id.
-    pub clients: BTreeMap<String, ClientRow>,
+    pub clients: SortedMap<String, ClientRow>,
     /// Custom roles by UUID.
-    pub roles: BTreeMap<String, RoleRow>,
+    pub roles: SortedMap<String, RoleRow>,
     /// By name.
-    pub assignments: BTreeMap<String, AssignmentRow>,
+    pub assignments: SortedMap<String, AssignmentRow>,
 }
 
 impl Access {

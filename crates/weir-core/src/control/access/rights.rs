@@ -10,7 +10,8 @@ use super::{ADMINS, PrincipalKind, USERS};
 use crate::control::state::AccountState;
 use crate::id::{AccountId, PrincipalId};
 use crate::snapshot::access::{Access, ClientEntry, Given, PrincipalEntry, Right, TokenEntry};
-use alloc::collections::{BTreeMap, BTreeSet};
+use crate::sorted::SortedMap;
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -35,7 +36,7 @@ pub fn compile(state: &AccountState) -> Access {
         expires_at: row.expires_at,
     });
     let held = held(state);
-    let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut groups: SortedMap<&str, Vec<&str>> = SortedMap::new();
     for group in access.principals.values().filter(|row| row.kind == PrincipalKind::Group) {
         for member in &group.members {
             groups.entry(member).or_default().push(group.id.as_str());
@@ -53,7 +54,7 @@ pub fn compile(state: &AccountState) -> Access {
     let ids: BTreeSet<&str> = held.keys().chain(groups.keys()).chain(&keyed).copied().collect();
     let principals = ids.into_iter().filter_map(|id| {
         let mut circle = Vec::from([id]);
-        let mut scopes: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut scopes: SortedMap<&str, u32> = SortedMap::new();
         let mut at = 0usize;
         while let Some(member) = circle.get(at).copied() {
             at = at.saturating_add(1);
@@ -94,9 +95,9 @@ fn own(state: &AccountState) -> Vec<PrincipalEntry> {
 }
 
 /// By principal, the scopes and rights that were given to it itself.
-fn held(state: &AccountState) -> BTreeMap<&str, Vec<(String, u32)>> {
-    let mut of_role: BTreeMap<&str, u32> = BTreeMap::new();
-    let mut held: BTreeMap<&str, Vec<(String, u32)>> = BTreeMap::new();
+fn held(state: &AccountState) -> SortedMap<&str, Vec<(String, u32)>> {
+    let mut of_role: SortedMap<&str, u32> = SortedMap::new();
+    let mut held: SortedMap<&str, Vec<(String, u32)>> = SortedMap::new();
     for row in state.access.assignments.values() {
         let rights = *of_role.entry(&row.role).or_insert_with(|| rights(state, &row.role));
         if rights != 0 {

@@ -5,9 +5,9 @@ use crate::control::front::{FrontPlan, plan};
 use crate::control::{Context, Registry, Settings};
 use crate::id::{AccountId, RequestId};
 use crate::seal::digest;
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ const OWNER: &str = "8e3af657-a8ff-443c-a75c-2fe8c4bcb635";
 /// An installation: its Registries by account.
 struct Installation {
     settings: Settings,
-    registries: BTreeMap<String, Registry>,
+    registries: SortedMap<String, Registry>,
     messages: u8,
     hops: usize,
 }
@@ -28,7 +28,7 @@ impl Installation {
     fn new() -> Self {
         let settings =
             Settings { admin_token_hash: Some(digest(b"admin")), dev: true, ..Settings::default() };
-        Self { settings, registries: BTreeMap::new(), messages: 0, hops: 0 }
+        Self { settings, registries: SortedMap::new(), messages: 0, hops: 0 }
     }
 
     fn send(&mut self, account: &AccountId, message: &[u8]) -> Value {

@@ -10,8 +10,8 @@ use super::super::state::AccountKeyRow;
 use super::convention::{not_found, refuse};
 use super::{AccountPath, Provider, error, resource};
 use crate::seal::key_hash;
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -55,7 +55,7 @@ fn keys(desk: &mut Desk<'_>, path: &AccountPath, replace: Option<&str>) -> Resul
         let text = "Keys are off for this account: its disableLocalAuth is true.";
         return Err(error(400, "BadRequest", text));
     }
-    let mut texts: BTreeMap<&str, String> = BTreeMap::new();
+    let mut texts: SortedMap<&str, String> = SortedMap::new();
     let mut changes = Vec::new();
     for name in KEY_NAMES {
         let place = format!("account-key:{}:{name}", desk.state.account);

@@ -9,9 +9,9 @@ use super::super::command::{Desk, Outcome};
 use super::super::document::{self, DocumentError, Faults, Members};
 use super::{AccountPath, Provider};
 use crate::ledger::calendar::format_rfc3339;
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -278,8 +278,8 @@ pub fn system_data(creator: &str, created: UnixMillis, changed_by: &str, changed
 }
 
 /// Reads `tags`: at most 50 texts, none where a caller's text is not one.
-pub fn read_tags(members: &Members<'_>, faults: &mut Faults) -> BTreeMap<String, String> {
-    let mut tags = BTreeMap::new();
+pub fn read_tags(members: &Members<'_>, faults: &mut Faults) -> SortedMap<String, String> {
+    let mut tags = SortedMap::new();
     let Some(map) = members.members("tags", faults) else { return tags };
     for name in map.names() {
         if let Some(text) = map.text(name, faults) {

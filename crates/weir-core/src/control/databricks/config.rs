@@ -9,8 +9,9 @@ use super::super::defaults;
 use super::super::document::{Faults, Members};
 use super::super::state::{EndpointConfig, EndpointSpec, EntityRow};
 use super::entity;
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -178,8 +179,8 @@ fn read_routes(
     path: &str,
     entities: &[EntityRow],
     faults: &mut Faults,
-) -> BTreeMap<String, u32> {
-    let mut shares: BTreeMap<String, u32> = BTreeMap::new();
+) -> SortedMap<String, u32> {
+    let mut shares: SortedMap<String, u32> = SortedMap::new();
     let mut sum = 0u64;
     if routes.len() > ENTITIES_MAX {
         faults.note(path, format!("must be at most {ENTITIES_MAX}"));
@@ -222,12 +223,12 @@ fn default_shares(
     active: Option<&EndpointConfig>,
     path: &str,
     faults: &mut Faults,
-) -> BTreeMap<String, u32> {
+) -> SortedMap<String, u32> {
     if let [only] = entities {
-        return BTreeMap::from([(only.name.clone(), 100)]);
+        return SortedMap::from([(only.name.clone(), 100)]);
     }
     let exists = |name: &String| entities.iter().any(|row| row.name == *name);
-    let kept: BTreeMap<String, u32> = active
+    let kept: SortedMap<String, u32> = active
         .iter()
         .flat_map(|config| &config.entities)
         .map(|row| (row.name.clone(), row.share))
@@ -237,7 +238,7 @@ fn default_shares(
         if !entities.is_empty() {
             faults.note(path, "is required with more than one served entity");
         }
-        return BTreeMap::new();
+        return SortedMap::new();
     }
     kept
 }

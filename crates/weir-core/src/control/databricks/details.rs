@@ -8,8 +8,8 @@ use super::super::command::{Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::endpoints::{changed, find};
 use super::{error, refuse, show, update};
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use serde_json::{Map, Value, json};
@@ -141,8 +141,8 @@ pub fn read_tags(
     members: &Members<'_>,
     member: &str,
     faults: &mut Faults,
-) -> BTreeMap<String, Option<String>> {
-    let mut tags = BTreeMap::new();
+) -> SortedMap<String, Option<String>> {
+    let mut tags = SortedMap::new();
     let list = members.list(member, faults).map(alloc::vec::Vec::as_slice).unwrap_or_default();
     for (at, item) in list.iter().enumerate() {
         let path = position(member, at);

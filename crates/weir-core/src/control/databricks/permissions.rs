@@ -15,8 +15,8 @@ use super::super::state::DeploymentRow;
 use super::{error, refuse};
 use crate::id::AccountId;
 use crate::snapshot::access::Right;
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -308,14 +308,14 @@ pub fn set(
 fn read(
     desk: &Desk<'_>,
     body: &Map<String, Value>,
-) -> Result<BTreeMap<String, (PrincipalKind, Level)>, Answer> {
+) -> Result<SortedMap<String, (PrincipalKind, Level)>, Answer> {
     let mut faults = Faults::default();
     let members = Members::root(body);
     let list = members.list("access_control_list", &mut faults).map(Vec::as_slice).unwrap_or_default();
     if list.len() > ENTRIES_MAX {
         faults.note("access_control_list", format!("must be at most {ENTRIES_MAX}"));
     }
-    let mut wishes: BTreeMap<String, (PrincipalKind, Level)> = BTreeMap::new();
+    let mut wishes: SortedMap<String, (PrincipalKind, Level)> = SortedMap::new();
     let mut unknown = None;
     for (at, item) in list.iter().take(ENTRIES_MAX).enumerate() {
         let path = position("access_control_list", at);
@@ -379,7 +379,7 @@ fn shown(desk: &Desk<'_>, row: &DeploymentRow, own: &[&AssignmentRow]) -> Value 
     let scope = folded(&scope_of(desk, row));
     let access = &desk.state.access;
     // By principal: the levels that it has here, and those that it has above.
-    let mut entries: BTreeMap<String, (Option<&AssignmentRow>, Vec<Value>)> = BTreeMap::new();
+    let mut entries: SortedMap<String, (Option<&AssignmentRow>, Vec<Value>)> = SortedMap::new();
     for row in own {
         let Some(level) = access.permissions(&row.role).and_then(|role| Level::of(&role)) else { continue };
         let entry = entries.entry(row.principal.clone()).or_default();

@@ -11,8 +11,8 @@ use super::super::document;
 use super::super::weir::principals;
 use super::{scim_filter, scim_patch};
 use crate::id::{PrincipalId, RequestId};
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -111,12 +111,12 @@ fn find(desk: &Desk<'_>, kind: PrincipalKind, id: &str) -> Result<PrincipalRow, 
 /// Who is in which groups, found once for an answer.
 struct Groups<'a> {
     desk: &'a Desk<'a>,
-    of: BTreeMap<&'a str, Vec<&'a PrincipalRow>>,
+    of: SortedMap<&'a str, Vec<&'a PrincipalRow>>,
 }
 
 impl<'a> Groups<'a> {
     fn of(desk: &'a Desk<'a>) -> Self {
-        let mut of: BTreeMap<&str, Vec<&PrincipalRow>> = BTreeMap::new();
+        let mut of: SortedMap<&str, Vec<&PrincipalRow>> = SortedMap::new();
         for group in desk.state.access.principals.values() {
             for member in &group.members {
                 of.entry(member).or_default().push(group);

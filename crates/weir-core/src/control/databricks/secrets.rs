@@ -12,8 +12,8 @@ use super::super::state::{Backend, DeploymentRow, DeploymentSpec, ScopeRow, Secr
 use super::super::weir::classifiers;
 use super::secret_acls::{self, Permission};
 use super::{error, refuse};
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -60,7 +60,7 @@ pub fn create_scope(desk: &Desk<'_>, body: &Map<String, Value>) -> Result<Outcom
         return Err(error(400, "RESOURCE_LIMIT_EXCEEDED", &text));
     }
     let first = manager.map_or_else(|| desk.caller.id.clone(), ToOwned::to_owned);
-    let acls = BTreeMap::from([(first, "MANAGE".to_owned())]);
+    let acls = SortedMap::from([(first, "MANAGE".to_owned())]);
     let row = ScopeRow { creator: desk.actor.to_owned(), created_at: desk.now, acls };
     Ok(done("scope.create", &scope, Vec::from([Change::Scope(scope.clone(), row)])))
 }

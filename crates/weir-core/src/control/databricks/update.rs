@@ -18,9 +18,9 @@ use super::config::{self, Wish};
 use super::endpoints::{changed, find};
 use super::{error, rate_limits, refuse, show};
 use crate::seal::SealKey;
+use crate::sorted::SortedMap;
 use crate::time::{Millis, UnixMillis};
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -115,7 +115,7 @@ pub fn settle(state: &AccountState, now: UnixMillis, probed: &Probed) -> Option<
     let row = state.deployments.get(name).filter(|row| row.id == id)?;
     let spec = row.endpoint()?;
     let pending = spec.updating().filter(|pending| pending.config.version == version)?;
-    let mut problems = BTreeMap::new();
+    let mut problems = SortedMap::new();
     for entity in &pending.config.entities {
         let wanted = probe::wanted(state, entity);
         let outcomes = probed.outcomes.iter().filter(|outcome| outcome.entity == entity.name);
@@ -139,7 +139,7 @@ pub fn resumed(
     state: &AccountState,
     seal_key: Option<&SealKey>,
     now: UnixMillis,
-    probing: &BTreeMap<String, UnixMillis>,
+    probing: &SortedMap<String, UnixMillis>,
 ) -> Vec<(String, Result<Vec<Probe>, DeploymentRow>)> {
     let opener = Opener { state, seal_key };
     let resume = |row: &DeploymentRow| {
@@ -165,7 +165,7 @@ pub fn resumed(
 pub fn lapsed(
     state: &AccountState,
     now: UnixMillis,
-    probing: &BTreeMap<String, UnixMillis>,
+    probing: &SortedMap<String, UnixMillis>,
 ) -> Vec<DeploymentRow> {
     let lapse = |row: &DeploymentRow| {
         let spec = row.endpoint()?;
@@ -230,7 +230,7 @@ fn ended(
     row: &DeploymentRow,
     spec: &EndpointSpec,
     pending: &PendingConfig,
-    problems: BTreeMap<String, String>,
+    problems: SortedMap<String, String>,
     now: UnixMillis,
 ) -> DeploymentRow {
     let mut spec = spec.clone();

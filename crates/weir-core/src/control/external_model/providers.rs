@@ -10,8 +10,8 @@ use super::credential::{Form, credential, seal};
 use super::{Compiled, check_base, config, word};
 use crate::snapshot::token::TokenSource;
 use crate::snapshot::{Target, Task, Upstream, UpstreamAuth, UpstreamPaths};
+use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -158,7 +158,7 @@ fn simple(
         None => UpstreamAuth::Bearer { sealed },
     };
     let references = Vec::from([key.reference]);
-    Some(Compiled { member: known.config, shown, target: native(base, BTreeMap::new(), auth), references })
+    Some(Compiled { member: known.config, shown, target: native(base, SortedMap::new(), auth), references })
 }
 
 fn bedrock(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
@@ -201,14 +201,16 @@ fn bedrock(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Op
         let auth = UpstreamAuth::Aws { id: sealed_id, secret: sealed_secret };
         (auth, Vec::from([id.reference, secret.reference]))
     };
-    let members =
-        BTreeMap::from([("region".to_owned(), region?.to_owned()), ("bedrock_provider".to_owned(), folded?)]);
+    let members = SortedMap::from([
+        ("region".to_owned(), region?.to_owned()),
+        ("bedrock_provider".to_owned(), folded?),
+    ]);
     let target = native(base?, members, auth);
     Some(Compiled { member: "amazon_bedrock_config", shown, target, references })
 }
 
 fn vertex(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
-    let (mut shown, mut members) = (Map::new(), BTreeMap::new());
+    let (mut shown, mut members) = (Map::new(), SortedMap::new());
     let (project, region) = (word(config, "project_id", faults), word(config, "region", faults));
     let email = config.text("client_email", faults);
     for (member, text) in [("project_id", project), ("region", region), ("client_email", email)] {
@@ -260,7 +262,7 @@ fn workers_ai(members: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -
         ["account_id", "api_token", "api_token_plaintext"].iter().any(|name| config.get(name).is_some())
     };
     let Some(config) = own.as_ref().filter(by_http) else {
-        let target = native(String::new(), BTreeMap::new(), UpstreamAuth::None);
+        let target = native(String::new(), SortedMap::new(), UpstreamAuth::None);
         return Some(Compiled { member: MEMBER, shown, target, references: Vec::new() });
     };
     let account = word(config, "account_id", faults);
@@ -272,11 +274,11 @@ fn workers_ai(members: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -
     let (base, token) = (base?, token?);
     let sealed = seal(&token, &base, &config.path("api_token"), desk, faults)?;
     account?;
-    let target = native(base, BTreeMap::new(), UpstreamAuth::Bearer { sealed });
+    let target = native(base, SortedMap::new(), UpstreamAuth::Bearer { sealed });
     Some(Compiled { member: MEMBER, shown, target, references: Vec::from([token.reference]) })
 }
 
-fn native(base: String, members: BTreeMap<String, String>, auth: UpstreamAuth) -> Target {
+fn native(base: String, members: SortedMap<String, String>, auth: UpstreamAuth) -> Target {
     Target::Http(Upstream { base, paths: UpstreamPaths::Native(members), auth, organization: None })
 }
 

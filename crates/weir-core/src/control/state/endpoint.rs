@@ -4,9 +4,9 @@
 
 use super::Backend;
 use crate::snapshot::Task;
+use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ pub struct EndpointSpec {
     /// `description`.
     pub description: String,
     /// `tags`, by key.
-    pub tags: BTreeMap<String, Option<String>>,
+    pub tags: SortedMap<String, Option<String>>,
     /// Legacy `rate_limits`, in the order given.
     pub rate_limits: Vec<RateLimit>,
     /// `ai_gateway`.
@@ -191,7 +191,7 @@ pub struct PendingConfig {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateFailure {
     /// Entities that were not ready, and what was wrong with them.
-    pub entities: BTreeMap<String, String>,
+    pub entities: SortedMap<String, String>,
     /// Somebody canceled it.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub canceled: bool,

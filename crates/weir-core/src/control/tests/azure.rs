@@ -118,7 +118,7 @@ fn a_deployment_follows_the_default_version_as_it_was_told() {
     ] {
         done(&mut world, "PUT", "/api/weir/v1/catalog/models/m", &entry(versions, default));
         let list = done(&mut world, "GET", &format!("{ACCOUNT}/deployments"), &Value::Null);
-        let rows: BTreeMap<String, String> = list["value"]
+        let rows: SortedMap<String, String> = list["value"]
             .as_array()
             .unwrap()
             .iter()
