@@ -389,9 +389,9 @@ impl Isolate {
         let attempts = if once { 1 } else { AttemptPlan::ATTEMPTS_MAX };
         let (mut entities, marks): (Vec<PreparedEntity>, Vec<Mark>) = prepared.into_iter().unzip();
         let passed = Passed::new(marks, passage.matter, call.generates());
-        let masks = filtering.as_ref().map(|filtering| filtering.mask.as_slice()).unwrap_or_default();
-        for edits in entities.iter_mut().map(|entity| &mut entity.send.edits).filter(|_| !masks.is_empty()) {
-            edits.extend_from_slice(masks);
+        let hidden = filtering.as_ref().map(|filtering| filtering.mask.as_slice()).unwrap_or_default();
+        for edits in entities.iter_mut().map(|entity| &mut entity.send.edits).filter(|_| !hidden.is_empty()) {
+            edits.extend_from_slice(hidden);
             edits.sort_by_key(|edit| (edit.start, edit.end));
         }
         let mut running = facts.running_with(account, reservation, entities, attempts, filtering);

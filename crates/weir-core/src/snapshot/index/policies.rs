@@ -3,7 +3,7 @@
 //! Base. Decides what a name stands for that is none, and how Weir shows itself to a classifier's service; not what a
 //! policy does (`policy`).
 
-use super::is_header_value;
+use super::entity::is_header_value;
 use crate::policy::{ReadyClassifier, ReadyPolicy, missing};
 use crate::seal::{SealKey, open};
 use crate::snapshot::content::{Classifier, ContentPolicy, ContentRules, DEFAULT_CLASSIFIER, Service};

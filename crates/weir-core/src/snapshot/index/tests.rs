@@ -7,7 +7,7 @@ use crate::simulate::SimulatorConfig;
 use crate::snapshot::access::Access;
 use crate::snapshot::content::ContentRules;
 use crate::snapshot::routing::Routing;
-use crate::snapshot::{Deadlines, DeploymentKind};
+use crate::snapshot::{Deadlines, DeploymentKind, Upstream, UpstreamAuth};
 use alloc::string::ToString;
 use alloc::vec;
 
