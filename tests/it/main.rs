@@ -19,6 +19,7 @@ mod fleet;
 mod fuzz;
 mod guardrails;
 mod messages;
+mod responses;
 mod simulation;
 mod tables;
 mod translate;

@@ -212,7 +212,7 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
-            replaces: None,
+            spoken: None,
             bearers: &[],
         };
         let inner = facts.running_once(running.account.clone())?;

@@ -30,7 +30,7 @@ use crate::route::select::Why;
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
-use crate::translate::messages::Encoder;
+use crate::translate::caller::Teller;
 use crate::translate::{Decoder, Notes};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -68,8 +68,8 @@ pub(super) struct Running {
     pub(super) relay: Option<StreamRelay>,
     /// Given beside it if the stream is of another dialect than the canonical one.
     pub(super) decoder: Option<Box<Decoder>>,
-    /// Given if the caller speaks another dialect than the canonical one.
-    pub(super) encoder: Option<Box<Encoder>>,
+    /// Given if the caller speaks another dialect than the canonical one, with what it must be told of its request.
+    pub(super) teller: Option<Box<(Teller, Notes)>>,
     /// Given as long as that stream is not the answer yet.
     pub(super) held: Option<Box<Opening>>,
     /// What was held back of it and a policy has not read yet.

@@ -59,7 +59,7 @@ impl Isolate {
         });
         match (vetted, bytes) {
             (Some(vetted), _) => self.vetted(now, handle, running, vetted),
-            (None, Cow::Borrowed(_)) if running.encoder.is_none() => {
+            (None, Cow::Borrowed(_)) if !running.retells() => {
                 self.keep(now, handle, running);
                 Action::PassPiece
             }
@@ -140,7 +140,7 @@ impl Isolate {
     pub(super) fn unjudged(&mut self, now: UnixMillis, mut running: Running, out: Vec<u8>) -> Action {
         let mut out = running.say(out);
         let used = observed(&mut running);
-        out.extend(reply::stream_error(running.surface, reply::Broken::Unjudged));
+        out.extend(reply::stream_error(running.surface, running.next_number(), reply::Broken::Unjudged));
         self.settle(now, running, 200, used, false);
         Action::Abort(out)
     }
@@ -196,7 +196,7 @@ impl Isolate {
         let complete = whole && end != StreamEnd::CallerLeft;
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
-        let surface = running.surface;
+        let (surface, number) = (running.surface, running.next_number());
         if let Some(filtering) = running.vetted().filter(|_| complete) {
             out.extend(filtering.finish());
         }
@@ -213,7 +213,7 @@ impl Isolate {
             (true, _) => Action::Close(out),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
-                Action::Abort(reply::stream_error(surface, reply::Broken::Upstream))
+                Action::Abort(reply::stream_error(surface, number, reply::Broken::Upstream))
             }
         }
     }

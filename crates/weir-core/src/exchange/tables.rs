@@ -101,7 +101,7 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
-            replaces: None,
+            spoken: None,
             bearers: &[],
         };
         let reserved = self.reserve(&facts, asking.index, &account, admission);

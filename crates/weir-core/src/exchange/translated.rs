@@ -13,7 +13,7 @@ use crate::snapshot::index::ReadyEntity;
 use crate::snapshot::{Dialect, ServedEntity, Task, Upstream, UpstreamPaths};
 use crate::surface::{Asks, Header};
 use crate::time::{Millis, UnixMillis};
-use crate::translate::messages::{self, Encoder};
+use crate::translate::caller::{self, CallerDialect, Heard, Teller};
 use crate::translate::near::mend::{self, Mender};
 use crate::translate::{self, Ask, Decoder, Form, Notes, Provider};
 use crate::wire::WireError;
@@ -79,13 +79,12 @@ impl Translation {
         let body = Raw::object(&canonical).ok_or(WireError::NotAnObject)?;
         let stream = facts.envelope.stream;
         let ask = Ask { task: facts.task, model: &entity.upstream_model, place, stream, body };
-        let mut notes = Notes::default();
+        let mut notes = facts.spoken.map(|spoken| spoken.heard.notes.clone()).unwrap_or_default();
         let translated = translate::request(provider, &ask, &mut notes)?;
         strict(facts, body, &notes)?;
         let mut headers = own.to_vec();
         headers.extend(provider.headers().iter().map(|(name, value)| (name.to_string(), value.to_string())));
-        let own_end = u32::try_from(facts.request.body.len()).unwrap_or(u32::MAX);
-        let end = facts.replaces.unwrap_or(own_end);
+        let end = facts.body_bytes();
         let send = Send {
             url: format!("{}{}", base(upstream), translated.path),
             headers,
@@ -128,11 +127,34 @@ fn base(upstream: &Upstream) -> &str {
     base.strip_suffix("/run").unwrap_or(base)
 }
 
-/// The canonical chat that a body of Anthropic Messages asks for.
-pub(super) fn canonical_of(body: &[u8]) -> Result<String, WireError> {
-    // The same faults as for every body, with their places.
-    Envelope::parse_open(body)?;
-    messages::request(Raw::object(body).ok_or(WireError::NotAnObject)?)
+/// A caller's request in another dialect than the canonical one.
+pub(super) struct Spoken {
+    heard: Heard,
+    /// Bytes of the caller's own body.
+    length: u32,
+}
+
+impl Spoken {
+    /// What `body` asks for.
+    ///
+    /// # Errors
+    /// [`WireError`] for what is no request of that dialect, or cannot be said in the canonical one.
+    pub(super) fn read(caller: CallerDialect, body: &[u8]) -> Result<Self, WireError> {
+        // The same faults as for every body, with their places.
+        Envelope::parse_open(body)?;
+        let heard = caller::hear(caller, Raw::object(body).ok_or(WireError::NotAnObject)?)?;
+        Ok(Self { heard, length: u32::try_from(body.len()).unwrap_or(u32::MAX) })
+    }
+
+    /// The canonical body.
+    pub(super) fn canonical(&self) -> &[u8] {
+        self.heard.canonical.as_bytes()
+    }
+
+    /// The answer to a question for a count of tokens.
+    pub(super) fn counted(&self, envelope: &Envelope<'_>) -> String {
+        self.heard.counted(taken_for(envelope.prompt_chars()))
+    }
 }
 
 /// How many tokens a prompt is taken for.
@@ -140,14 +162,22 @@ fn taken_for(prompt_chars: u64) -> u64 {
     usage::estimate(prompt_chars, 0).input
 }
 
-/// The answer to a question for a count of tokens.
-pub(super) fn counted(envelope: &Envelope<'_>) -> String {
-    messages::counted(taken_for(envelope.prompt_chars()))
-}
+impl Facts<'_> {
+    /// Bytes of the caller's own body.
+    pub(super) fn body_bytes(&self) -> u32 {
+        let own = || u32::try_from(self.request.body.len()).unwrap_or(u32::MAX);
+        self.spoken.map_or_else(own, |spoken| spoken.length)
+    }
 
-/// What tells a stream to a caller of Anthropic Messages.
-pub(super) fn encoder(envelope: &Envelope<'_>) -> Encoder {
-    Encoder::new(taken_for(envelope.prompt_chars()))
+    /// What tells the answer to a caller of another dialect, and what it must be told of its request.
+    pub(super) fn teller(&self) -> Option<(Teller, Notes)> {
+        let heard = &self.spoken?.heard;
+        let (id, created) = (self.admission.id.to_string(), self.admission.began.0 / 1000);
+        let (model, input_tokens) =
+            (self.ready.deployment.model.clone(), taken_for(self.envelope.prompt_chars()));
+        let teller = heard.teller(&Form { id, created, model, base64: false, input_tokens });
+        Some((teller, heard.notes.clone()))
+    }
 }
 
 /// On surfaces that refuse members which the model does not know, nothing is dropped in silence.
@@ -167,7 +197,8 @@ impl Running {
 
     /// What was not passed on as it was asked for, for the answer's head.
     pub(super) fn notes(&self) -> Option<&Notes> {
-        self.translation().map(|translation| &translation.notes)
+        let own = self.translation().map(|translation| &translation.notes);
+        own.or_else(|| self.teller.as_deref().map(|(_, notes)| notes)).filter(|_| self.passed.is_none())
     }
 
     /// Whether the head is that of a stream of the upstream's dialect.
@@ -185,21 +216,29 @@ impl Running {
         Some(Decoder::new(own.provider, own.task, own.form(self, now)))
     }
 
+    /// Whether the caller speaks another dialect than the answer, once that is canonical.
+    pub(super) fn retells(&self) -> bool {
+        self.teller.is_some() && self.passed.is_none()
+    }
+
     /// Canonical events as the caller's dialect has them.
     pub(super) fn say(&mut self, events: Vec<u8>) -> Vec<u8> {
-        match &mut self.encoder {
-            Some(encoder) => encoder.push(&events),
+        match self.teller.as_deref_mut().filter(|_| self.passed.is_none()) {
+            Some((teller, _)) => teller.push(&events),
             None => events,
         }
     }
 
     /// A canonical answer as the caller's dialect has it.
     pub(super) fn tell<'b>(&self, body: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
-        if self.encoder.is_none() {
-            return body;
-        }
-        let told = Raw::object(&body).map(|raw| messages::answer(raw, taken_for(self.prompt_chars)));
+        let Some((teller, _)) = self.teller.as_deref().filter(|_| self.passed.is_none()) else { return body };
+        let told = Raw::object(&body).map(|raw| teller.answer(raw));
         Cow::Owned(told.unwrap_or_default().into_bytes())
+    }
+
+    /// The number of the caller's next event, where its events are numbered.
+    pub(super) fn next_number(&self) -> Option<u64> {
+        self.teller.as_deref().filter(|_| self.passed.is_none())?.0.next_number()
     }
 
     /// The upstream's whole answer in the canonical dialect; `None` if it is already. A body that is none of the

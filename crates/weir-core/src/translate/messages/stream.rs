@@ -45,6 +45,11 @@ impl Encoder {
         Self { input, ..Self::default() }
     }
 
+    /// What the input is taken for, in tokens.
+    pub const fn input(&self) -> u64 {
+        self.input
+    }
+
     /// Takes whole canonical events, each one line of data; gives the events that tell the same.
     pub fn push(&mut self, events: &[u8]) -> Vec<u8> {
         let text = core::str::from_utf8(events).unwrap_or_default();
