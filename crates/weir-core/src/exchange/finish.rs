@@ -70,6 +70,9 @@ pub(super) struct Running {
     pub(super) decoder: Option<Box<Decoder>>,
     /// Given if the caller speaks another dialect than the canonical one, with what it must be told of its request.
     pub(super) teller: Option<Box<(Teller, Notes)>>,
+    /// Given while an upstream is called that speaks the caller's own dialect: the beginning of an event of its stream
+    /// that is not whole yet.
+    pub(super) own_words: Option<Vec<u8>>,
     /// Given as long as that stream is not the answer yet.
     pub(super) held: Option<Box<Opening>>,
     /// What was held back of it and a policy has not read yet.
@@ -227,6 +230,8 @@ impl Isolate {
                 if let Some(translation) = &prepared.translation {
                     translation.sign(now, &mut send);
                 }
+                let own_words = prepared.translation.as_ref().is_some_and(|own| own.is_own_words());
+                running.own_words = own_words.then(Vec::new);
                 running.until = now.plus(timeout);
                 if let Some(passed) = running.passed.as_mut() {
                     passed.begin(entity);
@@ -364,9 +369,12 @@ impl Isolate {
             Err(error) => return self.refuse_answer(now, running, &error.into(), used),
         };
         let told = running.tell(filtered.map_or(body, |text| Cow::Owned(text.into_bytes())));
+        let own_words = running.own_words.is_some();
         let head = self.head(now, &running, status, "application/json");
         self.settle(now, running, status, used, true);
         match told {
+            // The upstream's own words are with the driver.
+            Cow::Owned(_) if own_words => Action::Deliver(head),
             Cow::Owned(body) => {
                 let body = String::from_utf8(body).unwrap_or_default();
                 Action::Reply(Reply { status: head.status, headers: head.headers, body })

@@ -194,6 +194,7 @@ impl Facts<'_> {
             relay: None,
             decoder: None,
             held: None,
+            own_words: None,
             pending: Vec::new(),
             until: self.admission.began,
             teller: self.teller().map(Box::new),
@@ -273,8 +274,17 @@ impl Facts<'_> {
             head.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
         let translated = match &entity.target {
-            Target::Http(upstream) => Translation::begin(self, entity, upstream, ready, &head)?,
-            Target::Simulator(_) => None,
+            Target::Http(upstream) => match Translation::in_own_words(self, entity, upstream, &head) {
+                Some(own) => Some(own),
+                None => {
+                    self.sayable()?;
+                    Translation::begin(self, entity, upstream, ready, &head)?
+                }
+            },
+            Target::Simulator(_) => {
+                self.sayable()?;
+                None
+            }
         };
         let (translation, send) = translated.map_or_else(
             || {
@@ -295,6 +305,11 @@ impl Facts<'_> {
         let lenient = entity.provider == "custom";
         let (name, price) = (entity.name.clone(), entity.price.clone());
         Ok(PreparedEntity { name, why, load: None, price, send, translation, lenient })
+    }
+
+    /// Whether an upstream of another dialect than the caller's can be asked for this.
+    fn sayable(&self) -> Result<(), WireError> {
+        self.spoken.and_then(|spoken| spoken.unsayable()).map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Whether the administrator asks how the answer comes about.
