@@ -157,6 +157,7 @@ impl Isolate {
         if !(ready || full || late) {
             return self.read_on(now, handle, running);
         }
+        let Some(mut running) = self.won(now, running) else { return Action::Abort(Vec::new()) };
         match self.commit_stream(now, random, &mut running) {
             Ok((head, bytes)) => {
                 let idle = running.deadlines.idle;

@@ -32,6 +32,7 @@ mod finish;
 pub mod flat;
 mod guarded;
 mod head;
+mod hedging;
 mod holding;
 mod isolate;
 mod kept;

@@ -210,6 +210,9 @@ impl Facts<'_> {
             asked: None,
             whole_since: None,
             over: None,
+            hedging: deployment.routing.hedge.filter(|_| self.remembers()),
+            hedge: None,
+            leg: None,
             track: Track::new(self.remembers(), self.explained()),
             tried: Vec::new(),
         }
@@ -293,6 +296,7 @@ impl Facts<'_> {
                     headers: head.clone(),
                     edits: self.changes(entity),
                     timeout: Millis(0),
+                    hedge: None,
                     head_first: self.envelope.stream,
                     quota: self.remembers(),
                     rest: false,

@@ -28,6 +28,7 @@ use alloc::vec::Vec;
 use memchr::memmem;
 
 /// How one entity is spoken to.
+#[derive(Clone)]
 pub(super) struct Translation {
     provider: &'static dyn Provider,
     task: Task,
@@ -93,6 +94,7 @@ impl Translation {
             headers,
             edits: Vec::from([Edit { start: 0, end, with: translated.body.into_bytes() }]),
             timeout: Millis(0),
+            hedge: None,
             head_first: stream,
             quota: facts.remembers(),
             rest: false,
@@ -139,6 +141,7 @@ impl Translation {
             headers,
             edits: spoken.model.map(edit).into_iter().collect(),
             timeout: Millis(0),
+            hedge: None,
             head_first: facts.envelope.stream,
             quota: facts.remembers(),
             rest: false,
