@@ -42,10 +42,8 @@ pub(super) struct Passed {
     terminal: bool,
     /// Events that were more than a beginning.
     said: u32,
-    /// The data of an event that told of a failure.
-    failure: Option<String>,
-    /// That event was no answer's last one, but an error.
-    broken: bool,
+    /// The data of an event that told of a failure, and whether it was an error and no answer's last event.
+    failure: Option<(String, bool)>,
     /// Characters of what the answer said.
     chars: u64,
 }
@@ -69,7 +67,6 @@ impl Passed {
             terminal: false,
             said: 0,
             failure: None,
-            broken: false,
             chars: 0,
         }
     }
@@ -85,7 +82,7 @@ impl Passed {
         }
         self.held.clear();
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
-        (self.broken, self.chars) = (false, 0);
+        self.chars = 0;
     }
 
     /// Whether the stream has said something.
@@ -96,7 +93,13 @@ impl Passed {
     /// What an event told of a failure, if one did before any content; and whether it was an error, which no client
     /// takes for an answer.
     pub(super) fn failure(&self) -> Option<(&str, bool)> {
-        Some((self.failure.as_deref().filter(|_| self.said == 0)?, self.broken))
+        let (data, error) = self.failure.as_ref().filter(|_| self.said == 0)?;
+        Some((data, *error))
+    }
+
+    /// Whether an event was no client's answer but an error.
+    fn is_broken(&self) -> bool {
+        self.failure.as_ref().is_some_and(|(_, error)| *error)
     }
 
     /// What was used: as told, else as far as it came.
@@ -136,9 +139,10 @@ impl Passed {
                 // No response ends before it said anything, and each event of one is JSON.
                 Stage::Last if self.told && self.said == 0 && event.is_none() => Stage::Error,
                 Stage::Content if self.told && event.is_none() => Stage::Error,
-                stage => stage,
+                stage @ (Stage::Begin | Stage::Content | Stage::Last | Stage::Failure | Stage::Error) => {
+                    stage
+                }
             };
-            self.broken |= matches!(stage, Stage::Error);
             match stage {
                 Stage::Begin => {}
                 Stage::Content => {
@@ -150,7 +154,7 @@ impl Passed {
                 Stage::Last => (self.terminal, self.said) = (true, self.said.saturating_add(1)),
                 Stage::Failure | Stage::Error => {
                     self.terminal = true;
-                    self.failure = Some(format!("data: {data}"));
+                    self.failure = Some((format!("data: {data}"), matches!(stage, Stage::Error)));
                 }
             }
             if let Some(usage) = usage::nested(data) {
@@ -163,7 +167,7 @@ impl Passed {
     /// end of the body is all there is.
     fn is_whole(&self, end: StreamEnd) -> bool {
         self.held.is_empty()
-            && !self.broken
+            && !self.is_broken()
             && (self.terminal || (!self.told && end == StreamEnd::Closed))
             && end != StreamEnd::CallerLeft
     }
@@ -318,7 +322,7 @@ impl Isolate {
         let late = now.since(running.admission.began) > running.deadlines.total;
         let pushed = running.passed.as_mut().filter(|_| !late).and_then(|passed| {
             let bytes = passed.push(piece)?;
-            (!passed.broken).then_some(bytes)
+            (!passed.is_broken()).then_some(bytes)
         });
         match pushed {
             Some(bytes) => {
