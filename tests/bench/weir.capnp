@@ -15,7 +15,9 @@ const main :Workerd.Worker = (
   modules = [
     (name = "entry.js", esModule = embed "../../worker/entry.js"),
     (name = "src/body.js", esModule = embed "../../worker/src/body.js"),
+    (name = "src/call.js", esModule = embed "../../worker/src/call.js"),
     (name = "src/drive.js", esModule = embed "../../worker/src/drive.js"),
+    (name = "src/local.js", esModule = embed "../../worker/src/local.js"),
     (name = "src/memory.js", esModule = embed "../../worker/src/memory.js"),
     (name = "src/objects.js", esModule = embed "../../worker/src/objects.js"),
     (name = "src/relay.js", esModule = embed "../../worker/src/relay.js"),

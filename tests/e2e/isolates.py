@@ -148,6 +148,10 @@ class Isolates:
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
-        self.process.wait()
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            # V8's sweeper may spin for ever in it (seen once, under load): it hears nothing then.
+            self.kill()
         self.log.close()
         self.folder.cleanup()

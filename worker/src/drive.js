@@ -4,10 +4,12 @@
  * call and end is one that core asked for. A request never waits for a promise of another request.
  */
 
-import { call, failure, readAnswer, readBody, upstreamHeaders, within } from './body.js';
+import { Body } from './body.js';
+import { call, failure, readAnswer, setHeadNames, upstreamHeaders, within } from './call.js';
 import {
-  ABORT, ANSWER, CALLS, CLOSED, DELIVER, DELIVER_STREAM, ENDED, FAILED, HAND_THROUGH, HEAD, HEAD_FIRST, NOTHING, PIECE,
-  QUOTA, READ_HEADERS, READ_MORE, READ_PIECE, REPLY, REST, RESUMED, SEND, STREAMS, WAIT, headersOf, raw, read, renewed, tell, text, view, write,
+  ABORT, ALL, ANSWER, CALLS, CLOSED, DELIVER, DELIVER_STREAM, ENDED, FAILED, HAND_THROUGH, HEAD, HEAD_FIRST, NOTHING,
+  PIECE, QUOTA, READ_HEADERS, READ_MORE, READ_PIECE, REPLY, REST, RESUMED, SEND, STREAMS, WAIT,
+  headersOf, raw, read, renewed, tell, text, view, write,
 } from './memory.js';
 import { calls, keepCalling } from './objects.js';
 import { Pieces, relay } from './relay.js';
@@ -24,7 +26,9 @@ function configure(env) {
   raw().weir_configure(write(lines.join('\n'), seed));
   const names = raw().weir_header_names();
   const view32 = new Uint32Array(view().buffer, names, 2);
-  headerNames = text(view32[0], view32[1]).split('\n');
+  const [wanted, told] = text(view32[0], view32[1]).split('\n\n');
+  headerNames = wanted.split('\n');
+  setHeadNames(told);
 }
 
 /**
@@ -50,40 +54,36 @@ export function drive(request, env, ctx) {
 async function exchange(request, env, ctx, start, wanted) {
   const limit = raw().weir_body_bytes_max();
   const { headers, method } = request;
-  const declared = headers.get('content-length');
-  const upload = wanted & STREAMS ? new Upload(request, declared === null ? -1 : Number(declared)) : null;
-  const body = upload ? await upload.more() : Number(declared) > limit ? NOTHING : await readBody(request, declared, limit);
-  const length = upload?.length ??
-    (body === null ? limit + 1 : Math.max(body.byteLength, Number(declared) > limit ? Number(declared) : 0));
-  const lines = (/** @type {number} */ which) => {
+  const upload = wanted & STREAMS ? new Upload(request) : null;
+  const body = upload ?? new Body(request, limit);
+  await body.more();
+  const begin = () => {
     let head = start;
-    for (let i = 0; i < headerNames.length; i++)
-      head += '\n' + (which & (1 << i) ? (headers.get(headerNames[i]) ?? '') : '');
-    return head;
+    for (let i = 0; i < headerNames.length; i++) head += '\n' + (wanted & (1 << i) ? (headers.get(headerNames[i]) ?? '') : '');
+    if (wanted === ALL) head += '\nall';
+    return read(raw().weir_begin(Date.now(), write(head, body.bytes), body.bytes.byteLength, body.length));
   };
-  let head = lines(wanted);
-  let given = body ?? NOTHING;
-  let plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, length));
+  let plan = begin();
   /** The answer of the call, or the promise of it. @type {any} */ let upstream;
-  let answer = NOTHING, until = 0, quota = 0;
   /** The upstream's stream, once it is read piece by piece. @type {Pieces | null} */ let pieces = null;
+  let answer = NOTHING, until = 0, quota = 0;
   for (;;) {
     if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
     switch (plan.kind) {
       case REPLY:
         pieces?.cancel();
-        if (upload && !upload.ended && !upstream) await upload.drain(limit);
+        if (upload && !upstream) await upload.drain(limit);
         return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
       case DELIVER: return new Response(answer, { status: plan.status, headers: headersOf(plan) });
       case DELIVER_STREAM: return relay(plan, pieces ?? new Pieces(upstream.body), env, ctx);
       case HAND_THROUGH: return new Response(upstream.body, { status: plan.status, headers: headersOf(plan) });
       case READ_MORE:
-        given = await /** @type {Upload} */ (upload).more();
-        plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, upload?.length));
+        await body.more();
+        plan = begin();
         break;
       case READ_HEADERS:
-        head = lines(-1) + '\nall';
-        plan = read(raw().weir_begin(Date.now(), write(head, given), given.byteLength, upload?.length ?? length));
+        wanted = ALL;
+        plan = begin();
         break;
       case CALLS:
         await calls(env);
@@ -110,17 +110,17 @@ async function exchange(request, env, ctx, start, wanted) {
             pieces = null;
             until = now + plan.ms;
             quota = plan.flags & QUOTA;
-            const sent = upload && plan.flags & REST ? upload.send(plan, ctx) : call(plan, given, method, env);
+            const sent = upload && plan.flags & REST ? upload.send(plan, ctx) : call(plan, body.bytes, method, env);
             if (plan.flags & HEAD_FIRST) {
               upstream = await within(plan.ms, sent);
-              plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream, quota));
+              plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream));
               break;
             }
             upstream = sent;
           }
-          const whole = await within(until - now, readAnswer(upstream));
-          answer = whole.bytes;
-          plan = tell(handle, ANSWER, whole.status, whole.ok && !quota ? '' : upstreamHeaders(whole, quota), answer);
+          const { response, bytes } = await within(until - now, readAnswer(upstream));
+          answer = bytes;
+          plan = tell(handle, ANSWER, response.status, response.ok && !quota ? '' : upstreamHeaders(response), bytes);
         } catch (error) {
           if (error instanceof WebAssembly.RuntimeError) throw error;
           plan = tell(handle, FAILED, failure(error));

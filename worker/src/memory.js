@@ -12,9 +12,9 @@ export const REPLY = 0, SEND = 1, CALLS = 2, WAIT = 3, DELIVER = 4, DELIVER_STRE
 export const PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10, HAND_THROUGH = 11, READ_MORE = 12, ASK = 13, READ_PIECE = 14;
 export const READ_HEADERS = 15;
 /** Flags of a plan. */
-export const HEAD_FIRST = 1, SCRIPT = 2, REST = 8, QUOTA = 16, AGAIN = 32;
-/** A bit of what is wanted of a request, `surface/headers.rs`: its body is not read whole. */
-export const STREAMS = 1 << 30;
+export const HEAD_FIRST = 1, SCRIPT = 2, REST = 8, QUOTA = 16, AGAIN = 32, MODEL = 64;
+/** What is wanted of a request, `surface/headers.rs`: its body is not read whole; all of its headers. */
+export const STREAMS = 1 << 30, ALL = -1;
 /** Events, `raw.rs`. */
 export const RESUMED = 0, HEAD = 1, ANSWER = 2, FAILED = 3, PIECE = 4, ENDED = 5;
 /** Why a call gave no answer. */
@@ -71,10 +71,11 @@ export function text(at, length) {
 }
 
 /**
- * A plan, copied out of Wasm's memory.
- * @typedef {{kind: number, status: number, ms: number, flags: number, lines: string[], bytes: Uint8Array,
- *   edits: {start: number, end: number, bytes: Uint8Array}[], script: {ms: number, bytes: Uint8Array}[],
- *   scriptEnd: number, headAfter: number, handle: number, callsAfter: number}} Plan
+ * A plan, copied out of Wasm's memory. An edit's `bytes` stand for `start` to `end`; those of a script come after
+ * `start` milliseconds.
+ * @typedef {{start: number, end: number, bytes: Uint8Array}} Row
+ * @typedef {{kind: number, status: number, ms: number, flags: number, lines: string[], bytes: Uint8Array, edits: Row[],
+ *   script: Row[], scriptEnd: number, headAfter: number, handle: number, callsAfter: number}} Plan
  */
 
 /** @param {number} at @returns {Plan} */
@@ -83,23 +84,18 @@ export function read(at) {
   const word = new Uint32Array(memory8.buffer, at, 16);
   const slice = (/** @type {number} */ offset, /** @type {number} */ length) =>
     length ? memory8.slice(at + offset, at + offset + length) : NOTHING;
-  /** @type {Plan} */
-  const plan = {
+  const rows = (/** @type {number} */ offset, /** @type {number} */ count) => {
+    /** @type {Row[]} */ const rows = [];
+    const row = count ? new Uint32Array(memory8.buffer, at + offset, count * 4) : NOTHING;
+    for (let i = 0; i < row.length; i += 4) rows.push({ start: row[i], end: row[i + 1], bytes: slice(row[i + 2], row[i + 3]) });
+    return rows;
+  };
+  return {
     kind: word[0], status: word[1], ms: word[2], flags: word[3],
-    lines: word[5] ? text(at + word[4], word[5]).split('\n') : [],
-    bytes: slice(word[6], word[7]), edits: [], script: [],
+    lines: word[5] ? text(at + word[4], word[5]).split('\n') : [], bytes: slice(word[6], word[7]),
+    edits: rows(word[8], word[9]), script: rows(word[10], word[11]),
     scriptEnd: word[12], handle: word[13], callsAfter: word[14], headAfter: word[15],
   };
-  if (word[9]) {
-    const edit = new Uint32Array(memory8.buffer, at + word[8], word[9] * 4);
-    for (let i = 0; i < edit.length; i += 4)
-      plan.edits.push({ start: edit[i], end: edit[i + 1], bytes: slice(edit[i + 2], edit[i + 3]) });
-  }
-  if (word[11]) {
-    const chunk = new Uint32Array(memory8.buffer, at + word[10], word[11] * 3);
-    for (let i = 0; i < chunk.length; i += 3) plan.script.push({ ms: chunk[i], bytes: slice(chunk[i + 1], chunk[i + 2]) });
-  }
-  return plan;
 }
 
 /** @param {Plan} plan @returns {Record<string, string>} */

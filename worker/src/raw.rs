@@ -73,11 +73,13 @@ pub extern "C" fn weir_configure(text_length: u32) {
     });
 }
 
-/// The names of the headers that core may ask for, joined by line feeds: address of (offset, length).
+/// The names of the headers that core may ask for, one a line; then, behind an empty line, those of an answer's head
+/// that it reads, a line for each member, with a space between the names that it may have: address of (offset, length).
 #[unsafe(no_mangle)]
 pub extern "C" fn weir_header_names() -> u32 {
     let names = NAMES.with_borrow_mut(|names| {
-        *names = HEADERS.join("\n");
+        let heads = UpstreamHeaders::NAMES.map(|names| names.join(" "));
+        *names = [HEADERS.join("\n"), heads.join("\n")].join("\n\n");
         [address(names.as_ptr()), u32::try_from(names.len()).unwrap_or(0)]
     });
     call_words(&names)
@@ -155,8 +157,8 @@ pub extern "C" fn weir_event(
         let body = rest.get(..body_length as usize).unwrap_or_default();
         let status = u16::try_from(code).unwrap_or(0);
         let event = match event {
-            1 => Event::Head { status, headers: upstream_headers(text) },
-            2 => Event::Answer { status, headers: upstream_headers(text), body },
+            1 => Event::Head { status, headers: UpstreamHeaders::of_lines(text) },
+            2 => Event::Answer { status, headers: UpstreamHeaders::of_lines(text), body },
             3 => Event::Failed(match code {
                 1 => Failure::TimedOut,
                 2 => Failure::TooLarge,
@@ -252,16 +254,4 @@ fn call_words(words: &[u32]) -> u32 {
 fn split(room: &[u8], text_length: u32) -> (&str, &[u8]) {
     let (text, rest) = room.split_at_checked(text_length as usize).unwrap_or((&[], &[]));
     (core::str::from_utf8(text).unwrap_or_default(), rest)
-}
-
-fn upstream_headers(text: &str) -> UpstreamHeaders<'_> {
-    let mut lines = text.split('\n').map(|line| Some(line).filter(|line| !line.is_empty()));
-    let mut next = || lines.next().flatten();
-    UpstreamHeaders {
-        content_type: next(),
-        retry_after: next(),
-        retry_after_ms: next(),
-        should_retry: next(),
-        quota: [next(), next(), next(), next()],
-    }
 }

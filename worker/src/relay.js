@@ -3,7 +3,7 @@
  * A stream on its way to the caller: each piece as core says, and its end only when core has judged it.
  */
 
-import { call, failure, readAnswer, within } from './body.js';
+import { call, failure, readAnswer, within } from './call.js';
 import {
   ABORT, AGAIN, ANSWER, ASK, BROKEN, CALLER_LEFT, CLOSE, CLOSED, ENDED, FAILED, IDLE, NOTHING, PASS, PIECE, RESUMED,
   headersOf, tell,
@@ -40,9 +40,10 @@ export class Pieces {
   }
 }
 
+/** What core is told. @typedef {Parameters<typeof tell>} Told */
 /** What a stream does next. @typedef {Pick<import('./memory.js').Plan, 'kind' | 'bytes' | 'callsAfter'>} Next */
 
-/** As `tell`, but a module that traps breaks the stream off. @type {(...told: Parameters<typeof tell>) => Next} */
+/** As `tell`, but a module that traps breaks the stream off. @type {(...told: Told) => Next} */
 function ask(...told) {
   try {
     return tell(...told);
@@ -52,16 +53,13 @@ function ask(...told) {
   }
 }
 
-/**
- * Makes the call that a plan asks for beside the stream. Resolves to what core is to be told.
- * @param {import('./memory.js').Plan} plan @returns {Promise<{told: Parameters<typeof tell>}>}
- */
-async function beside(plan) {
+/** Makes the call that a plan asks for beside the stream. @param {import('./memory.js').Plan} plan @param {any} env @returns {Promise<Told>} */
+async function beside(plan, env) {
   try {
-    const { status, bytes } = await within(plan.ms, readAnswer(call(plan, NOTHING, 'POST')));
-    return { told: [plan.handle, ANSWER, status, '', bytes] };
+    const { response, bytes } = await within(plan.ms, readAnswer(call(plan, NOTHING, 'POST', env)));
+    return [plan.handle, ANSWER, response.status, '', bytes];
   } catch (error) {
-    return { told: [plan.handle, FAILED, failure(error)] };
+    return [plan.handle, FAILED, failure(error)];
   }
 }
 
@@ -85,40 +83,39 @@ export function relay(plan, pieces, env, ctx) {
 async function pump({ handle, ms: idle, flags, bytes }, pieces, writable, env, ctx) {
   const writer = writable.getWriter();
   /** Why the stream ended before its own end, once it did. */
-  let ended = -1;
+  let ended = -1, last = Date.now();
   const stop = (/** @type {number} */ end) => {
     if (ended >= 0) return;
     ended = end;
     pieces.cancel();
   };
   writer.closed.catch(() => stop(CALLER_LEFT));
-  let last = Date.now();
   const watch = setInterval(() => Date.now() - last > idle && stop(IDLE), Math.max(1000, idle / 4));
-  /** @type {Promise<any> | null} */ let reading = null;
-  /** What core is to be told beside the stream's pieces. @type {ReturnType<typeof beside> | null} */
-  let asked = flags & AGAIN ? Promise.resolve({ told: [handle, RESUMED, 0, '', NOTHING] }) : null;
+  /** @returns {Promise<Told>} */
+  const next = async () => {
+    const { value, done } = await pieces.next();
+    if (done || ended >= 0) return [handle, ENDED, ended < 0 ? CLOSED : ended];
+    last = Date.now();
+    return [handle, PIECE, 0, '', pieces.take(value)];
+  };
+  /** What comes next of the stream; null once it is over. */
+  let reading = /** @type {Promise<Told> | null} */ (null);
+  /** What comes of what was asked beside it. @type {Promise<Told> | null} */
+  let asked = flags & AGAIN ? Promise.resolve([handle, RESUMED, 0]) : null;
   try {
     if (bytes.byteLength) await writer.write(bytes);
     // After the end only what was asked is waited for: core holds something back for it.
-    for (let over = false, piece = NOTHING; !over || asked; ) {
-      if (!over) reading ??= pieces.next();
-      const came = asked ? await (over ? asked : Promise.race([asked, reading])) : await reading;
-      let plan;
-      if (came.told) {
-        asked = null;
-        plan = ask(.../** @type {Parameters<typeof tell>} */ (came.told));
-      } else {
-        reading = null;
-        over = came.done || ended >= 0;
-        if (!over) {
-          last = Date.now();
-          piece = pieces.take(came.value);
-        }
-        plan = over ? ask(handle, ENDED, ended < 0 ? CLOSED : ended) : ask(handle, PIECE, 0, '', piece);
-      }
+    for (let over = false; !over || asked; ) {
+      if (!over) reading ??= next();
+      const told = /** @type {Told} */ (await (asked && reading ? Promise.race([asked, reading]) : (asked ?? reading)));
+      const [, event, , , piece = NOTHING] = told;
+      over ||= event === ENDED;
+      if (event === PIECE || event === ENDED) reading = null;
+      else asked = null;
+      const plan = ask(...told);
       if (plan.kind === CLOSE || plan.kind === ABORT) return await finish(plan, writer, stop, env, ctx);
       if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
-      if (plan.kind === ASK) asked = beside(/** @type {import('./memory.js').Plan} */ (plan));
+      if (plan.kind === ASK) asked = beside(/** @type {import('./memory.js').Plan} */ (plan), env);
       if (plan.kind === PASS) await writer.write(piece);
       else if (plan.bytes.byteLength) await writer.write(plan.bytes);
     }
@@ -130,7 +127,7 @@ async function pump({ handle, ms: idle, flags, bytes }, pieces, writable, env, c
   return finish(ask(handle, ENDED, ended < 0 ? BROKEN : ended), writer, stop, env, ctx);
 }
 
-/** @param {ReturnType<typeof ask>} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env @param {ExecutionContext} ctx */
+/** @param {Next} plan @param {WritableStreamDefaultWriter} writer @param {(end: number) => void} stop @param {any} env @param {ExecutionContext} ctx */
 async function finish(plan, writer, stop, env, ctx) {
   try {
     if (plan.bytes.byteLength) await writer.write(plan.bytes);

@@ -10,26 +10,28 @@ import { edited, joined } from './body.js';
 import { NOTHING, headersOf } from './memory.js';
 
 export class Upload {
-  /** @param {Request} request @param {number} declared the body's length, or -1 */
-  constructor(request, declared) {
+  /** @param {Request} request */
+  constructor(request) {
+    const declared = request.headers.get('content-length');
     this.stream = request.body;
     this.reader = request.body?.getReader();
-    this.declared = declared;
+    /** The length that the caller declared, or -1. */
+    this.declared = declared === null ? -1 : Number(declared);
     this.ended = !request.body;
     /** What was read so far. */
-    this.read = NOTHING;
+    this.bytes = NOTHING;
   }
 
   /** The body's length for core: more than was read, as long as there may be more. */
   get length() {
-    return this.ended ? this.read.byteLength : Math.max(this.declared, this.read.byteLength + 1);
+    return this.ended ? this.bytes.byteLength : Math.max(this.declared, this.bytes.byteLength + 1);
   }
 
-  /** Reads on until twice as much was read as before, or all. Answers all that was read. */
+  /** Reads on until twice as much was read as before, or all. */
   async more() {
-    const target = Math.max(this.read.byteLength * 2, 1);
-    const pieces = [this.read];
-    let total = this.read.byteLength;
+    const target = Math.max(this.bytes.byteLength * 2, 1);
+    const pieces = [this.bytes];
+    let total = this.bytes.byteLength;
     // A body of which every declared byte has come is read to its end, or the runtime takes it for abandoned.
     while (!this.ended && (total < target || total === this.declared)) {
       const { value, done } = await /** @type {ReadableStreamDefaultReader<Uint8Array>} */ (this.reader).read();
@@ -39,8 +41,7 @@ export class Upload {
         total += value.byteLength;
       }
     }
-    this.read = joined(pieces, total);
-    return this.read;
+    this.bytes = joined(pieces, total);
   }
 
   /**
@@ -57,10 +58,10 @@ export class Upload {
 
   /** Calls the upstream with the edited beginning and the rest. @param {import('./memory.js').Plan} plan @param {ExecutionContext} ctx */
   send(plan, ctx) {
-    const begin = edited(this.read, plan.edits);
+    const begin = edited(this.bytes, plan.edits);
     const { readable, writable } = this.declared < 0
       ? new IdentityTransformStream()
-      : new FixedLengthStream(this.declared - this.read.byteLength + begin.byteLength);
+      : new FixedLengthStream(this.declared - this.bytes.byteLength + begin.byteLength);
     ctx.waitUntil(this.feed(begin, writable).catch(() => {}));
     return fetch(plan.lines[0], { method: 'POST', headers: headersOf(plan), body: readable, redirect: 'manual' });
   }

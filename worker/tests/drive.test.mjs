@@ -7,7 +7,7 @@ import { drive } from '../src/drive.js';
 
 const HAND_THROUGH = 11, READ_MORE = 12, READ_PIECE = 14, READ_HEADERS = 15, QUOTA = 16, REST = 8, STREAMS = 1 << 30;
 const REPLY = 0, SEND = 1, CALLS = 2, WAIT = 3, DELIVER = 4, DELIVER_STREAM = 5, PASS = 7, INSTEAD = 8, CLOSE = 9, ABORT = 10;
-const HEAD_FIRST = 1, SCRIPT = 2;
+const HEAD_FIRST = 1, SCRIPT = 2, MODEL = 64;
 const url = 'https://weir.example/v1/chat/completions';
 const chat = (body = '{"model":"m"}') =>
   new Request(url, { method: 'POST', body, headers: { authorization: 'Bearer k', 'x-other': 'no' } });
@@ -62,7 +62,7 @@ test('a plain call is sent with its edits, read whole and delivered with the hea
   assert.deepEqual(told[1], { event: 2, code: 200, handle: 7, text: '', body: '{"id":1}' });
 });
 
-test('an address without a host is a model of the platform: its answer, and what it throws as its REST route tells it', async () => {
+test('a model of the platform is asked by its binding: its answer, and what it throws as its REST route tells it', async () => {
   const asked = [];
   const AI = {
     run: async (...args) => {
@@ -72,7 +72,7 @@ test('an address without a host is a model of the platform: its answer, and what
     },
   };
   const plan = (model) => [
-    { kind: SEND, ms: 1000, lines: [`/run/${model}`, 'content-type', 'application/json'], edits: [[0, 13, '{"prompt":"x"}']] },
+    { kind: SEND, flags: MODEL, ms: 1000, lines: [model, 'content-type', 'application/json'], edits: [[0, 13, '{"prompt":"x"}']] },
     { kind: REPLY, status: 200 },
   ];
   let told = core(plan('@cf/meta/llama'));
@@ -178,14 +178,14 @@ test('what is held back goes out before the rest, and a stream that fails while 
 });
 
 test('an upstream that is asked for its quota is heard, also with a good answer; all headers are read when core asks', async (t) => {
-  upstream(t, () => Response.json({}, { headers: { 'anthropic-ratelimit-requests-remaining': '7', 'x-ratelimit-reset-tokens': '2s' } }));
+  upstream(t, () => Response.json({}, { headers: { 'y-requests-left': '7', 'x-left-tokens': '9' } }));
   const told = core([
     { kind: READ_HEADERS },
     { kind: SEND, ms: 1000, flags: QUOTA, lines: ['https://up.example/'] }, { kind: DELIVER, status: 200 },
   ], { wanted: 0 });
   await drive(chat(), {}, context());
   assert.deepEqual(told.slice(0, 2).map((row) => row.text), [`POST\n${url}\n\n`, `POST\n${url}\nBearer k\n\nall`]);
-  assert.equal(told[2].text, 'application/json\n\n\n\n7\n\n\n2s');
+  assert.equal(told[2].text, 'application/json\n\n7\n9');
 });
 
 test('a simulated answer is played, not fetched', async (t) => {

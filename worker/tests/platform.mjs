@@ -40,7 +40,7 @@ export function flat({ kind, status = 0, ms = 0, flags = 0, lines = [], bytes = 
   words.set([kind, status, ms, flags, ...append(encoder.encode(lines.join('\n'))), ...append(encoder.encode(bytes))]);
   const edited = edits.flatMap(([start, end, text]) => [start, end, ...append(encoder.encode(text))]);
   words.set([table(edited), edits.length], 8);
-  const played = script.flatMap(([delay, text]) => [delay, ...append(encoder.encode(text))]);
+  const played = script.flatMap(([delay, text]) => [delay, 0, ...append(encoder.encode(text))]);
   words.set([table(played), script.length, scriptEnd, handle, callsAfter, headAfter], 10);
   const out = new Uint8Array(length);
   out.set(new Uint8Array(words.buffer));
@@ -72,7 +72,7 @@ export function core(plans, { wanted = 3, objectCalls = [] } = {}) {
     weir_room: () => room,
     weir_configure: () => {},
     weir_header_names: () => {
-      const names = encoder.encode('authorization\napi-key');
+      const names = encoder.encode('authorization\napi-key\n\ncontent-type\nretry-after\nx-left-requests y-requests-left\nx-left-tokens');
       new Uint8Array(memory.buffer).set(names, 200_000);
       new Uint32Array(memory.buffer, 190_000, 2).set([200_000, names.byteLength]);
       return 190_000;

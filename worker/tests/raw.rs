@@ -97,7 +97,10 @@ fn event(handle: u32, name: &str, code: u32, headers: &str, body: &[u8]) -> Plan
 
 fn header_names() -> Vec<String> {
     let [at, length] = words(raw::weir_header_names());
-    String::from_utf8(bytes(at, length)).expect("text").split('\n').map(str::to_owned).collect()
+    let names = String::from_utf8(bytes(at, length)).expect("text");
+    let (asked, heads) = names.split_once("\n\n").expect("two lists");
+    assert_eq!(heads.lines().next(), Some("content-type"));
+    asked.split('\n').map(str::to_owned).collect()
 }
 
 /// Answers the one object call that is ready: the Registry's.
@@ -113,9 +116,13 @@ fn give_snapshot(snapshot: &Value) {
 }
 
 fn snapshot(target: &Value) -> Value {
+    snapshot_of("openai", "up", target)
+}
+
+fn snapshot_of(provider: &str, model: &str, target: &Value) -> Value {
     let hash = format!("{:x}", Sha256::digest(b"secret"));
     let entity =
-        json!({"name": "e", "provider": "openai", "upstream_model": "up", "weight": 100, "target": target});
+        json!({"name": "e", "provider": provider, "upstream_model": model, "weight": 100, "target": target});
     let deployment = json!({"name": "m", "kind": "serving_endpoint", "task": "llm/v1/chat", "model": "up", "entities": [entity]});
     let key = json!({"hash": hash, "id": "k1", "principal": "p1"});
     json!({"account": "default", "version": 3, "keys": [key], "deployments": [deployment]})
@@ -211,9 +218,20 @@ fn a_simulated_model_is_a_script() {
     give_snapshot(&snapshot(&json!({"simulator": {}})));
     let send = event(plan.word[13], "RESUMED", 0, "", b"");
     assert_eq!((send.word[0], send.word[3] & js("SCRIPT"), send.word[1]), (js("SEND"), js("SCRIPT"), 200));
-    let [_, offset, length] = words(send.at + send.word[10]);
+    let [_, _, offset, length] = words(send.at + send.word[10]);
     let chunk: Value = serde_json::from_slice(&bytes(send.at + offset, length)).expect("JSON");
     assert_eq!(chunk["object"], "chat.completion");
+}
+
+#[wasm_bindgen_test]
+fn a_model_of_the_platform_is_named_without_an_address() {
+    configure();
+    let plan = begin(CHAT, "Bearer secret", br#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#);
+    let target = json!({"http": {"base": "", "paths": {"native": {}}, "auth": "none", "organization": null}});
+    give_snapshot(&snapshot_of("workers-ai", "@cf/meta/llama", &target));
+    let send = event(plan.word[13], "RESUMED", 0, "", b"");
+    assert_eq!((send.word[0], send.word[3] & js("MODEL")), (js("SEND"), js("MODEL")));
+    assert_eq!(send.lines()[0], "@cf/meta/llama");
 }
 
 #[wasm_bindgen_test]

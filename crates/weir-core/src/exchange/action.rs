@@ -44,6 +44,34 @@ pub struct UpstreamHeaders<'a> {
     pub quota: [Option<&'a str>; 4],
 }
 
+impl<'a> UpstreamHeaders<'a> {
+    /// The names of the members, in their order, lower case; where providers have several for one, the first that is
+    /// there counts. Source: `providers.md`, 2 and 5.
+    pub const NAMES: [&'static [&'static str]; 8] = [
+        &["content-type"],
+        &["retry-after"],
+        &["retry-after-ms"],
+        &["x-should-retry"],
+        &["x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining"],
+        &["x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"],
+        &["x-ratelimit-reset-requests", "anthropic-ratelimit-requests-reset"],
+        &["x-ratelimit-reset-tokens", "anthropic-ratelimit-tokens-reset"],
+    ];
+
+    /// The members from lines of text in the order of [`Self::NAMES`]; an empty or missing line is a missing member.
+    pub fn of_lines(text: &'a str) -> Self {
+        let mut lines = text.split('\n').map(|line| Some(line).filter(|line| !line.is_empty()));
+        let mut next = || lines.next().flatten();
+        UpstreamHeaders {
+            content_type: next(),
+            retry_after: next(),
+            retry_after_ms: next(),
+            should_retry: next(),
+            quota: [next(), next(), next(), next()],
+        }
+    }
+}
+
 /// Why an upstream call gave no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -184,6 +212,13 @@ pub struct Send {
     pub rest: bool,
     /// A simulated model's answer: perform this script instead of a call.
     pub script: Option<Script>,
+}
+
+impl Send {
+    /// The model of the platform's own binding that the call goes to: its address has no host.
+    pub fn model(&self) -> Option<&str> {
+        self.url.strip_prefix("/run/")
+    }
 }
 
 /// The head of an answer to the caller.

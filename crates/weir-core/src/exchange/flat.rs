@@ -8,11 +8,11 @@
 //! | 0 | kind: see [`Kind`] |
 //! | 1 | HTTP status of an answer, else 0 |
 //! | 2 | milliseconds: timeout of a call, idle bound of a stream, length of a pause |
-//! | 3 | flags: 1 the head first, 2 a script instead of a call, 4 the exchange is over, 8 the rest of the caller's body follows, 16 the head's quota is wanted, 32 core is to be told at once that the stream was begun |
+//! | 3 | flags: 1 the head first, 2 a script instead of a call, 4 the exchange is over, 8 the rest of the caller's body follows, 16 the head's quota is wanted, 32 core is to be told at once that the stream was begun, 64 the address is the name of a model of the platform's own |
 //! | 4, 5 | text: offset, length. Lines: the address (calls only), then header name, header value, … |
 //! | 6, 7 | bytes: offset, length: the body of a reply, what to pass on of a stream, what a stream begins with |
 //! | 8, 9 | edits of the caller's body: offset, count. Each 4 words: start, end, offset and length of the bytes instead |
-//! | 10, 11 | script: offset, count. Each 3 words: delay in ms, offset, length |
+//! | 10, 11 | script: offset, count. Each 4 words: delay in ms, 0, offset, length |
 //! | 12 | how the script ends: 0 complete, 1 broken, 2 never |
 //! | 13 | the exchange's handle |
 //! | 14 | object calls are to be made after so many ms (plus one), 0: none |
@@ -94,6 +94,7 @@ const OVER: u32 = 4;
 const REST: u32 = 8;
 const QUOTA: u32 = 16;
 const AGAIN: u32 = 32;
+const MODEL: u32 = 64;
 
 /// A buffer that is used again for every plan.
 #[derive(Debug, Default)]
@@ -158,9 +159,14 @@ impl FlatPlan {
         let script = if send.script.is_some() { SCRIPT } else { 0 };
         let rest = if send.rest { REST } else { 0 };
         let quota = if send.quota { QUOTA } else { 0 };
-        self.kind(kind, head_first | script | rest | quota);
+        let model = send.model();
+        let bound = if model.is_some() { MODEL } else { 0 };
+        self.kind(kind, head_first | script | rest | quota | bound);
         self.set(2, word(send.timeout.0));
-        self.text(Some(&send.url), send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        self.text(
+            Some(model.unwrap_or(&send.url)),
+            send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())),
+        );
         self.edits(&send.edits);
         match &send.script {
             Some(script) => self.script(script),
@@ -186,7 +192,7 @@ impl FlatPlan {
         self.set(15, word(script.first_delay.0));
         for chunk in &script.chunks {
             let (offset, length) = self.append(&chunk.bytes);
-            entries.push([word(chunk.delay.0), offset, length]);
+            entries.push([word(chunk.delay.0), 0, offset, length]);
         }
         let count = word(u64::try_from(entries.len()).unwrap_or(u64::MAX));
         let (offset, _) = self.append_words(entries.iter().flatten().copied());
