@@ -18,6 +18,7 @@ mod faults;
 mod fleet;
 mod fuzz;
 mod guardrails;
+mod hedging;
 mod messages;
 mod responses;
 mod simulation;
