@@ -135,7 +135,7 @@ def test_a_slow_one_is_overtaken_by_a_second_call_and_given_up(pair):
     backends = [{"external_model": model, "priority": at} for at, model in enumerate(pair.backends)]
     pair.deploy(backends, routing={"hedge": {"after_ms": 300, "max_percent": 100}})
     pair.script(0, {"delay": 8})
-    streamed(pair.name)  # The first exchange earns the second call.
+    streamed(pair.name)
     began = time.monotonic()
     assert streamed(pair.name) == "echo: one"
     assert time.monotonic() - began < 4
