@@ -20,6 +20,7 @@ mod fuzz;
 mod guardrails;
 mod hedging;
 mod messages;
+mod peers;
 mod responses;
 mod simulation;
 mod tables;
