@@ -158,7 +158,7 @@ impl Isolate {
     pub fn hedge(&mut self, now: UnixMillis, handle: u32) -> (u32, Action) {
         let nothing = (handle, Action::Abort(Vec::new()));
         let Some(mut first) = self.take(handle) else { return nothing };
-        let open = first.hedge.is_some() && first.leg.is_none() && first.head_at.is_none();
+        let open = first.hedge_after().is_some() && first.head_at.is_none();
         let affordable = open && self.hedges.get_mut(&first.scope).is_some_and(|hedging| hedging.withdraw());
         let doubled = if affordable { first.machine.double(now) } else { None };
         let own = self.new_handle();

@@ -148,8 +148,7 @@ impl Isolate {
     pub(super) fn track_overtaken(&mut self, now: UnixMillis, running: &mut Running) {
         let took = now.since(running.track.sent_at);
         let Some((health, scope, name)) = close(&mut self.health, running) else { return };
-        health.spoke(now, scope, name, took);
-        health.released(now, scope, name, true);
+        health.overtaken(now, scope, name, took);
         running.track.open = false;
     }
 
