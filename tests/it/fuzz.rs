@@ -16,12 +16,13 @@ const MUTATIONS: u64 = 40;
 
 type Entry = (&'static str, fn(&[u8]));
 
-const ENTRIES: [Entry; 5] = [
+const ENTRIES: [Entry; 6] = [
     ("sse", entries::sse),
     ("eventstream", entries::eventstream),
     ("streams", entries::streams),
     ("answers", entries::answers),
     ("requests", entries::requests),
+    ("callers", entries::callers),
 ];
 
 /// Seeds by the entry that takes them.
@@ -31,9 +32,14 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     for (_, _, row) in rows() {
         for body in row.request.iter().chain(&row.sent) {
             put("requests", body.to_string().as_bytes());
+            put("callers", body.to_string().as_bytes());
         }
         for body in [&row.answer, &row.refusal].into_iter().flatten() {
             put("answers", body.to_string().as_bytes());
+        }
+        if !row.chunks.is_empty() {
+            let events = bytes_of(&row.chunks, true);
+            put("callers", String::from_utf8(events).unwrap().replace('\r', "").as_bytes());
         }
         if let Some(events) = &row.events {
             let bytes = bytes_of(events, row.done);

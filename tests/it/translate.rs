@@ -39,7 +39,7 @@ pub(crate) struct Row {
     pub(crate) refusal: Option<Value>,
     means: Value,
     pub(crate) events: Option<Vec<Value>>,
-    chunks: Vec<Value>,
+    pub(crate) chunks: Vec<Value>,
     broken: bool,
     /// A terminal `[DONE]` follows the events.
     pub(crate) done: bool,

@@ -6,6 +6,7 @@
 use serde::de::IgnoredAny;
 use weir_core::snapshot::{Dialect, Task};
 use weir_core::sorted::SortedMap;
+use weir_core::translate::caller::{self, CallerDialect};
 use weir_core::translate::near::mend::{self, Mender};
 use weir_core::translate::{self, Ask, Decoder, Form, Notes};
 use weir_core::wire::eventstream::EventStreamDecoder;
@@ -136,6 +137,41 @@ pub(crate) fn requests(data: &[u8]) {
             if let Ok(translated) = translate::request(provider, &ask, &mut Notes::default()) {
                 json(&translated.body);
             }
+        }
+    }
+}
+
+/// Callers of other dialects: a request is refused, or a canonical one comes out; of whatever is answered come whole
+/// events of JSON.
+pub(crate) fn callers(data: &[u8]) {
+    let Some((_, bytes)) = chosen(data) else { return };
+    let plain = [
+        (
+            CallerDialect::Messages,
+            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#,
+        ),
+        (CallerDialect::Responses, r#"{"model":"m","input":"x"}"#),
+    ];
+    for (dialect, request) in plain {
+        let raw = Raw::object(bytes);
+        if let Some(heard) = raw.and_then(|raw| caller::hear(dialect, raw).ok()) {
+            json(&heard.canonical);
+        }
+        let heard = Raw::parse(request).and_then(|raw| caller::hear(dialect, raw).ok()).expect("a request");
+        let mut teller = heard.teller(&form());
+        raw.into_iter().for_each(|raw| json(&teller.answer(raw)));
+        let Ok(text) = std::str::from_utf8(bytes) else { continue };
+        let mut out = Vec::new();
+        for event in text.split_inclusive("\n\n") {
+            out.extend(teller.push(event.as_bytes()));
+        }
+        let told = std::str::from_utf8(&out).expect("events are text");
+        assert!(told.is_empty() || told.ends_with("\n\n"), "{told}");
+        for event in told.split_terminator("\n\n") {
+            let data = event.strip_prefix("event: ").and_then(|rest| rest.split_once("\ndata: "));
+            let (name, data) = data.expect("a name and one data line");
+            assert!(!name.contains('\n') && !data.contains('\n'), "{event}");
+            json(data);
         }
     }
 }

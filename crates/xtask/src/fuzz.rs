@@ -16,7 +16,7 @@ use crate::project::Project;
 use crate::{run, terminal};
 
 /// The targets, which are also the entries' names.
-const TARGETS: [&str; 5] = ["sse", "eventstream", "streams", "answers", "requests"];
+const TARGETS: [&str; 6] = ["sse", "eventstream", "streams", "answers", "requests", "callers"];
 
 /// Seconds that each target runs unless told otherwise.
 const SECONDS: u64 = 60;

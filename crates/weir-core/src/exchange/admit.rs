@@ -14,7 +14,8 @@ use super::isolate::Isolate;
 use super::kept::Parts;
 use super::pass::Asking;
 use super::prepare::Facts;
-use super::{tokens, translated};
+use super::tokens;
+use super::translated::Spoken;
 use crate::auth::{self, AuthError, Presented};
 use crate::error::WeirError;
 use crate::id::{AccountId, RequestId};
@@ -27,6 +28,7 @@ use crate::snapshot::network::Barred;
 use crate::snapshot::{DeploymentKind, Task};
 use crate::surface::{self, Asks, DataRoute, Disposition, Header, Surface};
 use crate::time::{Millis, UnixMillis};
+use crate::translate::caller::CallerDialect;
 use crate::wire::bounds::BODY_BYTES_MAX;
 use crate::wire::envelope::Envelope;
 use crate::wire::error::{WireError, echo};
@@ -181,6 +183,7 @@ impl Isolate {
 
     /// The first upstream call.
     pub(super) fn start(&mut self, now: UnixMillis, handle: u32, mut running: Running) -> Action {
+        self.may_hedge(&mut running);
         let budget = self.retries.entry(running.scope.clone()).or_default();
         let step = running.machine.first(now, budget);
         self.perform(now, handle, running, step, None)
@@ -264,20 +267,29 @@ impl Isolate {
         if !matches!(route.asks, Asks::Messages { .. }) {
             return self.admit_asked(asking, account, admission, None);
         }
-        let canonical = translated::canonical_of(request.body)?;
-        let length = u32::try_from(request.body.len()).unwrap_or(u32::MAX);
-        let spoken = Request { body: canonical.as_bytes(), ..*request };
-        let asking = Asking { request: &spoken, ..*asking };
-        self.admit_asked(&asking, account, admission, Some(length))
+        let spoken = Spoken::read(CallerDialect::Messages, request.body)?;
+        self.admit_spoken(asking, account, admission, &spoken)
     }
 
-    /// The stages from a canonical body on. `replaces` is the length of the caller's own, where it is another.
+    /// As [`Self::admit_asked`], of what a caller said in another dialect.
+    pub(super) fn admit_spoken(
+        &mut self,
+        asking: &Asking<'_>,
+        account: AccountId,
+        admission: &mut Admission,
+        spoken: &Spoken,
+    ) -> Result<Running, Stop> {
+        let request = Request { body: spoken.canonical(), ..*asking.request };
+        self.admit_asked(&Asking { request: &request, ..*asking }, account, admission, Some(spoken))
+    }
+
+    /// The stages from a canonical body on. `spoken` is what the caller said, where that is another.
     fn admit_asked(
         &mut self,
         asking: &Asking<'_>,
         account: AccountId,
         admission: &mut Admission,
-        replaces: Option<u32>,
+        spoken: Option<&Spoken>,
     ) -> Result<Running, Stop> {
         let Asking { now, request, route, caller, index } = *asking;
         let mut envelope = Envelope::parse(request.body, route.task)?;
@@ -288,8 +300,8 @@ impl Isolate {
         // Every surface leads to every deployment, so its own rule holds beside the surface's.
         admit_address(index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
         tokens::callable(ready)?;
-        if route.asks == (Asks::Messages { counts: true }) {
-            return Err(Stop::Answer(translated::counted(&envelope)));
+        if let Some(spoken) = spoken.filter(|_| route.asks.counts()) {
+            return Err(Stop::Answer(spoken.counted(&envelope)));
         }
         let bearers = self.bearers(now, &account, ready, admission)?;
         let task = route.task.unwrap_or(ready.deployment.task);
@@ -313,7 +325,7 @@ impl Isolate {
             dropped: &dropped,
             extras: extras.as_deref(),
             ready,
-            replaces,
+            spoken,
             bearers: &bearers,
         };
         let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);

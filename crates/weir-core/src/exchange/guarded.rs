@@ -142,10 +142,9 @@ impl Facts<'_> {
         let request = Request { body: masked, length, ..*self.request };
         let mut envelope = Envelope::parse(masked, self.route.task)?;
         envelope.forget(self.dropped);
-        let facts = Facts { request: &request, envelope: &envelope, replaces: None, ..*self };
+        let facts = Facts { request: &request, envelope: &envelope, spoken: None, ..*self };
         let mut prepared = facts.prepare(account, health)?;
-        let own_end = u32::try_from(self.request.body.len()).unwrap_or(u32::MAX);
-        let end = self.replaces.unwrap_or(own_end);
+        let end = self.body_bytes();
         for entity in &mut prepared {
             let with = Edit::apply(masked, &entity.send.edits);
             entity.send.edits = Vec::from([Edit { start: 0, end, with }]);

@@ -15,6 +15,9 @@
 //!               ─▶ Failed ─▶ Pause | Send | Reply
 //! ```
 //!
+//! Where [`Send::hedge`] names a time, and it passed without an answer, [`Isolate::hedge`] gives a second call with a handle
+//! of its own; the driver performs both side by side. The one that loses gets `Abort`.
+//!
 //! Where a policy names a classifier, it is asked by calls of the same kinds: `Send` before the upstream's and after
 //! its whole answer, `Ask` beside a stream.
 //!
@@ -32,6 +35,7 @@ mod finish;
 pub mod flat;
 mod guarded;
 mod head;
+mod hedging;
 mod holding;
 mod isolate;
 mod kept;

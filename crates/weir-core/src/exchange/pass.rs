@@ -11,6 +11,7 @@ use super::isolate::Isolate;
 use super::passed::Passed;
 use super::prepare::Facts;
 use super::tracking::Track;
+use super::translated::Spoken;
 use crate::attempt::AttemptError;
 use crate::attempt::plan::AttemptPlan;
 use crate::auth::Caller;
@@ -18,10 +19,11 @@ use crate::error::WeirError;
 use crate::id::AccountId;
 use crate::route::select::{self, Chance, Pick, UNKNOWN, Why};
 use crate::route::{self, RouteError};
-use crate::snapshot::index::{self, ReadyDeployment, SnapshotIndex};
+use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity, SnapshotIndex};
 use crate::snapshot::{DeploymentKind, ServedEntity, Target, Task, UpstreamPaths};
 use crate::surface::{DataRoute, Header, Matter, Passage, query_without_version};
 use crate::time::UnixMillis;
+use crate::translate::caller::CallerDialect;
 use crate::wire::bounds::{BODY_BYTES_MAX, FORM_BYTES_MAX};
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
 use crate::wire::error::WireError;
@@ -76,18 +78,30 @@ fn mark_of(ready: &ReadyDeployment, entity: &ServedEntity) -> Mark {
     Mark::of(&[&ready.folded, &entity.name])
 }
 
-fn passes(entity: &ServedEntity) -> bool {
+/// Whether an entity can be sent a call about `matter` as it came. Servers of anyone's make speak chat; a response they
+/// are asked for by way of it.
+fn passes(entity: &ServedEntity, matter: Matter) -> bool {
     let addressed = match &entity.target {
         Target::Http(upstream) => !matches!(upstream.paths, UpstreamPaths::Exact | UpstreamPaths::Native(_)),
         Target::Simulator(_) => false,
     };
-    addressed && PROVIDERS.contains(&entity.provider.as_str())
+    let chats = matter == Matter::Responses && entity.provider == "custom";
+    addressed && !chats && PROVIDERS.contains(&entity.provider.as_str())
+}
+
+/// Whether a call about `matter` can be sent to the entity at hand, with what it needs.
+fn is_able((entity, own): (&ServedEntity, &ReadyEntity), matter: Matter) -> bool {
+    passes(entity, matter) && own.fault.is_none() && own.token.is_none()
 }
 
 /// Why no entity of a deployment can be sent a call.
-fn unable(ready: &ReadyDeployment, passage: &Passage<'_>) -> WeirError {
-    if ready.deployment.entities.iter().any(passes) {
+fn unable(ready: &ReadyDeployment, call: &Call<'_>) -> WeirError {
+    let passage = call.passage;
+    if ready.deployment.entities.iter().any(|entity| passes(entity, passage.matter)) {
         return AttemptError::BadCredential.into();
+    }
+    if call.asks_for_kept() {
+        return RouteError::UnknownId.into();
     }
     let name = ready.deployment.name.as_str().to_owned();
     RouteError::ProviderLacks { name, what: passage.what() }.into()
@@ -147,10 +161,24 @@ impl<'a> Call<'a> {
     fn generates(&self) -> bool {
         let made = match self.passage.matter {
             Matter::Images | Matter::Audio => true,
-            Matter::Responses => self.path == "responses",
+            Matter::Responses => self.passage.responds(),
             Matter::Kept => false,
         };
         self.passage.makes && made
+    }
+
+    /// Whether `ready` is asked for a response, and none of its models gives one but by way of a chat.
+    fn is_translated(&self, ready: &ReadyDeployment) -> bool {
+        let matter = self.passage.matter;
+        let asks = self.passage.responds() || self.passage.counts();
+        let mut pairs = ready.deployment.entities.iter().zip(&ready.entities);
+        asks && !pairs.any(|pair| is_able(pair, matter))
+    }
+
+    /// Whether it is about a response that was made before. Those of translated models are not kept.
+    fn asks_for_kept(&self) -> bool {
+        let about = !self.passage.makes || self.path.ends_with("/cancel");
+        self.passage.matter == Matter::Responses && about
     }
 
     /// The deployment's name, where the call has one.
@@ -192,7 +220,9 @@ impl<'a> Call<'a> {
         if self.generates() {
             return Err(RouteError::NoModel);
         }
-        let can = |ready: &&ReadyDeployment| ready.deployment.entities.iter().any(passes);
+        let matter = self.passage.matter;
+        let can =
+            |ready: &&ReadyDeployment| ready.deployment.entities.iter().any(|entity| passes(entity, matter));
         let mut able: Vec<_> = index.deployments().iter().filter(can).collect();
         able.sort_unstable_by(|one, other| one.folded.cmp(&other.folded));
         let mut refused = None;
@@ -202,6 +232,9 @@ impl<'a> Call<'a> {
                 Err(error) => refused = refused.or(Some(error)),
             }
         }
+        if self.asks_for_kept() {
+            return Err(refused.unwrap_or(RouteError::UnknownId));
+        }
         Err(refused.unwrap_or(RouteError::NowhereKept { what: self.passage.what() }))
     }
 
@@ -210,7 +243,11 @@ impl<'a> Call<'a> {
     fn spillover(&self, facts: &Asking<'a>, ready: &ReadyDeployment) -> Option<&'a ReadyDeployment> {
         let bound = self.mark.is_some() || !self.generates();
         let target = ready.deployment.spillover.as_deref().filter(|_| !bound)?;
-        facts.index.find(target).filter(|ready| ready.deployment.entities.iter().any(passes))
+        let matter = self.passage.matter;
+        facts
+            .index
+            .find(target)
+            .filter(|ready| ready.deployment.entities.iter().any(|entity| passes(entity, matter)))
     }
 
     /// What each entity that can would be sent, the preferred one first.
@@ -231,8 +268,7 @@ impl<'a> Call<'a> {
         let able = order.into_iter().filter_map(|Pick { at, why }| {
             let (entity, own) = (entities.get(at)?, ready.entities.get(at)?);
             let load = (chance.fitness)(at).load;
-            let able = passes(entity) && own.fault.is_none() && own.token.is_none();
-            able.then_some((why, load, entity, own))
+            is_able((entity, own), self.passage.matter).then_some((why, load, entity, own))
         });
         let mut prepared: Vec<_> = able
             .map(|(why, load, entity, own)| {
@@ -241,6 +277,7 @@ impl<'a> Call<'a> {
                     headers: self.headers(facts, own.headers()),
                     edits: self.changes(facts, entity),
                     timeout: crate::time::Millis(0),
+                    hedge: None,
                     head_first: true,
                     quota: false,
                     rest,
@@ -332,6 +369,12 @@ impl Isolate {
             Ok(ready) => ready,
             Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
         };
+        if call.is_translated(ready) {
+            let spoken = Spoken::read(CallerDialect::Responses, facts.request.body)?;
+            let name = Some(Cow::Borrowed(ready.deployment.name.as_str()));
+            let route = DataRoute { task: Some(Task::Chat), name, ..facts.route.clone() };
+            return self.admit_spoken(&Asking { route: &route, ..*facts }, account, admission, &spoken);
+        }
         let rest = facts.request.length > u64::try_from(facts.request.body.len()).unwrap_or(u64::MAX);
         let spillover = call.spillover(facts, ready);
         match spillover {
@@ -361,7 +404,7 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
-            replaces: None,
+            spoken: None,
             bearers: &[],
         };
         let known = facts.fitness(&account, &self.health);
@@ -369,7 +412,7 @@ impl Isolate {
         let chance = Chance { random, session: facts.session(), fitness: &fitness };
         let prepared = call.prepare(asking, ready, chance, rest);
         if prepared.is_empty() {
-            return Err(unable(ready, passage).into());
+            return Err(unable(ready, &call).into());
         }
         let reservation = match self.reserve(&facts, index, &account, admission) {
             Err(stop) if spillover.is_some() && !admission.spilled && stop.is_full() => {

@@ -343,7 +343,7 @@ impl Isolate {
             (true, _) => Action::Close(Vec::new()),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
-                Action::Abort(reply::stream_error(surface, reply::Broken::Upstream))
+                Action::Abort(reply::stream_error(surface, None, reply::Broken::Upstream))
             }
         }
     }

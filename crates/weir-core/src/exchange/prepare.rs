@@ -8,7 +8,7 @@ use super::admit::Admission;
 use super::filtering::Filtering;
 use super::finish::{PreparedEntity, Running};
 use super::tracking::Track;
-use super::translated::{self, Translation};
+use super::translated::{Spoken, Translation};
 use crate::attempt::AttemptMachine;
 use crate::attempt::health::HealthBook;
 use crate::attempt::plan::AttemptPlan;
@@ -71,8 +71,8 @@ pub(super) struct Facts<'a> {
     /// What stands where `extra_params` stands, if it is there and is not passed on as it is.
     pub(super) extras: Option<&'a str>,
     pub(super) ready: &'a ReadyDeployment,
-    /// The length of the caller's own body, where `request` has a canonical one instead.
-    pub(super) replaces: Option<u32>,
+    /// What the caller said, where `request` has a canonical body instead.
+    pub(super) spoken: Option<&'a Spoken>,
     /// The token of each entity that asks for one, in their order; empty if none does.
     pub(super) bearers: &'a [Option<String>],
 }
@@ -189,14 +189,15 @@ impl Facts<'_> {
             reservation,
             prompt_chars: self.envelope.prompt_chars(),
             streamed: self.envelope.stream,
-            usage_wanted: self.envelope.include_usage || self.replaces.is_some(),
+            usage_wanted: self.envelope.include_usage || self.spoken.is_some(),
             client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
             relay: None,
             decoder: None,
             held: None,
+            own_words: None,
             pending: Vec::new(),
             until: self.admission.began,
-            encoder: self.replaces.map(|_| Box::new(translated::encoder(self.envelope))),
+            teller: self.teller().map(Box::new),
             filtering,
             passed: None,
             head_at: None,
@@ -205,12 +206,13 @@ impl Facts<'_> {
             log: None,
             spills: deployment.spillover.is_some(),
             kept: None,
-            body_bytes: self
-                .replaces
-                .unwrap_or_else(|| u32::try_from(self.request.body.len()).unwrap_or(u32::MAX)),
+            body_bytes: self.body_bytes(),
             asked: None,
             whole_since: None,
             over: None,
+            hedging: deployment.routing.hedge.filter(|_| self.remembers()),
+            hedge: None,
+            leg: None,
             track: Track::new(self.remembers(), self.explained()),
             tried: Vec::new(),
         }
@@ -275,8 +277,17 @@ impl Facts<'_> {
             head.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
         let translated = match &entity.target {
-            Target::Http(upstream) => Translation::begin(self, entity, upstream, ready, &head)?,
-            Target::Simulator(_) => None,
+            Target::Http(upstream) => match Translation::in_own_words(self, entity, upstream, &head) {
+                Some(own) => Some(own),
+                None => {
+                    self.sayable()?;
+                    Translation::begin(self, entity, upstream, ready, &head)?
+                }
+            },
+            Target::Simulator(_) => {
+                self.sayable()?;
+                None
+            }
         };
         let (translation, send) = translated.map_or_else(
             || {
@@ -285,6 +296,7 @@ impl Facts<'_> {
                     headers: head.clone(),
                     edits: self.changes(entity),
                     timeout: Millis(0),
+                    hedge: None,
                     head_first: self.envelope.stream,
                     quota: self.remembers(),
                     rest: false,
@@ -297,6 +309,11 @@ impl Facts<'_> {
         let lenient = entity.provider == "custom";
         let (name, price) = (entity.name.clone(), entity.price.clone());
         Ok(PreparedEntity { name, why, load: None, price, send, translation, lenient })
+    }
+
+    /// Whether an upstream of another dialect than the caller's can be asked for this.
+    fn sayable(&self) -> Result<(), WireError> {
+        self.spoken.and_then(|spoken| spoken.unsayable()).map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Whether the administrator asks how the answer comes about.
@@ -358,9 +375,12 @@ impl Facts<'_> {
     /// What is changed in the body that the driver has.
     fn changes(&self, entity: &ServedEntity) -> Vec<Edit> {
         let edits = self.edits(entity);
-        match self.replaces {
+        match self.spoken {
             None => edits,
-            Some(end) => Vec::from([Edit { start: 0, end, with: Edit::apply(self.request.body, &edits) }]),
+            Some(_) => {
+                let with = Edit::apply(self.request.body, &edits);
+                Vec::from([Edit { start: 0, end: self.body_bytes(), with }])
+            }
         }
     }
 

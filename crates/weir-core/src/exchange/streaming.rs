@@ -59,7 +59,7 @@ impl Isolate {
         });
         match (vetted, bytes) {
             (Some(vetted), _) => self.vetted(now, handle, running, vetted),
-            (None, Cow::Borrowed(_)) if running.encoder.is_none() => {
+            (None, Cow::Borrowed(_)) if !running.retells() => {
                 self.keep(now, handle, running);
                 Action::PassPiece
             }
@@ -140,7 +140,7 @@ impl Isolate {
     pub(super) fn unjudged(&mut self, now: UnixMillis, mut running: Running, out: Vec<u8>) -> Action {
         let mut out = running.say(out);
         let used = observed(&mut running);
-        out.extend(reply::stream_error(running.surface, reply::Broken::Unjudged));
+        out.extend(reply::stream_error(running.surface, running.next_number(), reply::Broken::Unjudged));
         self.settle(now, running, 200, used, false);
         Action::Abort(out)
     }
@@ -162,6 +162,13 @@ impl Isolate {
             rest = decoder.end();
             if let Relayed::Instead(bytes) = relay.push(&rest) {
                 rest = bytes;
+            }
+        }
+        // An event of the upstream's own that its end made whole.
+        if let Some(held) = running.own_words.as_mut() {
+            rest = core::mem::take(held);
+            if !rest.is_empty() {
+                rest.extend_from_slice(b"\n\n");
             }
         }
         let unsaid = relay.unsaid_end().filter(|_| end == StreamEnd::Closed);
@@ -196,7 +203,7 @@ impl Isolate {
         let complete = whole && end != StreamEnd::CallerLeft;
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
-        let surface = running.surface;
+        let (surface, number) = (running.surface, running.next_number());
         if let Some(filtering) = running.vetted().filter(|_| complete) {
             out.extend(filtering.finish());
         }
@@ -213,7 +220,7 @@ impl Isolate {
             (true, _) => Action::Close(out),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
-                Action::Abort(reply::stream_error(surface, reply::Broken::Upstream))
+                Action::Abort(reply::stream_error(surface, number, reply::Broken::Upstream))
             }
         }
     }

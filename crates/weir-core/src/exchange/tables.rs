@@ -68,6 +68,7 @@ impl Isolate {
                     headers,
                     edits: edits.clone(),
                     timeout: crate::time::Millis(0),
+                    hedge: None,
                     head_first: true,
                     quota: false,
                     rest: false,
@@ -101,7 +102,7 @@ impl Isolate {
             dropped: &[],
             extras: None,
             ready,
-            replaces: None,
+            spoken: None,
             bearers: &[],
         };
         let reserved = self.reserve(&facts, asking.index, &account, admission);

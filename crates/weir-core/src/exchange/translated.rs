@@ -13,12 +13,13 @@ use crate::snapshot::index::ReadyEntity;
 use crate::snapshot::{Dialect, ServedEntity, Task, Upstream, UpstreamPaths};
 use crate::surface::{Asks, Header};
 use crate::time::{Millis, UnixMillis};
-use crate::translate::messages::{self, Encoder};
+use crate::translate::caller::{self, CallerDialect, Heard, Teller};
 use crate::translate::near::mend::{self, Mender};
 use crate::translate::{self, Ask, Decoder, Form, Notes, Provider};
 use crate::wire::WireError;
 use crate::wire::envelope::{Edit, Envelope};
 use crate::wire::inference::Extra;
+use crate::wire::quote;
 use crate::wire::raw::Raw;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -27,6 +28,7 @@ use alloc::vec::Vec;
 use memchr::memmem;
 
 /// How one entity is spoken to.
+#[derive(Clone)]
 pub(super) struct Translation {
     provider: &'static dyn Provider,
     task: Task,
@@ -35,6 +37,8 @@ pub(super) struct Translation {
     /// What its calls are signed with, and the region that they are signed for.
     signer: Option<(AwsKeys, String)>,
     pub(super) notes: Notes,
+    /// Whether it is the caller's own dialect: then what both say goes on as it is, and is read beside that only.
+    own_words: bool,
 }
 
 /// An upstream's whole answer, canonical by now.
@@ -79,18 +83,18 @@ impl Translation {
         let body = Raw::object(&canonical).ok_or(WireError::NotAnObject)?;
         let stream = facts.envelope.stream;
         let ask = Ask { task: facts.task, model: &entity.upstream_model, place, stream, body };
-        let mut notes = Notes::default();
+        let mut notes = facts.spoken.map(|spoken| spoken.heard.notes.clone()).unwrap_or_default();
         let translated = translate::request(provider, &ask, &mut notes)?;
         strict(facts, body, &notes)?;
         let mut headers = own.to_vec();
         headers.extend(provider.headers().iter().map(|(name, value)| (name.to_string(), value.to_string())));
-        let own_end = u32::try_from(facts.request.body.len()).unwrap_or(u32::MAX);
-        let end = facts.replaces.unwrap_or(own_end);
+        let end = facts.body_bytes();
         let send = Send {
             url: format!("{}{}", base(upstream), translated.path),
             headers,
             edits: Vec::from([Edit { start: 0, end, with: translated.body.into_bytes() }]),
             timeout: Millis(0),
+            hedge: None,
             head_first: stream,
             quota: facts.remembers(),
             rest: false,
@@ -100,7 +104,57 @@ impl Translation {
         let model = entity.upstream_model.clone();
         let region = place.get("region").cloned().unwrap_or_default();
         let signer = ready.aws().map(|keys| (keys.clone(), region));
-        Ok(Some((Self { provider, task: facts.task, model, base64, signer, notes }, send)))
+        Ok(Some((Self { provider, task: facts.task, model, base64, signer, notes, own_words: false }, send)))
+    }
+
+    /// How a request goes on to an entity that speaks the caller's own dialect; nothing if it does not, or if a content
+    /// policy has to read what is said.
+    pub(super) fn in_own_words(
+        facts: &Facts<'_>,
+        entity: &ServedEntity,
+        upstream: &Upstream,
+        own: &[(String, String)],
+    ) -> Option<(Self, Send)> {
+        let spoken = facts.spoken.filter(|_| facts.ready.policy.is_none())?;
+        let messages = facts.route.asks == (Asks::Messages { counts: false });
+        if !messages || Dialect::of(entity) != Some(Dialect::Anthropic) {
+            return None;
+        }
+        let provider = translate::provider(Dialect::Anthropic);
+        let mut headers = own.to_vec();
+        let legal =
+            |value: &&str| value.len() <= 512 && value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let mut pass = |name: &str, given: Option<&str>, default: Option<&str>| {
+            if let Some(value) = given.filter(legal).or(default) {
+                headers.push((name.to_string(), value.to_string()));
+            }
+        };
+        let given = |header| facts.request.headers.get(header);
+        for (name, default) in provider.headers() {
+            pass(name, given(Header::AnthropicVersion), Some(default));
+        }
+        pass("anthropic-beta", given(Header::AnthropicBeta), None);
+        let model = entity.upstream_model.clone();
+        let edit = |(start, end)| Edit { start, end, with: quote::json(&model).into_bytes() };
+        let send = Send {
+            url: format!("{}/v1/messages", base(upstream)),
+            headers,
+            edits: spoken.model.map(edit).into_iter().collect(),
+            timeout: Millis(0),
+            hedge: None,
+            head_first: facts.envelope.stream,
+            quota: facts.remembers(),
+            rest: false,
+            script: None,
+        };
+        let (task, notes) = (facts.task, Notes::default());
+        let (base64, signer, own_words) = (false, None, true);
+        Some((Self { provider, task, model, base64, signer, notes, own_words }, send))
+    }
+
+    /// Whether what its upstream says goes on to the caller as it is.
+    pub(super) const fn is_own_words(&self) -> bool {
+        self.own_words
     }
 
     /// Signs a call that is about to be made, if its upstream asks for that.
@@ -128,11 +182,51 @@ fn base(upstream: &Upstream) -> &str {
     base.strip_suffix("/run").unwrap_or(base)
 }
 
-/// The canonical chat that a body of Anthropic Messages asks for.
-pub(super) fn canonical_of(body: &[u8]) -> Result<String, WireError> {
-    // The same faults as for every body, with their places.
-    Envelope::parse_open(body)?;
-    messages::request(Raw::object(body).ok_or(WireError::NotAnObject)?)
+/// A caller's request in another dialect than the canonical one.
+pub(super) struct Spoken {
+    heard: Heard,
+    /// Bytes of the caller's own body.
+    length: u32,
+    /// Where the model's name stands in it.
+    model: Option<(u32, u32)>,
+    /// Why no canonical chat asks for the same. An upstream of the caller's own dialect may be asked still.
+    unsayable: Option<WireError>,
+}
+
+impl Spoken {
+    /// What `body` asks for.
+    ///
+    /// # Errors
+    /// [`WireError`] for what is no request of that dialect, or cannot be said in the canonical one by a caller whose
+    /// dialect no upstream is asked in.
+    pub(super) fn read(caller: CallerDialect, body: &[u8]) -> Result<Self, WireError> {
+        // The same faults as for every body, with their places.
+        let model = Envelope::parse_open(body)?.model.map(|field| (field.start, field.end));
+        let raw = Raw::object(body).ok_or(WireError::NotAnObject)?;
+        let (heard, unsayable) = match caller::hear(caller, raw) {
+            Ok(heard) => (heard, None),
+            Err(error @ WireError::NotSupported { .. }) if caller == CallerDialect::Messages => {
+                (caller::unheard(caller, raw), Some(error))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { heard, length: u32::try_from(body.len()).unwrap_or(u32::MAX), model, unsayable })
+    }
+
+    /// Why an upstream of another dialect than the caller's cannot be asked for this.
+    pub(super) const fn unsayable(&self) -> Option<&WireError> {
+        self.unsayable.as_ref()
+    }
+
+    /// The canonical body.
+    pub(super) fn canonical(&self) -> &[u8] {
+        self.heard.canonical.as_bytes()
+    }
+
+    /// The answer to a question for a count of tokens.
+    pub(super) fn counted(&self, envelope: &Envelope<'_>) -> String {
+        self.heard.counted(taken_for(envelope.prompt_chars()))
+    }
 }
 
 /// How many tokens a prompt is taken for.
@@ -140,14 +234,22 @@ fn taken_for(prompt_chars: u64) -> u64 {
     usage::estimate(prompt_chars, 0).input
 }
 
-/// The answer to a question for a count of tokens.
-pub(super) fn counted(envelope: &Envelope<'_>) -> String {
-    messages::counted(taken_for(envelope.prompt_chars()))
-}
+impl Facts<'_> {
+    /// Bytes of the caller's own body.
+    pub(super) fn body_bytes(&self) -> u32 {
+        let own = || u32::try_from(self.request.body.len()).unwrap_or(u32::MAX);
+        self.spoken.map_or_else(own, |spoken| spoken.length)
+    }
 
-/// What tells a stream to a caller of Anthropic Messages.
-pub(super) fn encoder(envelope: &Envelope<'_>) -> Encoder {
-    Encoder::new(taken_for(envelope.prompt_chars()))
+    /// What tells the answer to a caller of another dialect, and what it must be told of its request.
+    pub(super) fn teller(&self) -> Option<(Teller, Notes)> {
+        let heard = &self.spoken?.heard;
+        let (id, created) = (self.admission.id.to_string(), self.admission.began.0 / 1000);
+        let (model, input_tokens) =
+            (self.ready.deployment.model.clone(), taken_for(self.envelope.prompt_chars()));
+        let teller = heard.teller(&Form { id, created, model, base64: false, input_tokens });
+        Some((teller, heard.notes.clone()))
+    }
 }
 
 /// On surfaces that refuse members which the model does not know, nothing is dropped in silence.
@@ -167,7 +269,8 @@ impl Running {
 
     /// What was not passed on as it was asked for, for the answer's head.
     pub(super) fn notes(&self) -> Option<&Notes> {
-        self.translation().map(|translation| &translation.notes)
+        let own = self.translation().map(|translation| &translation.notes);
+        own.or_else(|| self.teller.as_deref().map(|(_, notes)| notes)).filter(|_| self.passed.is_none())
     }
 
     /// Whether the head is that of a stream of the upstream's dialect.
@@ -185,21 +288,46 @@ impl Running {
         Some(Decoder::new(own.provider, own.task, own.form(self, now)))
     }
 
+    /// Whether the caller speaks another dialect than the answer, once that is canonical.
+    pub(super) fn retells(&self) -> bool {
+        self.teller.is_some() && self.passed.is_none() && self.own_words.is_none()
+    }
+
+    /// Whole events of a stream that goes on as it is; what is not whole yet is held back.
+    pub(super) fn whole_events<'p>(&mut self, piece: &'p [u8]) -> Option<Cow<'p, [u8]>> {
+        let held = self.own_words.as_mut()?;
+        let end = |bytes: &[u8]| {
+            let ends = ["\n\n", "\r\n\r\n"].into_iter().filter_map(|gap| {
+                memmem::rfind(bytes, gap.as_bytes()).map(|at| at.saturating_add(gap.len()))
+            });
+            ends.max().unwrap_or(0)
+        };
+        if held.is_empty() && end(piece) == piece.len() {
+            return Some(Cow::Borrowed(piece));
+        }
+        held.extend_from_slice(piece);
+        let rest = held.split_off(end(held));
+        Some(Cow::Owned(core::mem::replace(held, rest)))
+    }
+
     /// Canonical events as the caller's dialect has them.
     pub(super) fn say(&mut self, events: Vec<u8>) -> Vec<u8> {
-        match &mut self.encoder {
-            Some(encoder) => encoder.push(&events),
-            None => events,
+        if !self.retells() {
+            return events;
         }
+        self.teller.as_deref_mut().map(|(teller, _)| teller.push(&events)).unwrap_or_default()
     }
 
     /// A canonical answer as the caller's dialect has it.
     pub(super) fn tell<'b>(&self, body: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
-        if self.encoder.is_none() {
-            return body;
-        }
-        let told = Raw::object(&body).map(|raw| messages::answer(raw, taken_for(self.prompt_chars)));
+        let Some((teller, _)) = self.teller.as_deref().filter(|_| self.retells()) else { return body };
+        let told = Raw::object(&body).map(|raw| teller.answer(raw));
         Cow::Owned(told.unwrap_or_default().into_bytes())
+    }
+
+    /// The number of the caller's next event, where its events are numbered.
+    pub(super) fn next_number(&self) -> Option<u64> {
+        self.teller.as_deref().filter(|_| self.retells())?.0.next_number()
     }
 
     /// The upstream's whole answer in the canonical dialect; `None` if it is already. A body that is none of the

@@ -34,8 +34,10 @@ impl Broken {
 /// HTTP/1.1 server, may end the body regularly all the same, so these bytes must tell even then. Clients of the
 /// model inference surface and of `MLflow` skip a data event that holds an error and take the rest for a whole answer,
 /// but refuse a line that is not `data:` (`azure.md` A11, `databricks.md` 10.5): for them the event is named. It
-/// begins with a blank line, because what was passed on before may end inside a line.
-pub fn stream_error(surface: Surface, why: Broken) -> Vec<u8> {
+/// begins with a blank line, because what was passed on before may end inside a line. `number` is that of the event
+/// where the events are numbered, as those of the Responses API are on every surface: its clients raise on an `error`
+/// member as they do on chats, and others look for the event's type (`providers.md`, 2.5).
+pub fn stream_error(surface: Surface, number: Option<u64>, why: Broken) -> Vec<u8> {
     let (text, own) = why.words();
     let usual = match surface {
         Surface::AzureOpenAi | Surface::AzureOpenAiV1 | Surface::ModelInference | Surface::Serverless => {
@@ -47,6 +49,14 @@ pub fn stream_error(surface: Surface, why: Broken) -> Vec<u8> {
         }
     };
     let code = own.unwrap_or(usual);
+    if let Some(number) = number {
+        return format!(
+            "\n\nevent: error\ndata: {{\"type\":\"error\",\"sequence_number\":{number},\"code\":\"{code}\",\
+             \"message\":\"{text}\",\"param\":null,\"error\":{{\"message\":\"{text}\",\"type\":\"api_error\",\
+             \"param\":null,\"code\":\"{code}\"}}}}\n\n"
+        )
+        .into_bytes();
+    }
     let event = match surface {
         Surface::AzureOpenAi | Surface::AzureOpenAiV1 => format!(
             "data: {{\"error\":{{\"code\":\"{code}\",\"message\":\"{text}\",\"param\":null,\

@@ -385,11 +385,11 @@ fn a_stream_that_breaks_off_ends_in_the_form_its_clients_notice() {
         ),
     ];
     for (source, surface, expected) in rows {
-        let text = String::from_utf8(stream_error(surface, Broken::Upstream)).unwrap();
+        let text = String::from_utf8(stream_error(surface, None, Broken::Upstream)).unwrap();
         let text = text.replace("The model's answer broke off before its end.", "TEXT");
         assert_eq!(text, expected, "{source} {surface:?}");
         assert!(!text.contains("[DONE]"));
-        let unjudged = String::from_utf8(stream_error(surface, Broken::Unjudged)).unwrap();
+        let unjudged = String::from_utf8(stream_error(surface, None, Broken::Unjudged)).unwrap();
         assert!(unjudged.contains("\"content_filter_error\"") || surface == Surface::Anthropic, "{unjudged}");
     }
 }

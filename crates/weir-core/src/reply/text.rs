@@ -196,7 +196,10 @@ fn route(error: &RouteError, surface: Surface) -> String {
         RouteError::NowhereKept { what } => {
             format!("{what} is not supported by the provider of any deployment that this key may query.")
         }
-        RouteError::UnknownId => "Nothing that is kept here has this id.".to_owned(),
+        RouteError::UnknownId => {
+            "Nothing that is kept here has this id. What is made here is kept only where the model's provider keeps it."
+                .to_owned()
+        }
         RouteError::TaskMismatch { name, asked, has } => {
             format!("The deployment '{name}' does {}, not {}.", task(*has), task(*asked))
         }

@@ -34,10 +34,14 @@ pub enum Header {
     Session,
     /// `x-weir-explain`: the administrator asks how the answer came about.
     Explain,
+    /// `anthropic-version`: goes on to an upstream that speaks the caller's dialect.
+    AnthropicVersion,
+    /// `anthropic-beta`: as above.
+    AnthropicBeta,
 }
 
 /// How many headers there are.
-pub const HEADER_COUNT: usize = 13;
+pub const HEADER_COUNT: usize = 15;
 
 /// All request headers that core ever reads, lower case, in the order of [`Header`].
 pub const HEADERS: [&str; HEADER_COUNT] = [
@@ -54,6 +58,8 @@ pub const HEADERS: [&str; HEADER_COUNT] = [
     "x-weir-deployment",
     "x-weir-session",
     "x-weir-explain",
+    "anthropic-version",
+    "anthropic-beta",
 ];
 
 impl Header {
@@ -72,6 +78,8 @@ impl Header {
         Self::Deployment,
         Self::Session,
         Self::Explain,
+        Self::AnthropicVersion,
+        Self::AnthropicBeta,
     ];
 
     /// The header's bit in [`wanted`].
@@ -90,6 +98,8 @@ impl Header {
             Self::Deployment => 1 << 10,
             Self::Session => 1 << 11,
             Self::Explain => 1 << 12,
+            Self::AnthropicVersion => 1 << 13,
+            Self::AnthropicBeta => 1 << 14,
         }
     }
 }
@@ -147,7 +157,9 @@ fn named(disposition: &Disposition<'_>) -> u32 {
             }
             Surface::Serverless => AZURE | Header::ExtraParameters.bit(),
             Surface::AzureOpenAi | Surface::AzureOpenAiV1 => AZURE,
-            Surface::Anthropic => KEYS | Header::XApiKey.bit(),
+            Surface::Anthropic => {
+                KEYS | Header::XApiKey.bit() | Header::AnthropicVersion.bit() | Header::AnthropicBeta.bit()
+            }
             Surface::OpenAi
             | Surface::ServingEndpoints
             | Surface::MlflowGateway

@@ -131,6 +131,17 @@ pub enum Asks<'a> {
     Pass(Passage<'a>),
 }
 
+impl Asks<'_> {
+    /// Whether only the count of a question's tokens is asked for.
+    pub fn counts(&self) -> bool {
+        match self {
+            Self::Messages { counts } => *counts,
+            Self::Pass(passage) => passage.counts(),
+            Self::Answer | Self::Schema(_) | Self::Models { .. } | Self::Info | Self::Document => false,
+        }
+    }
+}
+
 /// A call of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataRoute<'a> {

@@ -99,6 +99,16 @@ impl Passage<'_> {
         matches!(self.matter, Matter::Images | Matter::Audio)
     }
 
+    /// Whether a model is asked for a response.
+    pub fn responds(&self) -> bool {
+        self.makes && self.matter == Matter::Responses && self.path == "responses"
+    }
+
+    /// Whether it is asked how many tokens the question for a response has.
+    pub fn counts(&self) -> bool {
+        self.makes && self.matter == Matter::Responses && self.path == "responses/input_tokens"
+    }
+
     /// What it is, as a noun phrase for an error.
     pub const fn what(&self) -> &'static str {
         match self.matter {

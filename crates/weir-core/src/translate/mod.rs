@@ -22,6 +22,7 @@
 //! Sources: `providers.md`; the sections are named where they are used.
 
 pub mod answer;
+pub mod caller;
 pub mod chat;
 pub mod chunks;
 mod completions;
@@ -29,6 +30,7 @@ pub mod embeddings;
 pub mod members;
 pub mod messages;
 pub mod refusal;
+pub mod responses;
 pub mod sse;
 pub mod stop;
 pub mod usage;

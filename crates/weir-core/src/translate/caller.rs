@@ -1,0 +1,106 @@
+//! What callers speak where it is not the canonical dialect: Anthropic Messages, and the Responses API of `OpenAI`.
+//!
+//! Stage 6. The one seam for all of them: a request is heard as a canonical chat ([`hear`]), and whatever comes of it is
+//! canonical until a [`Teller`] tells it to the caller, whole or event by event. Nothing between the two knows who asks.
+
+use super::{Form, Notes, messages, responses};
+use crate::wire::WireError;
+use crate::wire::raw::Raw;
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// A dialect of callers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallerDialect {
+    /// Anthropic Messages.
+    Messages,
+    /// The Responses API.
+    Responses,
+}
+
+/// What a caller asked for.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    /// The canonical chat.
+    pub canonical: String,
+    /// What of the request is not in it.
+    pub notes: Notes,
+    caller: CallerDialect,
+    /// What an answer repeats of its request; empty where it repeats nothing.
+    echo: String,
+}
+
+/// The canonical chat that `body` asks for.
+///
+/// # Errors
+/// [`WireError::MissingMember`] and [`WireError::NotSupported`], with the place in the caller's own terms.
+pub fn hear(caller: CallerDialect, body: Raw<'_>) -> Result<Heard, WireError> {
+    let mut notes = Notes::default();
+    let (canonical, echo) = match caller {
+        CallerDialect::Messages => (messages::request(body)?, String::new()),
+        CallerDialect::Responses => (responses::request(body, &mut notes)?, responses::echo(body)),
+    };
+    Ok(Heard { canonical, notes, caller, echo })
+}
+
+/// What stands for a request that no canonical chat can say: for those who need only its size and its model.
+pub fn unheard(caller: CallerDialect, body: Raw<'_>) -> Heard {
+    Heard { canonical: body.as_str().to_owned(), notes: Notes::default(), caller, echo: String::new() }
+}
+
+impl Heard {
+    /// What tells the answer. `form` has the exchange's id, its time, and what the input is taken for until it is counted.
+    pub fn teller(&self, form: &Form) -> Teller {
+        match self.caller {
+            CallerDialect::Messages => Teller::Messages(messages::Encoder::new(form.input_tokens)),
+            CallerDialect::Responses => {
+                Teller::Responses(Box::new(responses::Encoder::new(form, self.echo.clone())))
+            }
+        }
+    }
+
+    /// The answer to a question for a count of tokens.
+    pub fn counted(&self, tokens: u64) -> String {
+        match self.caller {
+            CallerDialect::Messages => messages::counted(tokens),
+            CallerDialect::Responses => responses::counted(tokens),
+        }
+    }
+}
+
+/// A canonical answer on its way to a caller.
+#[derive(Debug)]
+pub enum Teller {
+    /// To one who speaks Anthropic Messages.
+    Messages(messages::Encoder),
+    /// To one who speaks the Responses API.
+    Responses(Box<responses::Encoder>),
+}
+
+impl Teller {
+    /// Takes whole canonical events, each one line of data; gives the events that tell the same.
+    pub fn push(&mut self, events: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Messages(encoder) => encoder.push(events),
+            Self::Responses(encoder) => encoder.push(events),
+        }
+    }
+
+    /// A whole canonical answer.
+    pub fn answer(&self, body: Raw<'_>) -> String {
+        match self {
+            Self::Messages(encoder) => messages::answer(body, encoder.input()),
+            Self::Responses(encoder) => encoder.answer(body),
+        }
+    }
+
+    /// The number of the next event, where the caller's events are numbered.
+    pub const fn next_number(&self) -> Option<u64> {
+        match self {
+            Self::Messages(_) => None,
+            Self::Responses(encoder) => Some(encoder.next_number()),
+        }
+    }
+}
