@@ -20,6 +20,7 @@ mod fuzz;
 mod guardrails;
 mod hedging;
 mod messages;
+mod own_words;
 mod peers;
 mod responses;
 mod simulation;
