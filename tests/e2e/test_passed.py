@@ -83,7 +83,7 @@ class TestEveryClient:
 
     def test_a_simulated_model_has_none_of_it(self, kind):
         c = responses_client(kind)
-        for call in (lambda: c.responses.create(model="demo-chat", input="x"),
+        for call in (lambda: c.responses.compact(model="demo-chat", input="x"),
                      lambda: c.images.generate(model="demo-chat", prompt="x"),
                      lambda: c.audio.transcriptions.create(model="demo-chat", file=("a.wav", b"RIFF"))):
             with pytest.raises(openai.BadRequestError) as caught:

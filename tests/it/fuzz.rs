@@ -32,14 +32,17 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     for (_, _, row) in rows() {
         for body in row.request.iter().chain(&row.sent) {
             put("requests", body.to_string().as_bytes());
+        }
+        // As callers ask and are told: canonical answers and streams, and Anthropic's requests.
+        for body in [&row.canonical].into_iter().chain(&row.sent).filter(|body| body.is_object()) {
             put("callers", body.to_string().as_bytes());
+        }
+        if !row.chunks.is_empty() {
+            let events = String::from_utf8(bytes_of(&row.chunks, true)).unwrap().replace('\r', "");
+            put("callers", events.as_bytes());
         }
         for body in [&row.answer, &row.refusal].into_iter().flatten() {
             put("answers", body.to_string().as_bytes());
-        }
-        if !row.chunks.is_empty() {
-            let events = bytes_of(&row.chunks, true);
-            put("callers", String::from_utf8(events).unwrap().replace('\r', "").as_bytes());
         }
         if let Some(events) = &row.events {
             let bytes = bytes_of(events, row.done);
@@ -50,8 +53,17 @@ fn seeds() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
             );
         }
     }
+    for body in RESPONSES {
+        put("callers", body.as_bytes());
+    }
     seeds
 }
+
+/// Requests of the Responses API.
+const RESPONSES: [&str; 2] = [
+    r#"{"input":"Hi","instructions":"Be brief.","tools":[{"type":"function","name":"a","parameters":{}}],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"a"}]},"text":{"format":{"type":"json_schema","name":"n","schema":{}},"verbosity":"low"},"reasoning":{"effort":"low"},"top_logprobs":2}"#,
+    r#"{"input":[{"role":"developer","content":"D"},{"role":"user","content":[{"type":"input_text","text":"x"},{"type":"input_image","image_url":"data:image/png;base64,AA"}]},{"type":"reasoning","summary":[],"encrypted_content":"weir1.e30"},{"type":"function_call","call_id":"c","name":"a","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"2"}]}]}"#,
+];
 
 /// A small generator (SplitMix64): the same mutations on every machine.
 struct Random(u64);

@@ -22,6 +22,7 @@ mod hedging;
 mod messages;
 mod own_words;
 mod peers;
+mod responding;
 mod responses;
 mod simulation;
 mod tables;

@@ -3,14 +3,12 @@
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use weir_core::exchange::{Settings, StreamEnd};
-use weir_core::seal::key_hash;
+use std::fmt::Write as _;
 use weir_core::snapshot::{Dialect, Task};
 use weir_core::translate::caller::{self, CallerDialect, Heard, Teller};
 use weir_core::translate::{self, Decoder, Form};
 use weir_core::wire::WireError;
 use weir_core::wire::raw::Raw;
-use weir_tests::lone::{Lone, Reply};
 
 fn form() -> Form {
     Form { id: "0a-1".into(), created: 7, model: "m".into(), ..Form::default() }
@@ -142,8 +140,53 @@ fn what_cannot_be_had_is_refused_where_it_stands() {
     assert!(matches!(heard(&json!({})), Err(WireError::MissingMember { member: "input" })));
 }
 
+/// What an event adds to an open item.
+fn grow(item: &mut Value, name: &str, data: &Value) {
+    let place = |name: &str| usize::try_from(data[name].as_u64().unwrap()).unwrap();
+    let grow = |text: &mut Value| {
+        *text = json!(text.as_str().unwrap().to_owned() + data["delta"].as_str().unwrap());
+    };
+    assert_eq!(item["id"], data["item_id"]);
+    match name {
+        "response.content_part.added" => {
+            assert_eq!(item["content"].as_array().unwrap().len(), place("content_index"));
+            item["content"].as_array_mut().unwrap().push(data["part"].clone());
+        }
+        "response.output_text.delta" => {
+            let part = &mut item["content"][place("content_index")];
+            grow(&mut part["text"]);
+            let more = data["logprobs"].as_array().unwrap().clone();
+            part["logprobs"].as_array_mut().unwrap().extend(more);
+        }
+        "response.refusal.delta" => grow(&mut item["content"][place("content_index")]["refusal"]),
+        "response.output_text.done" => {
+            assert_eq!(item["content"][place("content_index")]["text"], data["text"]);
+        }
+        "response.refusal.done" => {
+            assert_eq!(item["content"][place("content_index")]["refusal"], data["refusal"]);
+        }
+        "response.content_part.done" => {
+            assert_eq!(item["content"][place("content_index")], data["part"]);
+        }
+        "response.function_call_arguments.delta" => grow(&mut item["arguments"]),
+        "response.function_call_arguments.done" => {
+            if item["arguments"] == "" {
+                item["arguments"] = json!("{}");
+            }
+            assert_eq!((&item["arguments"], &item["name"]), (&data["arguments"], &data["name"]));
+        }
+        "response.reasoning_summary_part.added" => item["summary"] = json!([data["part"]]),
+        "response.reasoning_summary_text.delta" => grow(&mut item["summary"][0]["text"]),
+        "response.reasoning_summary_text.done" => {
+            assert_eq!(item["summary"][0]["text"], data["text"]);
+        }
+        "response.reasoning_summary_part.done" => assert_eq!(item["summary"][0], data["part"]),
+        other => panic!("{other}"),
+    }
+}
+
 /// The response that a client puts together from a stream's events, by their grammar; and the last one's own.
-fn assembled(events: &str) -> (Value, Value) {
+pub(crate) fn assembled(events: &str) -> (Value, Value) {
     let (mut output, mut last) = (Vec::<Value>::new(), Value::Null);
     let mut open: Vec<Option<Value>> = Vec::new();
     for (number, event) in events.split("\n\n").filter(|event| !event.is_empty()).enumerate() {
@@ -151,10 +194,6 @@ fn assembled(events: &str) -> (Value, Value) {
         let data: Value = serde_json::from_str(data).unwrap();
         assert_eq!((&data["type"], &data["sequence_number"]), (&json!(name), &json!(number)), "{events}");
         let at = data["output_index"].as_u64().and_then(|at| usize::try_from(at).ok()).unwrap_or(0);
-        let place = |name: &str| usize::try_from(data[name].as_u64().unwrap()).unwrap();
-        let grow = |text: &mut Value| {
-            *text = json!(text.as_str().unwrap().to_owned() + data["delta"].as_str().unwrap());
-        };
         assert!(last.is_null(), "nothing follows the last event: {events}");
         match name {
             "response.created" | "response.in_progress" => {
@@ -180,58 +219,19 @@ fn assembled(events: &str) -> (Value, Value) {
                 assert!(open.iter().all(Option::is_none), "all items are over: {events}");
                 last = data["response"].clone();
             }
-            _ => {
-                let item = open[at].as_mut().expect("an open item");
-                assert_eq!(item["id"], data["item_id"]);
-                match name {
-                    "response.content_part.added" => {
-                        assert_eq!(item["content"].as_array().unwrap().len(), place("content_index"));
-                        item["content"].as_array_mut().unwrap().push(data["part"].clone());
-                    }
-                    "response.output_text.delta" => {
-                        let part = &mut item["content"][place("content_index")];
-                        grow(&mut part["text"]);
-                        let more = data["logprobs"].as_array().unwrap().clone();
-                        part["logprobs"].as_array_mut().unwrap().extend(more);
-                    }
-                    "response.refusal.delta" => grow(&mut item["content"][place("content_index")]["refusal"]),
-                    "response.output_text.done" => {
-                        assert_eq!(item["content"][place("content_index")]["text"], data["text"])
-                    }
-                    "response.refusal.done" => {
-                        assert_eq!(item["content"][place("content_index")]["refusal"], data["refusal"])
-                    }
-                    "response.content_part.done" => {
-                        assert_eq!(item["content"][place("content_index")], data["part"])
-                    }
-                    "response.function_call_arguments.delta" => grow(&mut item["arguments"]),
-                    "response.function_call_arguments.done" => {
-                        if item["arguments"] == "" {
-                            item["arguments"] = json!("{}");
-                        }
-                        assert_eq!((&item["arguments"], &item["name"]), (&data["arguments"], &data["name"]));
-                    }
-                    "response.reasoning_summary_part.added" => item["summary"] = json!([data["part"]]),
-                    "response.reasoning_summary_text.delta" => grow(&mut item["summary"][0]["text"]),
-                    "response.reasoning_summary_text.done" => {
-                        assert_eq!(item["summary"][0]["text"], data["text"])
-                    }
-                    "response.reasoning_summary_part.done" => assert_eq!(item["summary"][0], data["part"]),
-                    other => panic!("{other}"),
-                }
-            }
+            _ => grow(open[at].as_mut().expect("an open item"), name, &data),
         }
     }
     (json!(output), last)
 }
 
 /// A canonical message in pieces, as chunks.
-fn chunks(message: &Value, finish: &str, usage: &Value, piece: usize) -> String {
+pub(crate) fn chunks(message: &Value, finish: &str, usage: &Value, piece: usize) -> String {
     let mut out = String::new();
     let mut put = |delta: Value, finish: Value| {
         let chunk = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "up",
             "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
-        out.push_str(&format!("data: {chunk}\n\n"));
+        write!(out, "data: {chunk}\n\n").unwrap();
     };
     put(json!({"role": "assistant", "content": ""}), Value::Null);
     let pieces = |text: &str| {
@@ -272,10 +272,8 @@ fn chunks(message: &Value, finish: &str, usage: &Value, piece: usize) -> String 
         }
     }
     put(json!({}), json!(finish));
-    out.push_str(&format!(
-        "data: {}\n\ndata: [DONE]\n\n",
-        json!({"id": "c", "model": "up", "choices": [], "usage": usage})
-    ));
+    let last = json!({"id": "c", "model": "up", "choices": [], "usage": usage});
+    write!(out, "data: {last}\n\ndata: [DONE]\n\n").unwrap();
     out
 }
 
@@ -407,10 +405,10 @@ fn a_cut_at_any_byte_changes_nothing() {
         json!({"type": "message_delta", "delta": {"stop_reason": "tool_use", "stop_sequence": null}, "usage": {"output_tokens": 9}}),
         json!({"type": "message_stop"}),
     ];
-    let stream: String = events
-        .iter()
-        .map(|event| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()))
-        .collect();
+    let mut stream = String::new();
+    for event in &events {
+        write!(stream, "event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap()).unwrap();
+    }
     let told = |pieces: &[&[u8]]| {
         let mut decoder = Decoder::new(translate::provider(Dialect::Anthropic), Task::Chat, form());
         let (mut teller, mut out) = (teller(), Vec::new());
@@ -445,130 +443,4 @@ fn log_probabilities_are_told_where_they_were_asked_for() {
     let events = teller.push(stream.as_bytes());
     let (output, _) = assembled(std::str::from_utf8(&events).unwrap());
     assert_eq!(output[0]["content"][0]["logprobs"], json!([one("h"), one("i")]));
-}
-
-const ADDRESSES: [&str; 6] = [
-    "/v1/responses",
-    "/openai/v1/responses",
-    "/openai/responses?api-version=2025-03-01-preview",
-    "/serving-endpoints/responses",
-    "/ai-gateway/mlflow/v1/responses",
-    "/ai-gateway/openai/v1/responses",
-];
-
-fn world(provider: &str) -> Lone {
-    let http = json!({"base": "https://up.example/v1", "paths": "open_ai", "auth": "none"});
-    let entity = json!({"name": "up", "provider": provider, "upstream_model": "m", "weight": 0, "target": {"http": http}});
-    let simulated = json!({"name": "sim", "provider": "simulator", "upstream_model": "m", "weight": 0, "target": {"simulator": {}}});
-    let deployment = |name: &str, task: &str, entity: &Value| json!({"name": name, "kind": "account", "task": task, "model": "m", "entities": [entity]});
-    let snapshot = json!({"account": "default", "version": 1, "keys": [{"hash": key_hash("K"), "id": "k", "principal": "p"}],
-        "deployments": [deployment("d", "llm/v1/chat", &entity), deployment("v", "llm/v1/embeddings", &simulated)]});
-    Lone::new(Settings::default(), &snapshot.to_string())
-}
-
-/// The address of a surface, the exchange with it.
-fn exchange(lone: &mut Lone, address: &str, body: &Value) -> (u16, String, bool) {
-    let url = format!("https://weir.example{address}");
-    let seen = lone.exchange(&url, &[("authorization", "Bearer K"), ("api-key", "K")], &body.to_string());
-    (seen.status, String::from_utf8(seen.body).unwrap(), seen.cut)
-}
-
-/// On every surface: whole; streamed, cut after every event of the upstream's; and errors in the surface's form.
-#[test]
-fn every_surface_has_it_and_no_broken_stream_looks_complete() {
-    let message = json!({"role": "assistant", "content": "Hello"});
-    let usage = json!({"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5});
-    let stream = chunks(&message, "stop", &usage, 2);
-    let pieces: Vec<(u64, Vec<u8>)> =
-        stream.split_inclusive("\n\n").map(|event| (5, event.as_bytes().to_vec())).collect();
-    for address in ADDRESSES {
-        let mut lone = world("custom");
-        let body = json!({"choices": [{"index": 0, "message": message, "finish_reason": "stop"}], "id": "c", "object": "chat.completion", "created": 1, "model": "m", "usage": usage});
-        let answer = Reply::Answer {
-            status: 200,
-            kind: "application/json",
-            retry_after: None,
-            body: Ok(body.to_string().into_bytes()),
-        };
-        lone.upstream("up.example", &[answer]);
-        let (status, text, _) =
-            exchange(&mut lone, address, &json!({"model": "d", "input": "x", "metadata": {"k": "v"}}));
-        let told: Value = serde_json::from_str(&text).unwrap();
-        assert_eq!(
-            (status, &told["object"], &told["output"][0]["content"][0]["text"]),
-            (200, &json!("response"), &json!("Hello")),
-            "{text}"
-        );
-        assert_eq!((&told["store"], &told["metadata"]), (&json!(false), &json!({"k": "v"})));
-        assert_eq!(lone.records()[0].usage.total(), 5);
-        for upto in 0..=pieces.len() {
-            for end in [StreamEnd::Closed, StreamEnd::Broken] {
-                let mut lone = world("custom");
-                lone.upstream("up.example", &[Reply::Stream(pieces[..upto].to_vec(), (5, end))]);
-                let (status, text, cut) =
-                    exchange(&mut lone, address, &json!({"model": "d", "input": "x", "stream": true}));
-                // A server of anyone's make may end without its terminal event once it said why the answer ended.
-                let whole = upto == pieces.len() || (upto + 2 >= pieces.len() && end == StreamEnd::Closed);
-                assert_eq!(
-                    text.contains("event: response.completed"),
-                    whole,
-                    "{address} {upto} {end:?}: {text}"
-                );
-                if whole {
-                    assert!(!cut && text.starts_with("event: response.created\n"), "{text}");
-                    assembled(&text);
-                } else if status == 200 {
-                    assert!(cut && text.starts_with("event: response.created\n"), "{text}");
-                    let last = text.trim_end().rsplit("\n\n").next().unwrap();
-                    let data: Value =
-                        serde_json::from_str(last.strip_prefix("event: error\ndata: ").unwrap()).unwrap();
-                    let number = text.matches("event: response.").count();
-                    assert_eq!((&data["type"], &data["sequence_number"]), (&json!("error"), &json!(number)));
-                    assert!(data["error"]["message"].is_string(), "clients raise on it");
-                } else {
-                    assert!(status >= 500, "{status}: {text}");
-                }
-            }
-        }
-        let mut lone = world("custom");
-        let refused = exchange(
-            &mut lone,
-            address,
-            &json!({"model": "d", "input": "x", "previous_response_id": "resp_1"}),
-        );
-        assert_eq!(refused.0, 400, "{}", refused.1);
-        assert!(refused.1.contains("not stored"), "{}", refused.1);
-        assert_eq!(exchange(&mut lone, address, &json!({"model": "v", "input": "x"})).0, 400);
-        assert_eq!(exchange(&mut lone, address, &json!({"model": "nobody", "input": "x"})).0, 404);
-    }
-}
-
-#[test]
-fn tokens_are_counted_without_a_call() {
-    let mut lone = world("custom");
-    let (status, text, _) =
-        exchange(&mut lone, "/v1/responses/input_tokens", &json!({"model": "d", "input": "x".repeat(400)}));
-    let told: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!((status, &told["object"]), (200, &json!("response.input_tokens")), "{text}");
-    assert!((80..=120).contains(&told["input_tokens"].as_u64().unwrap()), "{text}");
-}
-
-#[test]
-fn an_upstream_that_has_the_api_is_asked_as_before() {
-    let mut lone = world("openai");
-    let body = json!({"id": "resp_abcdefgh", "object": "response", "output": [], "usage": {"input_tokens": 1, "output_tokens": 1, "total_tokens": 2}});
-    let answer = Reply::Answer {
-        status: 200,
-        kind: "application/json",
-        retry_after: None,
-        body: Ok(body.to_string().into_bytes()),
-    };
-    lone.upstream("up.example", &[answer]);
-    let (status, text, _) = exchange(
-        &mut lone,
-        "/v1/responses",
-        &json!({"model": "d", "input": "x", "previous_response_id": "resp_1"}),
-    );
-    assert_eq!(status, 200);
-    assert!(text.contains("\"resp_abcdefgh-w"), "{text}");
 }

@@ -33,7 +33,7 @@ pub(crate) struct Row {
     adjusted: Vec<String>,
     refused: Option<String>,
     pub(crate) answer: Option<Value>,
-    canonical: Value,
+    pub(crate) canonical: Value,
     base64: bool,
     status: u16,
     pub(crate) refusal: Option<Value>,

@@ -6,7 +6,7 @@
 use serde::de::IgnoredAny;
 use weir_core::snapshot::{Dialect, Task};
 use weir_core::sorted::SortedMap;
-use weir_core::translate::caller::{self, CallerDialect};
+use weir_core::translate::caller::{self, CallerDialect, Heard};
 use weir_core::translate::near::mend::{self, Mender};
 use weir_core::translate::{self, Ask, Decoder, Form, Notes};
 use weir_core::wire::eventstream::EventStreamDecoder;
@@ -141,38 +141,46 @@ pub(crate) fn requests(data: &[u8]) {
     }
 }
 
-/// Callers of other dialects: a request is refused, or a canonical one comes out; of whatever is answered come whole
-/// events of JSON.
+/// What callers of other dialects say is refused or becomes JSON, and whatever a canonical upstream answers or streams
+/// is told to them in JSON, however its events come.
 pub(crate) fn callers(data: &[u8]) {
-    let Some((_, bytes)) = chosen(data) else { return };
-    let plain = [
-        (
-            CallerDialect::Messages,
-            r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}]}"#,
-        ),
-        (CallerDialect::Responses, r#"{"model":"m","input":"x"}"#),
-    ];
-    for (dialect, request) in plain {
-        let raw = Raw::object(bytes);
-        if let Some(heard) = raw.and_then(|raw| caller::hear(dialect, raw).ok()) {
+    let Some((at, bytes)) = chosen(data) else { return };
+    for dialect in [CallerDialect::Messages, CallerDialect::Responses] {
+        if let Some(Ok(heard)) = Raw::object(bytes).map(|body| caller::hear(dialect, body)) {
             json(&heard.canonical);
+            told(&heard, at, bytes);
         }
-        let heard = Raw::parse(request).and_then(|raw| caller::hear(dialect, raw).ok()).expect("a request");
+        let heard = match dialect {
+            CallerDialect::Messages => r#"{"messages":[{"role":"user","content":"x"}]}"#,
+            CallerDialect::Responses => r#"{"input":"x"}"#,
+        };
+        if let Ok(heard) = caller::hear(dialect, Raw::trusted(heard)) {
+            told(&heard, at, bytes);
+        }
+    }
+}
+
+fn told(heard: &Heard, at: u8, bytes: &[u8]) {
+    if let Some(body) = Raw::object(bytes) {
+        json(&heard.teller(&form()).answer(body));
+    }
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let events: Vec<&str> = text.split_inclusive("\n\n").collect();
+    let read = |pieces: &[&[&str]]| {
         let mut teller = heard.teller(&form());
-        raw.into_iter().for_each(|raw| json(&teller.answer(raw)));
-        let Ok(text) = std::str::from_utf8(bytes) else { continue };
         let mut out = Vec::new();
-        for event in text.split_inclusive("\n\n") {
-            out.extend(teller.push(event.as_bytes()));
+        for piece in pieces {
+            out.extend(teller.push(piece.concat().as_bytes()));
         }
-        let told = std::str::from_utf8(&out).expect("events are text");
-        assert!(told.is_empty() || told.ends_with("\n\n"), "{told}");
-        for event in told.split_terminator("\n\n") {
-            let data = event.strip_prefix("event: ").and_then(|rest| rest.split_once("\ndata: "));
-            let (name, data) = data.expect("a name and one data line");
-            assert!(!name.contains('\n') && !data.contains('\n'), "{event}");
-            json(data);
-        }
+        String::from_utf8(out).expect("events are text")
+    };
+    let (first, last) = events.split_at(events.len() * usize::from(at) / 256);
+    let out = read(&[&events]);
+    assert_eq!(out, read(&[first, last]));
+    for event in out.split_terminator("\n\n") {
+        let (name, data) = event.split_once('\n').expect("a name and data");
+        assert!(name.starts_with("event: "), "{event}");
+        json(data.strip_prefix("data: ").expect("one data line"));
     }
 }
 

@@ -123,6 +123,22 @@ for (const kind of ['/v1', '/openai/v1', 'azure']) {
     assert.equal(kinds.at(-1), 'response.completed');
   });
 
+  test(named('a response of a model that has no such API'), async () => {
+    const tools = [{ type: 'function', name: 'weather', strict: false, parameters: { type: 'object', properties: { city: { type: 'string' } } } }];
+    const made = await c.responses.create({ model: 'demo-chat', input: 'Name three rivers, please.' });
+    const stream = c.responses.stream({ model: 'demo-chat', input: 'Name three rivers, please.' });
+    let said = '';
+    stream.on('response.output_text.delta', (event) => { said += event.delta; });
+    const final = await stream.finalResponse();
+    assert.equal(final.output_text, made.output_text);
+    assert.equal(said, made.output_text);
+    assert.deepEqual(final.usage, made.usage);
+    const called = await c.responses.stream({ model: 'demo-chat', input: 'The weather?', tools, tool_choice: 'required' }).finalResponse();
+    assert.equal(called.output.at(-1).name, 'weather');
+    JSON.parse(called.output.at(-1).arguments);
+    await assert.rejects(c.responses.create({ model: 'demo-chat', input: 'x', background: true }), { status: 400 });
+  });
+
   test(named('a file comes back by its id'), async () => {
     const upload = { purpose: 'batch', file: new File(['{}'], 'a.jsonl') };
     const file = await c.files.create(upload, { headers: { 'x-weir-deployment': upstreamModel } });

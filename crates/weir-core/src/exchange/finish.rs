@@ -85,6 +85,8 @@ pub(super) struct Running {
     pub(super) filtering: Option<Box<Filtering>>,
     /// Given if the call is passed as it came.
     pub(super) passed: Option<Box<Passed>>,
+    /// The same while an entity is called that is not sent the call as it came.
+    pub(super) aside: Option<Box<Passed>>,
     pub(super) head_at: Option<UnixMillis>,
     /// The caller's own tags, a JSON object.
     pub(super) usage_context: Option<String>,
@@ -247,9 +249,7 @@ impl Isolate {
                 let own_words = prepared.translation.as_ref().is_some_and(|own| own.is_own_words());
                 running.own_words = own_words.then(Vec::new);
                 running.until = now.plus(timeout);
-                if let Some(passed) = running.passed.as_mut() {
-                    passed.begin(entity);
-                }
+                running.turn_to(entity);
                 self.track_sent(now, &mut running);
                 self.keep(now, handle, running);
                 Action::Send(send)

@@ -45,6 +45,7 @@ mod passed;
 mod prepare;
 mod relay;
 mod settled;
+mod standins;
 mod streaming;
 mod tables;
 mod tokens;

@@ -8,12 +8,9 @@ use super::action::{Request, Send};
 use super::admit::{Admission, Stop, admit_address};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
-use super::passed::Passed;
 use super::prepare::Facts;
-use super::tracking::Track;
-use super::translated::Spoken;
+use super::standins::PassPlan;
 use crate::attempt::AttemptError;
-use crate::attempt::plan::AttemptPlan;
 use crate::auth::Caller;
 use crate::error::WeirError;
 use crate::id::AccountId;
@@ -23,14 +20,12 @@ use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity, SnapshotIndex};
 use crate::snapshot::{DeploymentKind, ServedEntity, Target, Task, UpstreamPaths};
 use crate::surface::{DataRoute, Header, Matter, Passage, query_without_version};
 use crate::time::UnixMillis;
-use crate::translate::caller::CallerDialect;
 use crate::wire::bounds::{BODY_BYTES_MAX, FORM_BYTES_MAX};
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
 use crate::wire::error::WireError;
 use crate::wire::form;
 use crate::wire::marks::{self, Mark};
 use alloc::borrow::{Cow, ToOwned};
-use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -370,10 +365,7 @@ impl Isolate {
             Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
         };
         if call.is_translated(ready) {
-            let spoken = Spoken::read(CallerDialect::Responses, facts.request.body)?;
-            let name = Some(Cow::Borrowed(ready.deployment.name.as_str()));
-            let route = DataRoute { task: Some(Task::Chat), name, ..facts.route.clone() };
-            return self.admit_spoken(&Asking { route: &route, ..*facts }, account, admission, &spoken);
+            return self.admit_translated(facts, ready, account, admission);
         }
         let rest = facts.request.length > u64::try_from(facts.request.body.len()).unwrap_or(u64::MAX);
         let spillover = call.spillover(facts, ready);
@@ -385,9 +377,9 @@ impl Isolate {
         admit_address(facts.index, serverless, facts.request)?;
         let random = u64::try_from(admission.random & u128::from(u64::MAX)).unwrap_or(0);
         let empty = Envelope::empty();
-        let (envelope, streamed) = match &call.body {
-            Body::Json(envelope) => (envelope, envelope.stream),
-            Body::None | Body::Form { .. } => (&empty, false),
+        let envelope = match &call.body {
+            Body::Json(envelope) => envelope,
+            Body::None | Body::Form { .. } => &empty,
         };
         let asks_chat = call.generates() && passage.matter == Matter::Responses;
         // Tokens are estimated where text is asked for; elsewhere nobody can say before.
@@ -414,6 +406,8 @@ impl Isolate {
         if prepared.is_empty() {
             return Err(unable(ready, &call).into());
         }
+        let stands_in = passage.responds() && call.mark.is_none();
+        let standin = if stands_in { self.standin(&facts, &account, prepared.len())? } else { None };
         let reservation = match self.reserve(&facts, index, &account, admission) {
             Err(stop) if spillover.is_some() && !admission.spilled && stop.is_full() => {
                 admission.spilled = true;
@@ -421,28 +415,10 @@ impl Isolate {
             }
             reserved => self.counted(&facts, &account, reserved)?,
         };
-        // What goes to a model is judged by the deployment's policy (an image's prompt, else the input); answers in
-        // these dialects are not read.
-        facts.task = if passage.matter == Matter::Images { Task::Completions } else { Task::Embeddings };
-        let judged = self.judge(&facts, reservation, index).map_err(Stop::from);
-        let (reservation, filtering) = self.counted(&facts, &account, judged)?;
-        facts.task = task;
         // A form that is being streamed cannot be sent again, and what was kept must not be kept twice.
-        let once = rest || (passage.makes && !call.generates());
-        let attempts = if once { 1 } else { AttemptPlan::ATTEMPTS_MAX };
-        let (mut entities, marks): (Vec<PreparedEntity>, Vec<Mark>) = prepared.into_iter().unzip();
-        let passed = Passed::new(marks, passage.matter, call.generates());
-        let hidden = filtering.as_ref().map(|filtering| filtering.mask.as_slice()).unwrap_or_default();
-        for edits in entities.iter_mut().map(|entity| &mut entity.send.edits).filter(|_| !hidden.is_empty()) {
-            edits.extend_from_slice(hidden);
-            edits.sort_by_key(|edit| (edit.start, edit.end));
-        }
-        let mut running = facts.running_with(account, reservation, entities, attempts, filtering);
-        running.streamed = streamed;
-        running.spills = spillover.is_some() && !rest;
-        // What an image or a file takes tells nothing of how soon a model speaks.
-        running.track = Track::new(false, facts.explained());
-        running.passed = Some(Box::new(passed));
-        Ok(running)
+        let (generates, spills) = (call.generates(), spillover.is_some() && !rest);
+        let once = rest || (passage.makes && !generates);
+        let plan = PassPlan { passage, prepared, standin, generates, once, spills };
+        self.begin_passed(asking, &mut facts, plan, account, reservation)
     }
 }

@@ -27,8 +27,9 @@ use memchr::memmem;
 /// What is special about a passed call.
 #[derive(Debug)]
 pub(super) struct Passed {
-    /// The mark of each entity of the plan; none where the upstream keeps nothing.
-    marks: Vec<Mark>,
+    /// The mark of each entity of the plan; none of one that is not sent the call as it came. Empty where the upstream
+    /// keeps nothing.
+    marks: Vec<Option<Mark>>,
     /// Written behind the ids of the answer: that of the entity that is called.
     mark: Option<Mark>,
     /// Whether a stream says itself when it is over.
@@ -50,9 +51,9 @@ pub(super) struct Passed {
 
 impl Passed {
     /// A call that goes to one of the entities with these marks, the first at first.
-    pub(super) fn new(marks: Vec<Mark>, matter: Matter, generates: bool) -> Self {
+    pub(super) fn new(marks: Vec<Option<Mark>>, matter: Matter, generates: bool) -> Self {
         let told = matches!(matter, Matter::Responses | Matter::Kept);
-        Self { mark: marks.first().copied(), marks, told, generates, ..Self::rows() }
+        Self { mark: marks.first().copied().flatten(), marks, told, generates, ..Self::rows() }
     }
 
     /// An answer to rows: whatever the upstream says, as it is.
@@ -75,14 +76,15 @@ impl Passed {
         self.mark.map_or_else(|| text.to_owned(), |mark| marks::mark(text, mark))
     }
 
-    /// Another call begins, of the entity at this place of the plan; nothing of an earlier one is left.
-    pub(super) fn begin(&mut self, entity: u32) {
-        if let Some(mark) = usize::try_from(entity).ok().and_then(|at| self.marks.get(at)) {
-            self.mark = Some(*mark);
-        }
+    /// Another call begins, of the entity at this place of the plan; nothing of an earlier one is left. Answers whether
+    /// it goes on as it came.
+    pub(super) fn begin(&mut self, entity: u32) -> bool {
         self.held.clear();
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
         self.chars = 0;
+        let Some(mark) = usize::try_from(entity).ok().and_then(|at| self.marks.get(at)) else { return true };
+        self.mark = *mark;
+        mark.is_some()
     }
 
     /// Whether the stream has said something.
@@ -391,7 +393,7 @@ mod tests {
         #[test]
         fn cuts_change_nothing(mut cuts in proptest::collection::vec(0usize..=STREAM.len(), 0..6)) {
             let own = Mark::of(&["d", "e"]);
-            let mut passed = Passed::new(Vec::from([own]), Matter::Responses, true);
+            let mut passed = Passed::new(Vec::from([Some(own)]), Matter::Responses, true);
             cuts.sort_unstable();
             let (mut out, mut from) = (Vec::new(), 0);
             for cut in cuts.into_iter().chain([STREAM.len()]) {
@@ -414,7 +416,7 @@ mod tests {
             (Matter::Images, true),
         ];
         for (matter, whole) in rows {
-            let mut passed = Passed::new(Vec::from([Mark::of(&["d"])]), matter, true);
+            let mut passed = Passed::new(Vec::from([Some(Mark::of(&["d"]))]), matter, true);
             let events = part.get(..part.rfind("\n\n").unwrap() + 2).unwrap();
             assert!(passed.push(events.as_bytes()).is_some());
             assert_eq!(passed.is_whole(StreamEnd::Closed), whole, "{matter:?}");

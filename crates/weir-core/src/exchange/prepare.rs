@@ -200,6 +200,7 @@ impl Facts<'_> {
             teller: self.teller().map(Box::new),
             filtering,
             passed: None,
+            aside: None,
             head_at: None,
             usage_context: self.usage_context(),
             sampling: None,
@@ -375,13 +376,11 @@ impl Facts<'_> {
     /// What is changed in the body that the driver has.
     fn changes(&self, entity: &ServedEntity) -> Vec<Edit> {
         let edits = self.edits(entity);
-        match self.spoken {
-            None => edits,
-            Some(_) => {
-                let with = Edit::apply(self.request.body, &edits);
-                Vec::from([Edit { start: 0, end: self.body_bytes(), with }])
-            }
+        if self.spoken.is_none() {
+            return edits;
         }
+        let with = Edit::apply(self.request.body, &edits);
+        Vec::from([Edit { start: 0, end: self.body_bytes(), with }])
     }
 
     /// What is changed in the canonical body for an entity of the canonical dialect.

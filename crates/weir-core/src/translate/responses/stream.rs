@@ -48,10 +48,8 @@ struct Call {
     index: u64,
     place: u32,
     id: String,
-    /// JSON.
-    call_id: String,
-    /// JSON.
-    name: String,
+    /// What its result is told by, and the function's name: JSON.
+    named: (String, String),
     arguments: Text,
     extra: Option<String>,
 }
@@ -73,6 +71,8 @@ pub struct Encoder {
     done: Vec<(u32, String)>,
     finish: String,
     usage: Option<String>,
+    /// Whether the last event was told: nothing follows it.
+    over: bool,
     out: Vec<u8>,
 }
 
@@ -91,6 +91,7 @@ impl Encoder {
             done: Vec::new(),
             finish: String::new(),
             usage: None,
+            over: false,
             out: Vec::new(),
         }
     }
@@ -110,6 +111,9 @@ impl Encoder {
         let text = core::str::from_utf8(events).unwrap_or_default();
         for line in text.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = line.trim();
+            if self.over {
+                break;
+            }
             if data == "[DONE]" {
                 self.end();
             } else if let Some(chunk) = Raw::parse(data) {
@@ -279,10 +283,10 @@ impl Encoder {
             let call_id = whole::call_id(&self.frame, told, self.items);
             let name = told.at("function.name").map_or("\"\"", |name| name.as_str()).to_owned();
             let extra = told.get("extra_content").map(|extra| extra.as_str().to_owned());
-            let named = (call_id.as_str(), name.as_str());
-            let (place, id) =
-                self.add("fc", |id| call(id, Status::InProgress, named, "\"\"", extra.as_deref()));
-            self.calls.push(Call { index, place, id, call_id, name, arguments: Text::default(), extra });
+            let (place, id) = self
+                .add("fc", |id| call(id, Status::InProgress, (&call_id, &name), "\"\"", extra.as_deref()));
+            let (named, arguments) = ((call_id, name), Text::default());
+            self.calls.push(Call { index, place, id, named, arguments, extra });
         }
         let piece = told.at("function.arguments").filter(|text| text.is_text() && text.as_str() != "\"\"");
         let known = self.calls.iter_mut().find(|call| call.index == index);
@@ -311,15 +315,16 @@ impl Encoder {
     }
 
     fn end(&mut self) {
+        self.over = true;
         self.begin();
         let status = Status::of(&self.finish);
         self.close(status, None);
         for one in core::mem::take(&mut self.calls) {
             let text = if one.arguments.is_empty() { "\"{}\"".to_owned() } else { one.arguments.end() };
             let at = Object::new().text("item_id", &one.id).number("output_index", one.place);
-            let done = at.raw("name", &one.name).raw("arguments", &text);
+            let done = at.raw("name", &one.named.1).raw("arguments", &text);
             self.event("response.function_call_arguments.done", done);
-            let item = call(&one.id, status, (&one.call_id, &one.name), &text, one.extra.as_deref());
+            let item = call(&one.id, status, (&one.named.0, &one.named.1), &text, one.extra.as_deref());
             self.over(one.place, item);
         }
         self.done.sort_by_key(|(place, _)| *place);
