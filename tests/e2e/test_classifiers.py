@@ -4,6 +4,7 @@ each emulated (`upstream_safety.py`), with Azure's and OpenAI's clients in front
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import openai
@@ -117,6 +118,42 @@ class TestContentSafety:
         assert not answer.looks_complete and "content_filter_error" in answer.text and "UNWELL" not in answer.text
 
 
+def respond(name: str, text: str = "one two", **members):
+    client = openai.OpenAI(base_url=f"{weir.URL}/openai/v1", api_key=weir.KEY, max_retries=0)
+    return client.responses.create(model=name, input=text, **members)
+
+
+class TestResponses:
+    """Calls that go on as they came."""
+
+    def test_prompts_and_whole_answers(self, safety):
+        with pytest.raises(openai.BadRequestError) as caught:
+            respond(safety.name, "a FORBIDDEN thing")
+        assert caught.value.body["content_filters"][0]["content_filter_results"]["violence"] == HIGH
+        safety.upstream.script(safety.name, {"text": "such a FORBIDDEN answer"}, {"text": "so UNWELL it is"})
+        left = respond(safety.name)
+        assert left.incomplete_details.reason == "content_filter" and left.output_text == ""
+        assert left.model_dump()["content_filters"][1]["content_filter_results"]["violence"] == HIGH
+        with pytest.raises(openai.InternalServerError) as caught:
+            respond(safety.name)
+        assert caught.value.code == "content_filter_error"
+
+    def test_streams(self, safety):
+        words = " ".join(f"word{i}" for i in range(150))
+        safety.upstream.script(safety.name, {"text": f"{words} FORBIDDEN tail", "pace": 0.002}, {"text": words},
+                               {"text": "so UNWELL it is"})
+        events = list(respond(safety.name, stream=True))
+        text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+        assert text.startswith("word0 word1") and words.startswith(text.rstrip()) and "FORBIDDEN" not in text
+        assert events[-1].type == "response.incomplete"
+        events = list(respond(safety.name, stream=True))
+        assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == words
+        assert events[-1].type == "response.completed"
+        with pytest.raises(openai.APIError) as caught:
+            list(respond(safety.name, stream=True))
+        assert caught.value.code == "content_filter_error"
+
+
 class TestModeration:
     def test_prompts(self, moderation):
         with pytest.raises(openai.BadRequestError) as caught:
@@ -164,6 +201,33 @@ class TestDeployment:
         guarded.upstream.script(guarded.name, {"text": "one two three"})
         plain = "".join(c.choices[0].delta.content or "" for c in say(guarded.name, stream=True) if c.choices)
         assert plain == "one two three"
+
+
+WORKSPACE = ("/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/weir/providers"
+             "/Microsoft.MachineLearningServices/workspaces/default/serverlessEndpoints")
+
+
+def test_a_serverless_endpoint_names_its_own(safety):
+    """`contentSafety.weirClassifier`; the classifier named `default` is not asked for it."""
+    model = json.loads(weir.manage("GET", f"{weir.CATALOG}/{safety.name}").text)["registry_id"]
+    at = f"{WORKSPACE}/{safety.name}-sl?api-version=2024-10-01"
+    body = {"location": "eastus2", "sku": {"name": "Consumption"}, "properties": {
+        "modelSettings": {"modelId": model}, "contentSafety": {"weirClassifier": safety.name}}}
+    refused = weir.manage("PUT", at, {**body, "properties": {**body["properties"], "contentSafety": {"weirClassifier": "nobody"}}})
+    assert refused.status == 400 and "properties.contentSafety.weirClassifier" in refused.text
+    try:
+        made = weir.done(weir.manage("PUT", at, body))
+        assert made["properties"]["contentSafety"] == {"contentSafetyStatus": "Enabled", "weirClassifier": safety.name}
+        key = weir.done(weir.manage("POST", at.replace("?", "/listKeys?"), {}))["primaryKey"]
+        client = openai.OpenAI(base_url=f"{weir.URL}/serverless/{safety.name}-sl/v1", api_key=key, max_retries=0)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(model="x", messages=[{"role": "user", "content": "a FORBIDDEN thing"}])
+        assert caught.value.body["innererror"]["content_filter_result"]["violence"] == HIGH
+        safety.upstream.script(safety.name, {"text": "such a FORBIDDEN answer"})
+        choice = client.chat.completions.create(model="x", messages=[{"role": "user", "content": "one"}]).choices[0]
+        assert choice.finish_reason == "content_filter" and not choice.message.content
+    finally:
+        weir.manage("DELETE", at)
 
 
 class TestManagement:

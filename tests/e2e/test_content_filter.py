@@ -194,6 +194,77 @@ class TestStreams:
         assert text.startswith(words)
 
 
+RESPONDERS = {
+    "dated": lambda: openai.AzureOpenAI(azure_endpoint=weir.URL, api_key=weir.KEY, api_version="2025-03-01-preview",
+                                        max_retries=0),
+    "v1": lambda: openai.OpenAI(base_url=f"{weir.URL}/openai/v1", api_key=weir.KEY, max_retries=0),
+    "openai": lambda: openai.OpenAI(base_url=f"{weir.URL}/v1", api_key=weir.KEY, max_retries=0)}
+
+
+@pytest.mark.parametrize("kind", RESPONDERS)
+class TestResponses:
+    """Calls that go on to the upstream as they came, by the vendor's client."""
+
+    @pytest.mark.parametrize("prompt", [
+        {"input": HARM}, {"input": [{"role": "user", "content": [{"type": "input_text", "text": HARM}]}]},
+        {"input": "one", "instructions": HARM}], ids=["text", "items", "instructions"])
+    def test_a_prompt_is_judged_before_the_upstream_is_asked(self, kind, prompt, deployment):
+        with pytest.raises(openai.BadRequestError) as caught:
+            RESPONDERS[kind]().responses.create(model=deployment.name, **prompt)
+        assert (caught.value.code, caught.value.param) == ("content_filter", "prompt")
+        if kind != "openai":
+            [told] = caught.value.body["content_filters"]
+            assert told["blocked"] is True and told["source_type"] == "prompt"
+            assert told["content_filter_results"]["self_harm"] == {"filtered": True, "severity": "medium"}
+            assert caught.value.body["innererror"]["code"] == "ResponsibleAIPolicyViolation"
+        assert deployment.requests() == []
+
+    def test_a_whole_answer(self, kind, deployment):
+        deployment.script({"text": MILD}, {"text": f"well then {HARM} and more"})
+        client = RESPONDERS[kind]()
+        told = client.responses.create(model=deployment.name, input="one")
+        assert told.output_text == MILD and told.status == "completed"
+        if kind == "openai":
+            assert "content_filters" not in told.model_dump()
+        else:
+            prompt, answer = told.model_dump()["content_filters"]
+            assert (prompt["source_type"], answer["source_type"]) == ("prompt", "completion")
+            assert answer["content_filter_results"]["violence"] == {"filtered": False, "severity": "low"}
+        left = client.responses.create(model=deployment.name, input="one")
+        assert (left.status, left.incomplete_details.reason) == ("incomplete", "content_filter")
+        assert left.output_text == "" and left.usage.total_tokens == 7
+        again = client.responses.retrieve(left.id)
+        assert again.incomplete_details.reason == "content_filter" and HARM not in again.model_dump_json()
+
+    def test_a_stream(self, kind, deployment):
+        deployment.script({"text": f"one two {MILD} three", "pace": 0.002}, {"text": f"well then {HARM} and more"})
+        client = RESPONDERS[kind]()
+        events = list(client.responses.create(model=deployment.name, input="one", stream=True))
+        assert "".join(e.delta for e in events if e.type == "response.output_text.delta") == f"one two {MILD} three"
+        last = events[-1].response.model_dump()
+        assert events[-1].type == "response.completed" and ("content_filters" in last) == (kind != "openai")
+        events = list(client.responses.create(model=deployment.name, input="one", stream=True))
+        text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+        assert text.strip() == "well then" and events[-1].type == "response.incomplete"
+        assert events[-1].response.incomplete_details.reason == "content_filter"
+        assert events[-1].response.id == events[0].response.id
+        assert not any(HARM in event.model_dump_json() for event in events)
+        assert weir.usage_soon(deployment.name, 2)["output_tokens"] > 4
+
+    def test_the_clients_own_reader_of_streams_takes_it(self, kind, deployment):
+        deployment.script({"text": f"well then {HARM} and more"})
+        with RESPONDERS[kind]().responses.stream(model=deployment.name, input="one") as stream:
+            kinds = [event.type for event in stream]
+        assert kinds[-1] == "response.incomplete" and "response.completed" not in kinds
+
+    def test_the_asynchronous_form(self, kind, deployment):
+        deployment.policy(mode="Asynchronous_filter", basePolicyName="Microsoft.DefaultV2")
+        deployment.script({"text": f"well then {HARM} and more", "pace": 0.002})
+        events = list(RESPONDERS[kind]().responses.create(model=deployment.name, input="one", stream=True))
+        text = "".join(e.delta for e in events if e.type == "response.output_text.delta")
+        assert text.startswith("well then I want") and events[-1].type == "response.incomplete"
+
+
 @pytest.fixture(scope="module")
 def management() -> Iterator[CognitiveServicesManagementClient]:
     class Administrator:

@@ -5,9 +5,11 @@ Decides how these look from the outside, and keeps them in memory. `up` is the m
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
+import re
 from typing import Any
 
 Json = dict[str, Any]
@@ -40,10 +42,11 @@ def keep(kind: str, **members: Any) -> Json:
     return thing
 
 
-def response_of(asked: Json) -> Json:
+def response_of(asked: Json, step: Json) -> Json:
     text = asked["input"] if isinstance(asked["input"], str) else asked["input"][-1]["content"]
+    text = step.get("text", f"echo: {text}")
     message = {"type": "message", "id": "msg_said00001", "status": "completed", "role": "assistant",
-               "content": [{"type": "output_text", "text": f"echo: {text}", "annotations": []}]}
+               "content": [{"type": "output_text", "text": text, "annotations": []}]}
     return keep("resp", object="response", status="completed", model=asked["model"], output=[message],
                 parallel_tool_calls=True, tool_choice="auto", tools=[],
                 previous_response_id=asked.get("previous_response_id"),
@@ -53,13 +56,23 @@ def response_of(asked: Json) -> Json:
 
 async def stream_response(x: Any, up: Any, step: Json, answer: Json) -> None:
     await x.send(up.head_bytes(200, {"content-type": "text/event-stream", "transfer-encoding": "chunked"}))
+    [message] = answer["output"]
+    [part] = message["content"]
+    at = {"item_id": message["id"], "output_index": 0, "content_index": 0}
+    pieces = re.findall(r"\S+\s*", part["text"])
     events = [("response.created", {"response": {**answer, "status": "in_progress", "output": []}}),
-              ("response.output_text.delta", {"delta": answer["output"][0]["content"][0]["text"],
-                                              "item_id": "msg_said00001", "output_index": 0, "content_index": 0}),
+              ("response.output_item.added", {"output_index": 0, "item": {**message, "status": "in_progress", "content": []}}),
+              ("response.content_part.added", {**at, "part": {**part, "text": ""}}),
+              *[("response.output_text.delta", {**at, "delta": piece, "logprobs": []}) for piece in pieces],
+              ("response.output_text.done", {**at, "text": part["text"], "logprobs": []}),
+              ("response.content_part.done", {**at, "part": part}),
+              ("response.output_item.done", {"output_index": 0, "item": message}),
               ("response.completed", {"response": answer})]
     for index, (kind, members) in enumerate(events):
         if index == step.get("cut_after"):
             return await up.cut(x, step.get("cut", "reset"))
+        if step.get("pace"):
+            await asyncio.sleep(step["pace"])
         data = json.dumps({"type": kind, "sequence_number": index, **members})
         await up.chunk(x, f"event: {kind}\ndata: {data}\n\n".encode())
     await up.last_chunk(x)
@@ -106,7 +119,7 @@ async def passed(x: Any, up: Any) -> None:
             await up.chunk(x, data[at:at + 16384])
         return await up.last_chunk(x)
     if parts == ["responses"]:
-        answer = response_of(asked)
+        answer = response_of(asked, step)
         return await (stream_response(x, up, step, answer) if asked.get("stream") else x.answer(200, answer))
     if x.method == "POST" and len(parts) == 1:
         kinds = {"batches": "batch", "assistants": "asst", "threads": "thread", "vector_stores": "vs"}

@@ -182,8 +182,10 @@ impl Fleet {
             prompt: 1,
             output_max: 20,
             tokens: 20,
+            bad_prompt: false,
+            judged: None,
         };
-        let running = Running { fact, asks, script: Vec::new(), streaming: false, whole: false };
+        let running = Running::new(fact, asks);
         let random = self.random.wide();
         let (handle, action) = self.hosts[isolate].begin(self.now, random, URL, ADMIN, body.as_bytes());
         self.hosts[isolate].running.insert(handle, running);

@@ -33,6 +33,71 @@ pub struct Running {
     pub streaming: bool,
     /// Whether the upstream's stream has its terminal event.
     pub whole: bool,
+    /// The bytes that came last.
+    pub last: Vec<u8>,
+    /// What the caller got.
+    pub got: Vec<u8>,
+    /// How far it came with its model and its classifier.
+    pub came: Came,
+}
+
+/// How far an exchange came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Came {
+    /// Whether a model was asked.
+    pub asked_model: bool,
+    /// Whether a model gave a whole answer.
+    pub answered: bool,
+    /// Whether a question to a classifier had no verdict.
+    pub unjudged: bool,
+}
+
+impl Running {
+    /// An exchange that begins.
+    pub fn new(fact: usize, asks: Asks) -> Self {
+        Self {
+            fact,
+            asks,
+            script: Vec::new(),
+            streaming: false,
+            whole: false,
+            last: Vec::new(),
+            got: Vec::new(),
+            came: Came::default(),
+        }
+    }
+
+    /// Its upstream, or its classifier, did something.
+    pub fn gets(&mut self, step: &Step) {
+        match step {
+            Step::Piece(bytes) => self.last.clone_from(bytes),
+            Step::Answer { status: 200, body, .. } => {
+                self.came.answered |= body.starts_with(b"{\"id\"");
+                self.last.clone_from(body);
+            }
+            Step::Head | Step::Answer { .. } | Step::Failed(_) | Step::Ended(_) => {}
+        }
+    }
+
+    /// Its caller gets what an action gives.
+    pub fn takes(&mut self, action: &Action) {
+        match action {
+            Action::Reply(reply) => self.got.extend(reply.body.as_bytes()),
+            Action::PassPiece | Action::Deliver(_) => self.got.extend(&self.last),
+            Action::PassInstead(bytes)
+            | Action::Close(bytes)
+            | Action::Abort(bytes)
+            | Action::DeliverStream { bytes, .. }
+            | Action::Ask { pass: bytes, .. } => self.got.extend(bytes),
+            Action::Send(_)
+            | Action::Pause(_)
+            | Action::ReadWhole
+            | Action::ReadPiece { .. }
+            | Action::HandThrough(_)
+            | Action::ReadHeaders
+            | Action::ReadMore => {}
+        }
+    }
 }
 
 impl Host {

@@ -2,6 +2,7 @@
 
 use crate::clock::{MILLI, Micros};
 use crate::random::Random;
+use crate::world::judge::BAD;
 use weir_core::exchange::{Failure, StreamEnd};
 
 /// Something that an upstream does.
@@ -38,27 +39,38 @@ pub struct Manners {
 }
 
 /// What one call is answered: each step with the time after the one before it. `tokens` is the output that the
-/// model would give, of which the upstream reports `prompt` more as input.
+/// model would give, of which the upstream reports `prompt` more as input. `judged`: it says more, and something bad if
+/// it is true.
 pub fn script(
     random: &mut Random,
     manners: Manners,
     streamed: bool,
     prompt: u64,
     tokens: u64,
+    judged: Option<bool>,
 ) -> Vec<(Micros, Step)> {
     let first = random.between(MILLI, manners.slowest);
     if random.permille(manners.failing) {
         return vec![(first, failure(random))];
     }
     if streamed {
-        return stream(random, manners, first, prompt, tokens);
+        return stream(random, manners, first, prompt, tokens, judged);
     }
     let body = format!(
         r#"{{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{}"}},"finish_reason":"stop"}}],"usage":{}}}"#,
-        "word ".repeat(usize::try_from(tokens.min(8)).expect("small")),
+        (0..tokens.min(8)).map(|at| said(at, 8, judged)).collect::<String>(),
         usage(prompt, tokens),
     );
     vec![(first, Step::Answer { status: 200, retry_after_ms: None, body: body.into_bytes() })]
+}
+
+/// The piece `at` of so many.
+fn said(at: u64, of: u64, judged: Option<bool>) -> String {
+    match judged {
+        None => "word ".to_owned(),
+        Some(bad) if bad && at == of / 2 => format!("word {BAD} "),
+        Some(_) => "word ".repeat(20),
+    }
 }
 
 /// Whether a stream comes to its regular end: the terminal event is in it.
@@ -89,6 +101,7 @@ fn stream(
     first: Micros,
     prompt: u64,
     tokens: u64,
+    judged: Option<bool>,
 ) -> Vec<(Micros, Step)> {
     let chunk = |delta: &str, finish: &str| {
         format!(
@@ -101,8 +114,8 @@ fn stream(
     };
     let events = tokens.min(6);
     let breaks = random.permille(manners.breaking);
-    for _ in 0..events {
-        piece(random, chunk(r#"{"content":"word "}"#, "null"));
+    for at in 0..events {
+        piece(random, chunk(&format!(r#"{{"content":"{}"}}"#, said(at, events, judged)), "null"));
     }
     let end = if breaks {
         random.choose(&[StreamEnd::Broken, StreamEnd::Closed, StreamEnd::TimedOut, StreamEnd::CallerLeft])

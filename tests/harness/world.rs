@@ -3,6 +3,7 @@
 //! Decides when things happen and what goes wrong, from its seed; what they mean is core's. Promises that concern a
 //! single moment are checked here as it passes, into [`Facts::broken`]; the others by the tests, on the facts.
 
+pub mod judge;
 pub mod operator;
 pub mod scene;
 
@@ -52,6 +53,7 @@ enum Happening {
     Arrive { isolate: usize, asks: Asks },
     Resume { isolate: usize, life: u32, handle: u32 },
     Upstream { isolate: usize, life: u32, handle: u32 },
+    Judged { isolate: usize, life: u32, handle: u32, step: Step },
     Due { isolate: usize, life: u32 },
     Message { from: Sender, call: ObjectCall },
     Reply { from: Sender, call: u64, reply: Option<Vec<u8>> },
@@ -93,6 +95,9 @@ impl World {
             world.hosts.push(host);
         }
         world.operator.install(&mut world.objects, &mut world.facts, &mut world.random, world.scene.capacity);
+        if let Some(judge) = world.scene.judge {
+            Operator::judges(&mut world.objects, &mut world.random, judge.open);
+        }
         world.plan();
         world
     }
@@ -139,17 +144,17 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Arrive { isolate, asks } => self.arrive(isolate, &asks),
-            Happening::Resume { isolate, life, handle } => {
-                let word = self.random.word();
+            Happening::Resume { isolate, life, handle } => self.resume(isolate, life, handle),
+            Happening::Upstream { isolate, life, handle } => self.upstream(isolate, life, handle),
+            Happening::Judged { isolate, life, handle, step } => {
+                let (now, word) = (self.now, self.random.word());
                 if let Some(host) = self.living(isolate, life)
                     && host.running.contains_key(&handle)
                 {
-                    let now = self.now;
-                    let action = self.hosts[isolate].resume(now, word, handle);
-                    self.perform(isolate, handle, action);
+                    let action = host.upstream(now, word, handle, &step);
+                    self.perform(isolate, handle, action, true);
                 }
             }
-            Happening::Upstream { isolate, life, handle } => self.upstream(isolate, life, handle),
             Happening::Due { isolate, life } => {
                 if self.living(isolate, life).is_some() {
                     self.send_calls(isolate, None);
@@ -184,6 +189,16 @@ impl World {
         }
     }
 
+    /// A pause is over, or a policy reads what was held back of a stream.
+    fn resume(&mut self, isolate: usize, life: u32, handle: u32) {
+        let now = self.now;
+        let Some(host) = self.living(isolate, life) else { return };
+        let Some(streaming) = host.running.get(&handle).map(|running| running.streaming) else { return };
+        let word = if streaming { 0 } else { self.random.word() };
+        let action = self.hosts[isolate].resume(now, word, handle);
+        self.perform(isolate, handle, action, streaming);
+    }
+
     fn arrive(&mut self, isolate: usize, asks: &Asks) {
         let body = asks.body();
         let envelope = Envelope::parse(body.as_bytes(), Some(Task::Chat)).expect("scenes make good requests");
@@ -200,21 +215,28 @@ impl World {
             version: None,
             end: End::Open,
         });
-        let running =
-            Running { fact, asks: asks.clone(), script: Vec::new(), streaming: false, whole: false };
+        let running = Running::new(fact, asks.clone());
         let (handle, action) =
             self.hosts[isolate].begin(self.now, random, &asks.url(), ADMIN, body.as_bytes());
         self.hosts[isolate].running.insert(handle, running);
-        self.perform(isolate, handle, action);
+        self.perform(isolate, handle, action, false);
     }
 
-    /// Does what core says for an exchange, as the Worker's driver does.
-    fn perform(&mut self, isolate: usize, handle: u32, action: Action) {
+    /// Does what core says for an exchange, as the Worker's driver does; `beside`: its upstream goes on by itself.
+    fn perform(&mut self, isolate: usize, handle: u32, action: Action, beside: bool) {
         self.see_to_calls(isolate, &action);
         let life = self.hosts[isolate].life;
         let Some(running) = self.hosts[isolate].running.get_mut(&handle) else { return };
         let streaming = running.streaming;
+        running.takes(&action);
         match action {
+            Action::Send(send) if judge::is_asked(&send) => self.ask(isolate, handle, &send, false),
+            Action::Ask { send, .. } => {
+                self.ask(isolate, handle, &send, true);
+                if !beside {
+                    self.next_step(isolate, handle);
+                }
+            }
             Action::Send(send) => self.call_upstream(isolate, handle, &send),
             Action::Pause(Pause::For(span)) => {
                 self.at(self.now + span.0 * MILLI + AT_ONCE, Happening::Resume { isolate, life, handle });
@@ -223,17 +245,21 @@ impl World {
             // An answer that core rewrote, as a content policy asks for, is an answer.
             Action::Reply(reply) => match reply.status {
                 200..300 => self.end(isolate, handle, End::Answered { at: self.now }),
+                // What may not go on was used all the same.
+                503 if running.came.answered && running.came.unjudged => {
+                    self.end(isolate, handle, End::Answered { at: self.now });
+                }
                 status => self.end(isolate, handle, End::Refused { status, at: self.now }),
             },
             Action::Deliver(_) => self.end(isolate, handle, End::Answered { at: self.now }),
             Action::Close(_) => {
-                if !running.whole {
+                if !running.whole && !judge::ended(running) {
                     self.facts.broken.push(format!("exchange {} looks complete", running.fact));
                 }
                 self.end(isolate, handle, End::Answered { at: self.now });
             }
             Action::Abort(_) if streaming => {
-                if running.whole {
+                if running.whole && !judge::ended(running) {
                     self.facts.broken.push(format!("exchange {} looks broken", running.fact));
                 }
                 self.end(isolate, handle, End::Answered { at: self.now });
@@ -242,27 +268,47 @@ impl World {
                 self.facts.broken("a plain exchange was cut off");
                 self.end(isolate, handle, End::Killed);
             }
-            Action::DeliverStream { .. } => {
+            Action::DeliverStream { again, .. } => {
                 running.streaming = true;
+                if again {
+                    self.at(self.now + AT_ONCE, Happening::Resume { isolate, life, handle });
+                }
                 self.next_step(isolate, handle);
             }
             Action::ReadPiece { timeout } => {
                 self.read_piece(isolate, handle, timeout.0.saturating_mul(MILLI));
             }
-            // No call of this world is handed through or read in parts, and no policy names a classifier.
+            Action::PassPiece | Action::PassInstead(_) if beside => {}
+            // No call of this world is handed through or read in parts.
             Action::ReadWhole
             | Action::PassPiece
             | Action::PassInstead(_)
             | Action::HandThrough(_)
-            | Action::Ask { .. }
             | Action::ReadHeaders
             | Action::ReadMore => self.next_step(isolate, handle),
         }
     }
 
+    /// Asks the classifier, beside a stream or instead of the upstream's next step.
+    fn ask(&mut self, isolate: usize, handle: u32, send: &Send, beside: bool) {
+        let judge = self.scene.judge.expect("worlds without a classifier ask none");
+        let (after, step) = judge::verdict(&mut self.random, judge, send);
+        let life = self.hosts[isolate].life;
+        let running = self.hosts[isolate].running.get_mut(&handle).expect("performed for it");
+        running.came.unjudged |= !judge::is_verdict(&step);
+        let fact = &mut self.facts.exchanges[running.fact];
+        fact.admitted = fact.admitted.or(Some(self.now));
+        if beside {
+            return self.at(self.now + after, Happening::Judged { isolate, life, handle, step });
+        }
+        running.script = vec![(after, step)];
+        self.next_step(isolate, handle);
+    }
+
     fn call_upstream(&mut self, isolate: usize, handle: u32, send: &Send) {
         let manners = self.scene.faults.manners;
         let running = self.hosts[isolate].running.get_mut(&handle).expect("performed for it");
+        running.came.asked_model = true;
         let fact = &mut self.facts.exchanges[running.fact];
         fact.calls += 1;
         fact.admitted = fact.admitted.or(Some(self.now));
@@ -284,7 +330,8 @@ impl World {
             }
         }
         let (streamed, prompt, tokens) = (running.asks.streamed, running.asks.prompt, running.asks.tokens);
-        let mut script = upstream::script(&mut self.random, manners, streamed, prompt, tokens);
+        let judged = running.asks.judged;
+        let mut script = upstream::script(&mut self.random, manners, streamed, prompt, tokens, judged);
         let timeout = send.timeout.0.saturating_mul(MILLI);
         if script[0].0 > timeout {
             script = vec![(timeout, Step::Failed(exchange::Failure::TimedOut))];
@@ -318,12 +365,21 @@ impl World {
         let Some(host) = self.living(isolate, life) else { return };
         let Some(running) = host.running.get_mut(&handle) else { return };
         let Some((_, step)) = running.script.pop() else { return };
+        running.gets(&step);
         let action = host.upstream(now, word, handle, &step);
-        self.perform(isolate, handle, action);
+        self.perform(isolate, handle, action, false);
     }
 
     fn end(&mut self, isolate: usize, handle: u32, end: End) {
         if let Some(running) = self.hosts[isolate].running.remove(&handle) {
+            let breach = self.scene.judge.and_then(|judge| judge::breach(judge, &running));
+            if let Some(what) = breach {
+                self.facts.broken.push(format!(
+                    "exchange {}: {what}: {}",
+                    running.fact,
+                    String::from_utf8_lossy(&running.got)
+                ));
+            }
             self.facts.exchanges[running.fact].end = end;
         }
     }

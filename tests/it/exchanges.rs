@@ -147,6 +147,8 @@ fn snapshot() -> Value {
         deployment("few", "account", chat, "simulator", simulator(), limit("tokens", 300)),
         with(deployment("guarded", "account", chat, "simulator", simulator(), json!([])), "content_policy",
             json!("Microsoft.DefaultV2")),
+        with(deployment("watched", "account", chat, "openai", open_ai(base), json!([])), "content_policy",
+            json!("Microsoft.DefaultV2")),
         with(deployment("logged", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
             json!(1_000_000)),
         with(deployment("gone", "serverless", chat, "openai", open_ai(base), json!([])), "serverless", gone),
@@ -225,9 +227,9 @@ impl World {
                     outcome.body = answer;
                     return outcome;
                 }
-                Action::DeliverStream { head, bytes, .. } => {
+                Action::DeliverStream { head, bytes, again, .. } => {
                     outcome.head(head.status, &head.headers);
-                    outcome.body = [bytes, self.stream(handle)].concat();
+                    outcome.body = [bytes, self.stream(handle, again)].concat();
                     return outcome;
                 }
                 // An upstream's stream is one piece here, and then its end.
@@ -268,9 +270,17 @@ impl World {
     }
 
     /// What follows what a stream began with.
-    fn stream(&mut self, handle: u32) -> Vec<u8> {
+    fn stream(&mut self, handle: u32, again: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        if again {
+            match self.isolate.handle(self.now, 3, handle, Event::Resumed) {
+                Action::PassInstead(bytes) => out = bytes,
+                Action::Close(bytes) | Action::Abort(bytes) => return bytes,
+                other => panic!("{other:?}"),
+            }
+        }
         match self.isolate.handle(self.now, 3, handle, Event::Ended(StreamEnd::Closed)) {
-            Action::Close(bytes) | Action::Abort(bytes) => bytes,
+            Action::Close(bytes) | Action::Abort(bytes) => [out, bytes].concat(),
             other => panic!("{other:?}"),
         }
     }

@@ -1,6 +1,6 @@
 //! Guardrails of serving endpoints: what they stop, what they mask, and what callers read (`databricks.md`, 7.2, 7.3).
 
-use crate::classifier::{Got, World, snapshot};
+use crate::classifier::world::{Got, World, snapshot};
 use serde_json::{Value, json};
 
 const INVOCATIONS: &str = "https://weir.example/serving-endpoints/chat/invocations";

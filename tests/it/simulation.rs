@@ -12,6 +12,7 @@ use weir_core::object::{CallOutcome, ObjectKind};
 use weir_tests::clock::{EPOCH, MILLI, Micros, SECOND};
 use weir_tests::facts::{End, Exchange, Rate, overrun};
 use weir_tests::world::World;
+use weir_tests::world::judge::Judge;
 use weir_tests::world::scene::{CHAT, Faults, Scene};
 
 const MINUTE: Micros = 60 * SECOND;
@@ -46,6 +47,22 @@ fn promises_hold_where_messages_are_lost() {
 fn promises_hold_where_one_request_is_admitted_at_a_time() {
     let seen = promises_hold(&Scene { capacity: 1, live: 100, ..Scene::rough() }, "narrow");
     assert!(seen.refused > 0 && seen.killed > 0, "{seen:?}");
+}
+
+/// A classifier that is slow and fails: what it filters reaches nobody, whatever else goes wrong, and what models said is
+/// in the ledger.
+#[test]
+fn promises_hold_where_a_classifier_judges() {
+    let judge = Judge { open: false, failing: 150, slowest: 500 * MILLI, bad: 300 };
+    let calm = Scene { judge: Some(judge), live: 100, streamed: 500, ..Scene::calm() };
+    let seen = promises_hold_in(&calm, "judged", 30);
+    assert_eq!(seen.statuses, BTreeSet::from([400, 429, 503]), "filtered, limited, not judged: {seen:?}");
+    let rough = Scene { judge: Some(judge), live: 100, streamed: 500, ..Scene::rough() };
+    let seen = promises_hold_in(&rough, "judged and rough", 30);
+    assert!(seen.killed > 0 && seen.repeated > 0 && seen.statuses.contains(&400), "{seen:?}");
+    let open = Scene { judge: Some(Judge { open: true, ..judge }), ..rough };
+    let seen = promises_hold_in(&open, "judged if possible", 30);
+    assert!(seen.killed > 0 && seen.repeated > 0 && seen.statuses.contains(&400), "{seen:?}");
 }
 
 #[test]
@@ -87,9 +104,14 @@ struct Seen {
 }
 
 fn promises_hold(scene: &Scene, kind: &str) -> Seen {
+    promises_hold_in(scene, kind, SEEDS)
+}
+
+/// In so many worlds.
+fn promises_hold_in(scene: &Scene, kind: &str, seeds: u64) -> Seen {
     let (lossless, calm) = (scene.faults.lost == 0, scene.faults.kills == 0);
     let mut seen = Seen::default();
-    for seed in 0..SEEDS {
+    for seed in 0..seeds {
         let mut world = World::new(seed, scene.clone()).run();
         let problems = [
             world.facts.broken.clone(),

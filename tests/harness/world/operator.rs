@@ -3,6 +3,7 @@
 //! Each configuration carries its number in every part: the upstream's host, the model's name, the entity's name. So
 //! a reader that saw parts of two would be found out.
 
+use super::judge;
 use super::scene::{ADMIN, CHAT, LIVE};
 use crate::clock::{MILLI, Micros, SECOND};
 use crate::facts::{Change, Facts};
@@ -50,6 +51,16 @@ impl Operator {
         objects.probed(0, report(&made.probes, Some(200)).as_bytes(), random.bytes());
         facts.changes.push(Change { version: 1, at: 0 });
         assert_eq!(serving(objects), Some(1), "the first configuration serves");
+    }
+
+    /// Sets up the classifier that is asked where a policy names none.
+    pub fn judges(objects: &mut Objects, random: &mut Random, open: bool) {
+        let classifier = json!({
+            "service": "openai-moderation", "endpoint": judge::BASE, "api_key_plaintext": "sk-judge",
+            "deadline_ms": judge::DEADLINE_MS, "on_failure": if open { "open" } else { "closed" },
+        });
+        let address = "https://weir.example/api/weir/v1/classifiers/default";
+        done(&manage(objects, 0, random, "PUT", address, &classifier));
     }
 
     /// Does something: mostly a new configuration, sometimes a faulty one. What its probes will find is given with

@@ -3,6 +3,7 @@
 use crate::clock::{MILLI, Micros, SECOND, Skew};
 use crate::random::Random;
 use crate::upstream::Manners;
+use crate::world::judge::{BAD, Judge};
 use weir_core::seal::{SealKey, digest};
 use weir_core::{control, exchange};
 
@@ -34,6 +35,8 @@ pub struct Scene {
     pub output: u64,
     /// How often the operator does something.
     pub commands: u64,
+    /// The classifier that judges what [`CHAT`] is asked and answers, if there is one.
+    pub judge: Option<Judge>,
     /// What goes wrong.
     pub faults: Faults,
 }
@@ -74,6 +77,10 @@ pub struct Asks {
     pub output_max: u64,
     /// What the model will say, in tokens.
     pub tokens: u64,
+    /// Whether the prompt is bad.
+    pub bad_prompt: bool,
+    /// Whether a classifier judges the exchange, and the answer is bad.
+    pub judged: Option<bool>,
 }
 
 impl Scene {
@@ -89,6 +96,7 @@ impl Scene {
             prompt: 60,
             output: 120,
             commands: 6,
+            judge: None,
             faults: Faults::none(),
         }
     }
@@ -116,14 +124,22 @@ impl Scene {
             let output_max = random.between(1, self.output);
             // One in twenty models says more than it was allowed to.
             let said = if random.permille(50) { output_max * 3 } else { output_max };
-            Asks {
+            let mut asks = Asks {
                 at: random.between(0, self.lasts),
                 deployment: if random.permille(self.live) { LIVE } else { CHAT },
                 streamed: random.permille(self.streamed),
                 prompt: random.between(1, self.prompt),
                 output_max,
                 tokens: random.between(1, said),
+                bad_prompt: false,
+                judged: None,
+            };
+            // Worlds without a classifier draw nothing more.
+            if let Some(judge) = self.judge.filter(|_| asks.deployment == CHAT) {
+                asks.bad_prompt = random.permille(judge.bad);
+                asks.judged = Some(random.permille(judge.bad));
             }
+            asks
         };
         (0..self.requests).map(|_| ask(random)).collect()
     }
@@ -178,8 +194,9 @@ impl Asks {
     /// The request's body.
     pub fn body(&self) -> String {
         let prompt = "abcd".repeat(usize::try_from(self.prompt).expect("small"));
+        let bad = if self.bad_prompt { BAD } else { "" };
         format!(
-            r#"{{"messages":[{{"role":"user","content":"{prompt}"}}],"max_tokens":{},"stream":{}}}"#,
+            r#"{{"messages":[{{"role":"user","content":"{prompt}{bad}"}}],"max_tokens":{},"stream":{}}}"#,
             self.output_max, self.streamed
         )
     }

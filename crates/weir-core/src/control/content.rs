@@ -84,10 +84,25 @@ pub fn policy_of(row: &DeploymentRow) -> Option<String> {
     let default = || SYSTEM_POLICIES.last().map(|name| (*name).to_owned());
     match &row.spec {
         DeploymentSpec::Account(spec) => spec.rai_policy.clone().or_else(default),
+        DeploymentSpec::Serverless(spec) if spec.content_safety && spec.classifier.is_some() => {
+            Some(serverless_name(row))
+        }
         DeploymentSpec::Serverless(spec) if spec.content_safety => default(),
         DeploymentSpec::ServingEndpoint(spec) => guardrails::exist(spec).then(|| guardrails::name(row)),
         DeploymentSpec::Serverless(_) => None,
     }
+}
+
+/// The name of the policy of an endpoint that names a classifier; no other can be called so.
+fn serverless_name(row: &DeploymentRow) -> String {
+    format!("serverless/{}", row.name.folded())
+}
+
+/// The default policy with the classifier that a serverless endpoint names.
+fn of_serverless(row: &DeploymentRow) -> Option<ContentPolicy> {
+    let classifier = row.serverless().filter(|spec| spec.content_safety)?.classifier.clone()?;
+    let (name, classifier) = (serverless_name(row), Some(classifier));
+    Some(ContentPolicy { name, classifier, ..ContentPolicy::default_v2() })
 }
 
 /// The deployments that have a policy.
@@ -113,7 +128,8 @@ pub fn rules(state: &AccountState) -> ContentRules {
     let used = all(state, POLICY)
         .filter(|row| row["name"].as_str().is_some_and(|name| users(state, name).next().is_some()));
     let (guards, keywords) = guardrails::all(state);
-    let policies: Vec<ContentPolicy> = used.map(compiled).chain(guards).collect();
+    let own = state.deployments.values().filter_map(of_serverless);
+    let policies: Vec<ContentPolicy> = used.map(compiled).chain(guards).chain(own).collect();
     let named = |row: &&Value| {
         policies.iter().flat_map(|policy| &policy.lists).any(|rule| row["name"] == rule.list.as_str())
     };

@@ -212,6 +212,9 @@ pub struct ServerlessSpec {
     pub auth_mode: String,
     /// `properties.contentSafety.contentSafetyStatus` is `Enabled`.
     pub content_safety: bool,
+    /// `properties.contentSafety.weirClassifier`, Weir's own: the external classifier that is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classifier: Option<String>,
     /// The primary and the secondary key.
     pub keys: [AccountKeyRow; 2],
     /// What is only shown again: `tags`, `kind`, `identity`, `sku`.

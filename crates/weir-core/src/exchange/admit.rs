@@ -7,7 +7,7 @@
 use super::accounts::LOOK_AGAIN;
 use super::action::{Action, Pause, Request};
 use super::describe;
-use super::filtering::Filtering;
+use super::filtering::{Asked, Filtering};
 use super::finish::Running;
 use super::guarded;
 use super::isolate::Isolate;
@@ -329,7 +329,7 @@ impl Isolate {
             bearers: &bearers,
         };
         let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);
-        let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, reservation, index)?));
+        let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, None, reservation, index)?));
         let (reservation, filtering) = self.counted(&facts, &account, judged)?;
         let prepared = match guarded::seen(filtering.as_deref(), request.body) {
             Cow::Borrowed(_) => facts.prepare(&account, &self.health),
@@ -344,11 +344,12 @@ impl Isolate {
         }
     }
 
-    /// Judges the prompt, if the deployment has a content policy. A request whose prompt is filtered counts; its
-    /// tokens do not.
+    /// Judges the prompt, if the deployment has a content policy: what is `asked`, else what the task's member of the
+    /// body holds. A request whose prompt is filtered counts; its tokens do not.
     pub(super) fn judge(
         &mut self,
         facts: &Facts<'_>,
+        asked: Option<Asked<'_>>,
         reservation: Reservation,
         index: &Rc<SnapshotIndex>,
     ) -> Result<(Reservation, Option<Box<Filtering>>), PolicyError> {
@@ -358,7 +359,8 @@ impl Isolate {
             return Ok((reservation, None));
         }
         let lexicon = self.lexicon.get_or_insert_with(|| Rc::new(Lexicon::built_in()));
-        match Filtering::begin(policy, lexicon, facts.route.surface, facts.task, facts.envelope) {
+        let asked = asked.unwrap_or_else(|| Asked::of(facts.task, facts.envelope));
+        match Filtering::begin(policy, lexicon, facts.route.surface, &asked) {
             Ok(mut filtering) => {
                 filtering.index = filtering.asks_deployment().then(|| Rc::clone(index));
                 Ok((reservation, Some(Box::new(filtering))))

@@ -4,7 +4,8 @@
 //! surfaces findings are told (`azure.md` A7 and B5: Azure's only); what is found and filtered is `policy`'s, streams
 //! are `vetting`'s.
 
-use super::vetting::Vetting;
+use super::response::texts_of_response;
+use super::vetting::Vets;
 use crate::policy::{
     AnswerParts, ChoiceParts, Findings, Lexicon, PolicyError, Question, ReadyClassifier, ReadyPolicy, Side,
     Texts, mask_prompt, texts_of_events,
@@ -13,7 +14,9 @@ use crate::snapshot::Task;
 use crate::snapshot::content::Service;
 use crate::snapshot::index::SnapshotIndex;
 use crate::surface::Surface;
-use crate::wire::envelope::{Edit, Envelope, Field};
+use crate::wire::envelope::{Edit, Envelope};
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -21,6 +24,87 @@ use alloc::vec::Vec;
 
 /// Questions about one answer with many choices; one with more cannot be judged.
 const ANSWER_QUESTIONS_MAX: usize = 32;
+
+/// In which form an answer holds its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Chat completions.
+    Chat,
+    /// Text completions.
+    Completions,
+    /// A response, as the Responses API has it.
+    Response,
+    /// In none that is read: vectors, pictures, sound.
+    Unread,
+}
+
+/// What a request asks of a model, as far as a policy looks at it.
+#[derive(Debug)]
+pub(super) struct Asked<'a> {
+    /// The form of the answer.
+    pub(super) form: Form,
+    /// What a model reads of the request.
+    pub(super) parts: Vec<Part<'a>>,
+    /// Answers that are asked for.
+    pub(super) answers: u64,
+    /// Whether findings are told, where the surface tells them: what was kept was told about when it was made.
+    pub(super) tells: bool,
+}
+
+/// One member of a request that a model reads.
+#[derive(Debug)]
+pub(super) struct Part<'a> {
+    /// JSON.
+    pub(super) json: Cow<'a, str>,
+    /// Where it stands in the body.
+    pub(super) place: Place,
+    /// Whether it is the operator's own words: these may speak of instructions.
+    pub(super) operator: bool,
+}
+
+/// Where a part stands.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Place {
+    /// From this byte on, as it is.
+    Json(u32),
+    /// A field of a form: these bytes are its text.
+    Form(u32, u32),
+}
+
+impl<'a> Asked<'a> {
+    /// What a canonical body asks for.
+    pub(super) fn of(task: Task, envelope: &Envelope<'a>) -> Self {
+        let (form, field) = match task {
+            Task::Chat => (Form::Chat, envelope.messages),
+            Task::Completions => (Form::Completions, envelope.prompt),
+            Task::Embeddings => (Form::Unread, envelope.input),
+        };
+        let part = field.map(|field| Part {
+            json: Cow::Borrowed(field.raw),
+            place: Place::Json(field.start),
+            operator: false,
+        });
+        Self { form, parts: part.into_iter().collect(), answers: envelope.n, tells: true }
+    }
+}
+
+impl Part<'_> {
+    /// What to change in the body so that no model sees personal data of it.
+    fn mask(&self) -> Vec<Edit> {
+        match self.place {
+            Place::Json(start) => mask_prompt(&self.json, start),
+            Place::Form(start, end) => {
+                let edits = mask_prompt(&self.json, 0);
+                if edits.is_empty() {
+                    return Vec::new();
+                }
+                let masked = Edit::apply(self.json.as_bytes(), &edits);
+                let text = crate::json::read::<String>(core::str::from_utf8(&masked).unwrap_or_default());
+                Vec::from([Edit { start, end, with: text.unwrap_or_default().into_bytes() }])
+            }
+        }
+    }
+}
 
 /// How findings are told to a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +123,19 @@ pub(super) struct Filtering {
     pub(super) policy: Rc<ReadyPolicy>,
     pub(super) lexicon: Rc<Lexicon>,
     pub(super) telling: Telling,
-    pub(super) task: Task,
+    pub(super) form: Form,
     /// Whether streams end in `[DONE]` on the surface.
     pub(super) ends: bool,
     /// Answers that were asked for.
     pub(super) answers: u64,
-    /// `[{"prompt_index":0,"content_filter_results":{…}},…]`.
+    /// `[{"prompt_index":0,"content_filter_results":{…}},…]`; of a response the results alone.
     pub(super) prompt_results: String,
     /// What was found in each prompt.
     prompts: Vec<Findings>,
     /// The prompt's texts, if a classifier is asked.
     pub(super) texts: Option<Texts>,
     /// The answer, once it is a stream.
-    pub(super) vetting: Option<Vetting>,
+    pub(super) vetting: Option<Box<dyn Vets>>,
     /// Whether the surface has a form for guardrails, and the policy is some.
     pub(super) guard: bool,
     /// What to change in the caller's body: personal data that no model may see.
@@ -86,42 +170,36 @@ impl Filtering {
         policy: &Rc<ReadyPolicy>,
         lexicon: &Rc<Lexicon>,
         surface: Surface,
-        task: Task,
-        envelope: &Envelope<'_>,
+        asked: &Asked<'_>,
     ) -> Result<Self, PolicyError> {
-        let field = match task {
-            Task::Chat => envelope.messages,
-            Task::Completions => envelope.prompt,
-            Task::Embeddings => envelope.input,
-        };
-        let prompts = match field {
-            Some(field) if policy.looks_at(Side::Prompt) => policy.read_prompt(lexicon, field.raw),
-            Some(_) | None => Vec::from([Findings::default()]),
-        };
+        let parts = &asked.parts;
+        let prompts = if policy.looks_at(Side::Prompt) { read(policy, lexicon, parts) } else { Vec::new() };
         let asks = policy.classifier(Side::Prompt).or_else(|| policy.classifier(Side::Completion)).is_some();
-        let guard = policy.guard().filter(|_| field.is_some());
+        let guard = policy.guard().filter(|_| !parts.is_empty());
         let shows = guard.is_some() && matches!(surface, Surface::ServingEndpoints | Surface::MlflowGateway);
         let masks = guard.is_some_and(|guard| guard.mask_prompt);
-        let (mask, masked) = match field.filter(|_| shows || masks) {
-            Some(field) => (mask_prompt(field.raw, field.start), masked(field.raw)),
-            None => (Vec::new(), String::new()),
-        };
-        let asked_of = |field: Field<'_>| Texts::of(if masks { &masked } else { field.raw });
+        let mut texts = (asks && !parts.is_empty()).then(Texts::default);
+        if let Some(texts) = &mut texts {
+            for part in parts {
+                let hidden = if masks { masked(&part.json) } else { String::new() };
+                texts.push(if masks { &hidden } else { &part.json }, part.operator);
+            }
+        }
         let mut filtering = Self {
             policy: Rc::clone(policy),
             lexicon: Rc::clone(lexicon),
-            telling: telling(surface),
-            task,
+            telling: if asked.tells { telling(surface) } else { Telling::Nothing },
+            form: asked.form,
             ends: surface != Surface::MlflowGateway,
-            answers: envelope.n,
+            answers: asked.answers,
             prompt_results: String::new(),
-            prompts,
-            texts: field.filter(|_| asks).map(asked_of),
+            prompts: if prompts.is_empty() { Vec::from([Findings::default()]) } else { prompts },
+            texts,
             vetting: None,
             guard: shows,
-            mask: if masks { mask } else { Vec::new() },
+            mask: if masks { parts.iter().flat_map(Part::mask).collect() } else { Vec::new() },
             index: None,
-            masked,
+            masked: parts.first().filter(|_| shows).map_or_else(String::new, |part| masked(&part.json)),
         };
         filtering.prompt_found(Findings::default())?;
         Ok(filtering)
@@ -143,6 +221,10 @@ impl Filtering {
                 }
                 return Err(PolicyError::PromptFiltered { results: told });
             }
+            if self.form == Form::Response {
+                self.prompt_results = told;
+                return Ok(());
+            }
             let comma = if at > 0 { "," } else { "" };
             let index = format!("{at}");
             results.extend([comma, "{\"prompt_index\":", &index, ",\"content_filter_results\":", &told, "}"]);
@@ -160,10 +242,13 @@ impl Filtering {
     /// What the classifier is to be asked about a whole answer, each question with the choice that it is about.
     pub(super) fn about_answer(&self, body: &[u8], events: bool) -> Option<Vec<(u32, Question)>> {
         let mut questions = Vec::new();
-        let Some(prompt) = self.texts.as_ref().filter(|_| self.task != Task::Embeddings) else {
+        let Some(prompt) = self.texts.as_ref().filter(|_| self.form != Form::Unread) else {
             return Some(questions);
         };
-        for (at, text) in texts_of(core::str::from_utf8(body).unwrap_or_default(), events) {
+        let body = core::str::from_utf8(body).unwrap_or_default();
+        let texts =
+            if self.form == Form::Response { texts_of_response(body) } else { texts_of(body, events) };
+        for (at, text) in texts {
             let asked = self.policy.about_answer(&prompt.all, &text)?;
             questions.extend(asked.into_iter().map(|question| (at, question)));
         }
@@ -182,8 +267,15 @@ impl Filtering {
 
     /// Whether the answer must be read: it is judged, or something has to be told in it.
     pub(super) fn needs_text(&self) -> bool {
-        self.task != Task::Embeddings
-            && (self.policy.looks_at(Side::Completion) || self.telling != Telling::Nothing)
+        self.form != Form::Unread
+            && (self.policy.looks_at(Side::Completion)
+                || self.telling != Telling::Nothing
+                || (self.form == Form::Response && self.masks()))
+    }
+
+    /// Whether personal data in an answer gives way to placeholders.
+    pub(super) fn masks(&self) -> bool {
+        self.policy.guard().is_some_and(|guard| guard.mask_completion)
     }
 
     /// The answer as the caller gets it; `None` if it is passed on as it is. `found` is what a classifier found in each
@@ -193,6 +285,9 @@ impl Filtering {
             return None;
         }
         let text = core::str::from_utf8(body).ok()?;
+        if self.form == Form::Response {
+            return self.whole_response(text, found);
+        }
         let parts = AnswerParts::of(text);
         let mut edits = Vec::new();
         for (at, choice) in (0u32..).zip(&parts.choices).filter(|(_, choice)| choice.close > choice.open) {
@@ -222,9 +317,11 @@ impl Filtering {
         if self.policy.filters(Side::Completion, found) {
             let told = self.told(&results);
             let index = choice.index;
-            let text = match self.task {
-                Task::Completions => "\"text\":\"\"",
-                Task::Chat | Task::Embeddings => "\"message\":{\"role\":\"assistant\",\"content\":\"\"}",
+            let text = match self.form {
+                Form::Completions => "\"text\":\"\"",
+                Form::Chat | Form::Response | Form::Unread => {
+                    "\"message\":{\"role\":\"assistant\",\"content\":\"\"}"
+                }
             };
             let with = format!(
                 "{{\"index\":{index},{text},\"logprobs\":null,\"finish_reason\":\"content_filter\"{told}}}"
@@ -245,6 +342,19 @@ impl Filtering {
             return String::new();
         }
         format!(",\"content_filter_results\":{results}")
+    }
+}
+
+/// What is in each prompt of a request. Where its parts are of several kinds they are one prompt.
+fn read(policy: &ReadyPolicy, lexicon: &Lexicon, parts: &[Part<'_>]) -> Vec<Findings> {
+    match parts {
+        [] => Vec::new(),
+        [part] if !part.operator => policy.read_prompt(lexicon, &part.json),
+        parts => {
+            let of = |part: &Part<'_>| policy.read_part(lexicon, &part.json, part.operator);
+            let joined = parts.iter().map(of).fold(Findings::default(), Findings::joined);
+            Vec::from([joined])
+        }
     }
 }
 

@@ -176,7 +176,7 @@ impl Isolate {
             return self.advance_passed(now, random, handle, running, event);
         }
         match event {
-            Event::Resumed if running.relay.is_some() => self.vet_pending(now, handle, running),
+            Event::Resumed if running.head_at.is_some() => self.vet_pending(now, handle, running),
             Event::Resumed => {
                 let step = running.machine.resume(now);
                 self.perform(now, handle, running, step, None)
@@ -419,7 +419,13 @@ impl Isolate {
                     .unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
                 self.settle(now, running, 200, used, false);
             }
-            None => self.leases.settle_as_reserved(now, running.reservation),
+            None => match running.passed.as_ref().filter(|_| running.head_at.is_some()) {
+                Some(passed) => {
+                    let used = passed.used(running.prompt_chars);
+                    self.settle(now, running, 200, used, false);
+                }
+                None => self.leases.settle_as_reserved(now, running.reservation),
+            },
         }
     }
 

@@ -8,7 +8,7 @@
 use super::action::Action;
 use super::action::Request;
 use super::classify::Then;
-use super::filtering::{Filtering, texts_of};
+use super::filtering::{Filtering, Form, texts_of};
 use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::prepare::Facts;
@@ -20,7 +20,6 @@ use crate::attempt::health::HealthBook;
 use crate::attempt::{Outcome, Step};
 use crate::id::AccountId;
 use crate::policy::{Findings, PolicyError, Side, mask_answer, mask_events};
-use crate::snapshot::Task;
 use crate::surface::Surface;
 use crate::time::UnixMillis;
 use crate::wire::WireError;
@@ -37,8 +36,8 @@ const PIECE_BYTES: usize = 32 * 1_024;
 impl Filtering {
     /// Whether a stream is read whole before any of it goes on.
     pub(super) fn buffers(&self) -> bool {
-        let masks = self.policy.guard().is_some_and(|guard| guard.mask_completion);
-        self.task != Task::Embeddings && (masks || (self.guard && self.policy.looks_at(Side::Completion)))
+        let reads = matches!(self.form, Form::Chat | Form::Completions);
+        reads && (self.masks() || (self.guard && self.policy.looks_at(Side::Completion)))
     }
 
     /// A whole answer, or a whole stream, as the caller gets it; `None` if it is passed on as it is.

@@ -87,6 +87,7 @@ impl Running {
             until: now,
             filtering: None,
             passed: None,
+            aside: None,
             head_at: None,
             usage_context: None,
             sampling: None,
@@ -143,6 +144,7 @@ impl Isolate {
         let Some(hedge) = running.hedging else { return };
         let apt = running.streamed
             && running.passed.is_none()
+            && running.aside.is_none()
             && running.machine.is_ready()
             && !running.buffers()
             && running.kept.is_none()

@@ -162,7 +162,7 @@ impl Isolate {
             Ok((head, bytes)) => {
                 let idle = running.deadlines.idle;
                 // A policy may ask a classifier about it, which is done beside a stream.
-                let again = running.passed.is_none() && running.needs_text();
+                let again = running.needs_text();
                 let bytes =
                     if again { core::mem::replace(&mut running.pending, bytes) } else { running.say(bytes) };
                 self.keep(now, handle, running);

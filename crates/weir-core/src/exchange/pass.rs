@@ -4,6 +4,8 @@
 //! body's `model`, by the header `x-weir-deployment`, else the first that can. Only the model's name and the marks
 //! (`wire::marks`) are changed in a body; a form is read until its `model` is known and streamed from there.
 
+mod prompt;
+
 use super::action::{Request, Send};
 use super::admit::{Admission, Stop, admit_address};
 use super::finish::{PreparedEntity, Running};
@@ -385,7 +387,7 @@ impl Isolate {
         // Tokens are estimated where text is asked for; elsewhere nobody can say before.
         let task = if asks_chat { Task::Chat } else { Task::Embeddings };
         let asking = facts;
-        let mut facts = Facts {
+        let facts = Facts {
             now,
             request: asking.request,
             route: asking.route,
@@ -406,8 +408,10 @@ impl Isolate {
         if prepared.is_empty() {
             return Err(unable(ready, &call).into());
         }
-        let stands_in = passage.responds() && call.mark.is_none();
+        // What a policy reads it reads in one form, so nobody stands in under one.
+        let stands_in = passage.responds() && call.mark.is_none() && ready.policy.is_none();
         let standin = if stands_in { self.standin(&facts, &account, prepared.len())? } else { None };
+        let asked = ready.policy.as_ref().map(|_| call.asked(asking)).transpose()?;
         let reservation = match self.reserve(&facts, index, &account, admission) {
             Err(stop) if spillover.is_some() && !admission.spilled && stop.is_full() => {
                 admission.spilled = true;
@@ -415,10 +419,12 @@ impl Isolate {
             }
             reserved => self.counted(&facts, &account, reserved)?,
         };
+        let judged = self.judge(&facts, asked, reservation, index).map_err(Stop::from);
+        let (reservation, filtering) = self.counted(&facts, &account, judged)?;
         // A form that is being streamed cannot be sent again, and what was kept must not be kept twice.
         let (generates, spills) = (call.generates(), spillover.is_some() && !rest);
         let once = rest || (passage.makes && !generates);
-        let plan = PassPlan { passage, prepared, standin, generates, once, spills };
-        self.begin_passed(asking, &mut facts, plan, account, reservation)
+        let plan = PassPlan { matter: passage.matter, prepared, standin, generates, once, spills };
+        Ok(self.begin_passed(&facts, plan, account, reservation, filtering))
     }
 }

@@ -5,9 +5,13 @@
 //! Errors and failed calls are `finish`'s, as for every exchange.
 
 use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
+use super::classify::Then;
+use super::filtering::Form;
 use super::finish::{Running, is_event_stream};
 use super::holding::whole_error;
 use super::isolate::Isolate;
+use super::stages::{Stage, stage_of};
+use super::vetting::Vetted;
 use crate::account::record::Usage;
 use crate::account::usage;
 use crate::attempt::{Outcome, Step};
@@ -67,8 +71,8 @@ impl Passed {
             usage: None,
             terminal: false,
             said: 0,
-            failure: None,
             chars: 0,
+            failure: None,
         }
     }
 
@@ -102,16 +106,6 @@ impl Passed {
     /// Whether an event was no client's answer but an error.
     fn is_broken(&self) -> bool {
         self.failure.as_ref().is_some_and(|(_, error)| *error)
-    }
-
-    /// What was used: as told, else as far as it came.
-    fn used(&self, prompt_chars: u64) -> Usage {
-        let unknown = if self.told && self.generates && self.said > 0 {
-            usage::estimate(prompt_chars, self.chars)
-        } else {
-            Usage::default()
-        };
-        self.usage.unwrap_or(unknown)
     }
 
     /// Takes bytes of a stream, and gives its whole events, marked. `None` if it is none.
@@ -165,6 +159,12 @@ impl Passed {
         }
     }
 
+    /// What the stream used: what the upstream said; else, once a model said something, by the length of the texts.
+    pub(super) fn used(&self, prompt_chars: u64) -> Usage {
+        let estimated = || usage::estimate(prompt_chars, self.chars);
+        self.usage.unwrap_or_else(|| if self.chars > 0 { estimated() } else { Usage::default() })
+    }
+
     /// Whether a stream that ended so is whole. Responses and runs say when they are; of other streams the regular
     /// end of the body is all there is.
     fn is_whole(&self, end: StreamEnd) -> bool {
@@ -172,44 +172,6 @@ impl Passed {
             && !self.is_broken()
             && (self.terminal || (!self.told && end == StreamEnd::Closed))
             && end != StreamEnd::CallerLeft
-    }
-}
-
-/// How far a stream is with an event.
-enum Stage {
-    /// It only begins.
-    Begin,
-    /// It says something.
-    Content,
-    /// The last one, of an answer.
-    Last,
-    /// The last one, of an answer that failed.
-    Failure,
-    /// An error, not of an answer.
-    Error,
-}
-
-/// How far a stream is with the event of this data (`providers.md`, 2.6). An event of which nothing is known says
-/// something.
-fn stage_of(data: &str, event: Option<Raw<'_>>) -> Stage {
-    const BEGIN: [&str; 5] = [
-        "response.created",
-        "response.queued",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.content_part.added",
-    ];
-    if data.starts_with("[DONE]") {
-        return Stage::Last;
-    }
-    let Some(event) = event else { return Stage::Content };
-    match &*event.text_at("type").unwrap_or_default() {
-        "response.completed" | "response.incomplete" => Stage::Last,
-        "response.failed" => Stage::Failure,
-        "error" => Stage::Error,
-        "" if event.get("error").is_some_and(|error| !error.is_null()) => Stage::Error,
-        kind if BEGIN.contains(&kind) => Stage::Begin,
-        _ => Stage::Content,
     }
 }
 
@@ -258,7 +220,7 @@ impl Isolate {
                 self.passed_answer(now, random, handle, running, status, body)
             }
             Event::Piece(piece) => self.passed_piece(now, handle, running, piece),
-            Event::Ended(end) => self.passed_end(now, running, end),
+            Event::Ended(end) => self.passed_end(now, handle, running, end),
             Event::Resumed | Event::Failed(_) => {
                 self.fail(now, running, &WeirError::Bug { what: "no answer of a passed call" })
             }
@@ -315,9 +277,34 @@ impl Isolate {
         };
         let body = passed.marked(text);
         let used = if passed.generates { usage::from_json(text.as_bytes()) } else { None };
+        let used = used.unwrap_or_default();
+        let read = running.filtering.as_ref().is_some_and(|filtering| filtering.form != Form::Unread);
+        if read && (200..300).contains(&status) {
+            return self.passed_judged(now, handle, running, status, body, used);
+        }
         let head = self.passed_head_of(now, &mut running, status, Some("application/json"));
-        self.settle(now, running, status, used.unwrap_or_default(), true);
+        self.settle(now, running, status, used, true);
         Action::Reply(Reply { status, headers: head.headers, body })
+    }
+
+    /// JSON that a policy reads.
+    fn passed_judged(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+        body: String,
+        used: Usage,
+    ) -> Action {
+        running.head_at = Some(now);
+        let reads = running.filtering.as_ref().filter(|filtering| filtering.needs_text());
+        let questions = match reads {
+            Some(filtering) => filtering.about_answer(body.as_bytes(), false),
+            None => Some(Vec::new()),
+        };
+        let then = Then::Deliver { status, used, body: body.into_bytes(), events: false };
+        self.ask_all(now, handle, running, questions, then)
     }
 
     fn passed_piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
@@ -326,23 +313,52 @@ impl Isolate {
             let bytes = passed.push(piece)?;
             (!passed.is_broken()).then_some(bytes)
         });
-        match pushed {
-            Some(bytes) => {
-                self.keep(now, handle, running);
-                Action::PassInstead(bytes)
-            }
-            None => self.passed_end(now, running, if late { StreamEnd::TimedOut } else { StreamEnd::Broken }),
+        let Some(bytes) = pushed else {
+            let end = if late { StreamEnd::TimedOut } else { StreamEnd::Broken };
+            return self.passed_end(now, handle, running, end);
+        };
+        let mut pending = core::mem::take(&mut running.pending);
+        pending.extend_from_slice(&bytes);
+        if let Some(vetted) = running.vetted().map(|filtering| filtering.push(now, &pending)) {
+            return self.vetted(now, handle, running, vetted);
         }
+        self.keep(now, handle, running);
+        Action::PassInstead(pending)
     }
 
-    fn passed_end(&mut self, now: UnixMillis, running: Running, end: StreamEnd) -> Action {
+    fn passed_end(&mut self, now: UnixMillis, handle: u32, mut running: Running, end: StreamEnd) -> Action {
+        let whole = running.passed.as_ref().is_some_and(|passed| passed.is_whole(end));
+        let pending = core::mem::take(&mut running.pending);
+        let Some(filtering) = running.vetted().filter(|_| whole) else {
+            return self.passed_closed(now, running, end, Vec::new());
+        };
+        let vetted = filtering.push(now, &pending);
+        if filtering.waits() || !matches!(vetted, Vetted::Pass(_)) {
+            running.over = Some(end);
+            return self.vetted(now, handle, running, vetted);
+        }
+        let out = if let Vetted::Pass(bytes) = vetted { bytes } else { Vec::new() };
+        self.passed_closed(now, running, end, out)
+    }
+
+    /// A passed stream is over, and nothing of it waits.
+    pub(super) fn passed_closed(
+        &mut self,
+        now: UnixMillis,
+        mut running: Running,
+        end: StreamEnd,
+        mut out: Vec<u8>,
+    ) -> Action {
         let passed = running.passed.as_ref();
         let whole = passed.is_some_and(|passed| passed.is_whole(end));
         let used = passed.map(|passed| passed.used(running.prompt_chars)).unwrap_or_default();
         let surface = running.surface;
+        if let Some(filtering) = running.vetted().filter(|_| whole) {
+            out.extend(filtering.finish());
+        }
         self.settle(now, running, 200, used, whole);
         match (whole, end) {
-            (true, _) => Action::Close(Vec::new()),
+            (true, _) => Action::Close(out),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
                 Action::Abort(reply::stream_error(surface, None, reply::Broken::Upstream))

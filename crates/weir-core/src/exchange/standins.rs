@@ -2,13 +2,12 @@
 //!
 //! Above the stages. Decides that those that have it are called first, as the call came: what they make is stored where
 //! they are. The others stand in for them by way of a chat, as far as the deployment has a fallback and the request can
-//! be said so; where none has it, the request is a chat from the beginning.
+//! be said so and no policy reads along; where none has it, the request is a chat from the beginning.
 
 use super::action::Request;
 use super::admit::{Admission, Stop};
 use super::filtering::Filtering;
 use super::finish::{PreparedEntity, Running};
-use super::guarded;
 use super::isolate::Isolate;
 use super::pass::Asking;
 use super::passed::Passed;
@@ -18,29 +17,26 @@ use super::translated::Spoken;
 use crate::attempt::plan::AttemptPlan;
 use crate::id::AccountId;
 use crate::limit::Reservation;
-use crate::policy::mask_prompt;
 use crate::route::select::Why;
 use crate::snapshot::Task;
 use crate::snapshot::index::ReadyDeployment;
-use crate::surface::{DataRoute, Matter, Passage};
+use crate::surface::{DataRoute, Matter};
 use crate::translate::caller::CallerDialect;
-use crate::wire::WireError;
-use crate::wire::envelope::{Edit, Envelope};
+use crate::wire::envelope::Envelope;
 use crate::wire::marks::Mark;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The chat by which entities are asked that do not have the API.
 pub(super) struct StandIn {
     spoken: Spoken,
-    bearers: Vec<Option<String>>,
+    bearers: Vec<Option<alloc::string::String>>,
 }
 
 /// What a passed call will do, beside its facts.
-pub(super) struct PassPlan<'a> {
-    pub(super) passage: &'a Passage<'a>,
+pub(super) struct PassPlan {
+    pub(super) matter: Matter,
     /// The calls of the entities that have the API.
     pub(super) prepared: Vec<(PreparedEntity, Mark)>,
     pub(super) standin: Option<StandIn>,
@@ -62,22 +58,6 @@ impl StandIn {
         let (spoken, bearers) = (Some(&self.spoken), self.bearers.as_slice());
         let (request, envelope, route) = (&request, &envelope, &route);
         then(&Facts { request, envelope, route, task: Task::Chat, spoken, bearers, ..*facts })
-    }
-
-    /// The calls of the entities that do not have the API; none where they cannot say what is asked for.
-    fn prepare(
-        &self,
-        facts: &Facts<'_>,
-        account: &AccountId,
-        isolate: &Isolate,
-        filtering: Option<&Filtering>,
-    ) -> Vec<PreparedEntity> {
-        let prepared: Result<Vec<PreparedEntity>, WireError> =
-            self.with(facts, |chat| match guarded::seen(filtering, chat.request.body) {
-                Cow::Borrowed(_) => chat.prepare(account, &isolate.health),
-                Cow::Owned(masked) => chat.prepare_masked(&masked, account, &isolate.health),
-            });
-        prepared.unwrap_or_default()
     }
 }
 
@@ -126,31 +106,27 @@ impl Isolate {
         }
     }
 
-    /// Judges what a passed call says, and makes the exchange of it.
+    /// The exchange of a passed call.
     pub(super) fn begin_passed(
-        &mut self,
-        asking: &Asking<'_>,
-        facts: &mut Facts<'_>,
-        plan: PassPlan<'_>,
+        &self,
+        facts: &Facts<'_>,
+        plan: PassPlan,
         account: AccountId,
         reservation: Reservation,
-    ) -> Result<Running, Stop> {
-        let PassPlan { passage, prepared, standin, generates, once, spills } = plan;
-        let task = facts.task;
-        // What goes to a model is judged by the deployment's policy (an image's prompt, else the input); answers in
-        // these dialects are not read. Of a chat that may stand in, everything is.
-        facts.task = if passage.matter == Matter::Images { Task::Completions } else { Task::Embeddings };
-        let judged = match &standin {
-            Some(standin) => standin.with(facts, |chat| self.judge(chat, reservation, asking.index)),
-            None => self.judge(facts, reservation, asking.index),
-        };
-        let (reservation, filtering) = self.counted(facts, &account, judged.map_err(Stop::from))?;
-        facts.task = task;
+        filtering: Option<Box<Filtering>>,
+    ) -> Running {
+        let PassPlan { matter, prepared, standin, generates, once, spills } = plan;
+        let hidden = filtering.as_ref().map(|filtering| filtering.mask.as_slice()).unwrap_or_default();
         let mut calls: Vec<(PreparedEntity, Option<Mark>)> =
             prepared.into_iter().map(|(entity, mark)| (entity, Some(mark))).collect();
-        hide(&mut calls, facts, filtering.as_deref(), standin.is_some());
+        for edits in calls.iter_mut().map(|(entity, _)| &mut entity.send.edits).filter(|_| !hidden.is_empty())
+        {
+            edits.extend_from_slice(hidden);
+            edits.sort_by_key(|edit| (edit.start, edit.end));
+        }
         if let Some(standin) = &standin {
-            let mut others = standin.prepare(facts, &account, self, filtering.as_deref());
+            let others = standin.with(facts, |chat| chat.prepare(&account, &self.health));
+            let mut others: Vec<PreparedEntity> = others.unwrap_or_default();
             others.retain(|other| calls.iter().all(|(having, _)| having.name != other.name));
             calls.extend(others.into_iter().map(|entity| (entity, None)));
             calls.sort_by_key(|(entity, mark)| (entity.why == Why::Out, mark.is_none()));
@@ -158,7 +134,7 @@ impl Isolate {
         let (entities, marks): (Vec<PreparedEntity>, Vec<Option<Mark>>) = calls.into_iter().unzip();
         let most = AttemptPlan::ATTEMPTS_MAX.max(u32::try_from(entities.len()).unwrap_or(0));
         let attempts = if once { 1 } else { most };
-        let passed = Passed::new(marks, passage.matter, generates);
+        let passed = Passed::new(marks, matter, generates);
         let mut running = facts.running_with(account, reservation, entities, attempts, filtering);
         running.spills = spills;
         // What an image or a file takes tells nothing of how soon a model speaks.
@@ -168,27 +144,6 @@ impl Isolate {
             running.usage_wanted = true;
             running.teller = standin.with(facts, |chat| chat.teller().map(Box::new));
         }
-        Ok(running)
-    }
-}
-
-/// Takes out of the calls what no model may see. What a policy found, it found in the chat, if there is one.
-fn hide(
-    calls: &mut [(PreparedEntity, Option<Mark>)],
-    facts: &Facts<'_>,
-    filtering: Option<&Filtering>,
-    of_chat: bool,
-) {
-    let found = filtering.map(|filtering| filtering.mask.as_slice()).unwrap_or_default();
-    if found.is_empty() {
-        return;
-    }
-    let own: Vec<Edit> = match facts.envelope.input {
-        Some(field) if of_chat => mask_prompt(field.raw, field.start),
-        Some(_) | None => found.to_vec(),
-    };
-    for edits in calls.iter_mut().map(|(entity, _)| &mut entity.send.edits) {
-        edits.extend(own.iter().cloned());
-        edits.sort_by_key(|edit| (edit.start, edit.end));
+        running
     }
 }

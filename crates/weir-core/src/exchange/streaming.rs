@@ -193,6 +193,9 @@ impl Isolate {
 
     /// The stream is over, and nothing of it waits: regularly only if its terminal event was seen (promise 3).
     fn closed(&mut self, now: UnixMillis, mut running: Running, end: StreamEnd, mut out: Vec<u8>) -> Action {
+        if running.passed.is_some() {
+            return self.passed_closed(now, running, end, out);
+        }
         let Some(relay) = running.relay.take() else {
             self.abandon(now, running);
             return Action::Abort(out);
@@ -228,6 +231,9 @@ impl Isolate {
 
 /// What was used by a stream that ends here.
 fn observed(running: &mut Running) -> Usage {
+    if let Some(passed) = &running.passed {
+        return passed.used(running.prompt_chars);
+    }
     let observed = running.relay.take().map(StreamRelay::observed);
     let (usage, chars) = observed.map_or((None, 0), |observed| (observed.usage, observed.output_chars));
     usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, chars))

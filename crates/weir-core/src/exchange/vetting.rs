@@ -4,34 +4,29 @@
 //! the text up to its end, whatever follows; that is a word or the beginning of a listed phrase later, so text is
 //! held back by some hundred characters at most, never by time. Where a classifier is asked, an event also waits until
 //! that has judged the part of the text that it belongs to (`choice`). *Asynchronous*: events go on at once, and
-//! findings follow them. A violation ends its choice with `finish_reason` `content_filter`, of which nothing that is
-//! still held back goes on, and the stream with the last choice.
+//! findings follow them. A violation ends its text in the form of the dialect (`choices`, `response`), and nothing that
+//! is still held back of it goes on.
 
 mod choice;
+mod choices;
+mod response;
 
-use super::filtering::{Filtering, Telling};
-use crate::policy::{AnswerParts, ChoiceParts, Findings, PolicyError, Question, Side};
-use crate::snapshot::Task;
-use crate::snapshot::content::FilterMode;
+use super::filtering::{Filtering, Form};
+use crate::policy::{Findings, PolicyError, Question, Side};
 use crate::time::UnixMillis;
-use crate::wire::sse::{self, DONE};
-use alloc::borrow::ToOwned;
-use alloc::collections::VecDeque;
-use alloc::format;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use choice::Choice;
+use choices::Choices;
 use memchr::memmem;
+use response::Spoken;
 
-/// Characters after which an asynchronous filter tells how far it is; a violation is told at once.
-const TELL_AFTER: u64 = 200;
 /// Held-back bytes at which the oldest go on as far as they were read: choices that wait for each other must not
 /// fill an isolate's memory.
 const HELD_BYTES_MAX: usize = 256 * 1_024;
 /// Held-back bytes at which a classifier is too slow for the stream, which breaks off then.
 const UNJUDGED_BYTES_MAX: usize = 4 * 1_024 * 1_024;
-/// Choices of one stream; the bound of `n`.
-const CHOICES_MAX: usize = 128;
 
 /// What to do with a piece of a stream.
 #[derive(Debug, PartialEq, Eq)]
@@ -52,47 +47,50 @@ pub(super) struct Window {
     pub(super) question: Question,
 }
 
-/// A stream being vetted.
+/// A stream of one dialect being vetted.
+pub(super) trait Vets: core::fmt::Debug {
+    /// Takes one event, without the empty line at its end.
+    fn event(&mut self, filtering: &Filtering, now: UnixMillis, event: &[u8], out: &mut Vec<u8>);
+    /// Something new is known about the texts.
+    fn go_on(&mut self, filtering: &Filtering, out: &mut Vec<u8>);
+    /// The texts are over though the stream may not be: what was read is judged as it stands.
+    fn end_all(&mut self, filtering: &Filtering, out: &mut Vec<u8>);
+    /// Whether it was filtered as a whole.
+    fn is_filtered(&self, filtering: &Filtering) -> bool;
+    /// What all dialects have.
+    fn state(&mut self) -> &mut State;
+}
+
+/// What is known of a stream in any dialect.
 #[derive(Debug, Default)]
-pub(super) struct Vetting {
+pub(super) struct State {
     choices: Vec<Choice>,
-    held: VecDeque<Held>,
     held_bytes: usize,
-    /// `"id":…,"object":…,"created":…,"model":…` of the first event with choices.
-    head: String,
-    begun: bool,
     /// The upstream's last event was seen; it goes on when all texts are judged.
     ending: bool,
     over: bool,
 }
 
-/// An event that waits.
-#[derive(Debug)]
-struct Held {
-    json: String,
-    parts: Vec<HeldChoice>,
-}
-
-#[derive(Debug)]
-struct HeldChoice {
-    index: u32,
-    /// It goes on when its choice's text is certain up to this character.
-    until: u64,
-    /// Its braces.
-    open: u32,
-    close: u32,
-    /// Whether what was found is put in.
-    tells: bool,
-    text: bool,
-}
-
 impl Filtering {
-    /// Takes whole events in the strict grammar.
+    /// Begins to vet a stream of the form.
+    fn begun(&mut self) -> Box<dyn Vets> {
+        self.vetting.take().unwrap_or_else(|| match self.form {
+            Form::Response => Box::new(Spoken::default()),
+            Form::Chat | Form::Completions | Form::Unread => Box::new(Choices::default()),
+        })
+    }
+
+    /// Takes whole events; of chats and text completions in the strict grammar.
     pub(super) fn push(&mut self, now: UnixMillis, events: &[u8]) -> Vetted {
-        let mut vetting = self.vetting.take().unwrap_or_default();
+        let mut vetting = self.begun();
         let mut out = Vec::with_capacity(events.len().saturating_add(512));
+        let plain: Vec<u8>;
         let mut rest = events;
-        while let Some(at) = memmem::find(rest, b"\n\n").filter(|_| !vetting.over) {
+        if self.form == Form::Response && memchr::memchr(b'\r', events).is_some() {
+            plain = events.iter().copied().filter(|byte| *byte != b'\r').collect();
+            rest = &plain;
+        }
+        while let Some(at) = memmem::find(rest, b"\n\n").filter(|_| !vetting.state().over) {
             let (event, after) = rest.split_at_checked(at).unwrap_or((rest, &[]));
             rest = after.get(2..).unwrap_or_default();
             vetting.event(self, now, event, &mut out);
@@ -112,18 +110,19 @@ impl Filtering {
     ) -> Result<Vetted, PolicyError> {
         let open = self.policy.classifier(Side::Completion).is_some_and(|asked| asked.classifier.open);
         let found = found.or_else(|| open.then(Findings::unjudged)).ok_or(PolicyError::NoVerdict)?;
-        let mut vetting = self.vetting.take().unwrap_or_default();
+        let mut vetting = self.begun();
         let mut out = Vec::new();
-        if let Some(choice) = vetting.choices.iter_mut().find(|known| known.index == choice) {
+        if let Some(choice) = vetting.state().choices.iter_mut().find(|known| known.index == choice) {
             choice.judged(until, found);
         }
         vetting.go_on(self, &mut out);
         Ok(self.vetted(vetting, out))
     }
 
-    fn vetted(&mut self, vetting: Vetting, out: Vec<u8>) -> Vetted {
-        let stuck = !vetting.over && vetting.held_bytes > UNJUDGED_BYTES_MAX;
-        let filtered = vetting.over && vetting.all_filtered(self);
+    fn vetted(&mut self, mut vetting: Box<dyn Vets>, out: Vec<u8>) -> Vetted {
+        let state = vetting.state();
+        let stuck = !state.over && state.held_bytes > UNJUDGED_BYTES_MAX;
+        let filtered = state.over && vetting.is_filtered(self);
         self.vetting = Some(vetting);
         match (stuck, filtered) {
             (true, _) => Vetted::Stuck,
@@ -134,11 +133,11 @@ impl Filtering {
 
     /// The next part of the stream's text that a classifier is to be asked about.
     pub(super) fn window(&mut self, now: UnixMillis) -> Option<Window> {
-        let vetting = self.vetting.as_mut().filter(|vetting| !vetting.over)?;
-        let all = vetting.ending;
-        let found =
-            vetting.choices.iter_mut().find_map(|choice| Some((choice.index, choice.next(now, all)?)));
-        let (choice, (until, text)) = found?;
+        let state = self.vetting.as_mut()?.state();
+        let (all, over) = (state.ending, state.over);
+        let found = state.choices.iter_mut().filter(|_| !over);
+        let mut found = found.filter_map(|choice| Some((choice.index, choice.next(now, all)?)));
+        let (choice, (until, text)) = found.next()?;
         let prompt = self.texts.as_ref().map_or("", |texts| texts.all.as_str());
         let questions = self.policy.classifier(Side::Completion)?.about_answer(prompt, &text)?;
         Some(Window { choice, until, question: questions.into_iter().next()? })
@@ -146,291 +145,24 @@ impl Filtering {
 
     /// Whether a part of the stream waits for a classifier. Called when the stream is over.
     pub(super) fn waits(&mut self) -> bool {
-        let Some(vetting) = self.vetting.as_mut().filter(|vetting| !vetting.over) else { return false };
-        vetting.ending = true;
-        vetting.choices.iter().any(Choice::pending)
+        let Some(state) = self.vetting.as_mut().map(|vetting| vetting.state()) else { return false };
+        if state.over {
+            return false;
+        }
+        state.ending = true;
+        state.choices.iter().any(Choice::pending)
     }
 
     /// The stream ended regularly: what is still held back goes on, or what ends it.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        if let Some(mut vetting) = self.vetting.take().filter(|vetting| !vetting.over) {
+        if let Some(mut vetting) = self.vetting.take()
+            && !vetting.state().over
+        {
             vetting.end_all(self, &mut out);
         }
         out
     }
-}
-
-impl Vetting {
-    /// Takes one event.
-    fn event(&mut self, filtering: &Filtering, now: UnixMillis, event: &[u8], out: &mut Vec<u8>) {
-        let Some(json) = data(event) else { return };
-        if json == "[DONE]" {
-            self.ending = true;
-            self.end_all(filtering, out);
-            return self.done(filtering, out);
-        }
-        let parts = AnswerParts::of(&json);
-        if parts.prompt_results && parts.choices.is_empty() && filtering.telling == Telling::Events {
-            // The upstream's own prelude; the caller has or gets Weir's.
-            return;
-        }
-        self.begin(filtering, &parts, out);
-        let had = !parts.choices.is_empty();
-        let read: Vec<HeldChoice> =
-            parts.choices.iter().filter_map(|choice| self.read(filtering, now, choice)).collect();
-        self.strike(filtering, out);
-        let mut held = Held { json, parts: read };
-        let dead =
-            |part: &HeldChoice| self.choices.iter().any(|choice| choice.dead && choice.index == part.index);
-        held.cut(dead);
-        if self.over || (had && held.parts.is_empty()) {
-            return;
-        }
-        if filtering.policy.mode() == FilterMode::Asynchronous {
-            sse::encode_data(out, held.json.as_bytes());
-            return self.tell_along(filtering, false, out);
-        }
-        self.held_bytes = self.held_bytes.saturating_add(held.json.len());
-        self.held.push_back(held);
-        self.release(filtering, out);
-        if self.held_bytes > HELD_BYTES_MAX && filtering.policy.classifier(Side::Completion).is_none() {
-            self.end_all(filtering, out);
-        }
-    }
-
-    /// Before the first event: the prelude (B5), and the members that an event of Weir's own is made of.
-    fn begin(&mut self, filtering: &Filtering, parts: &AnswerParts<'_>, out: &mut Vec<u8>) {
-        if self.head.is_empty() && !parts.choices.is_empty() {
-            for (name, raw) in ["id", "object", "created", "model"].iter().zip(parts.head) {
-                if let Some(raw) = raw {
-                    self.head.extend(["\"", *name, "\":", raw, ","]);
-                }
-            }
-        }
-        if !self.begun && filtering.telling == Telling::Events {
-            let results = &filtering.prompt_results;
-            let prelude = format!(
-                "{{\"id\":\"\",\"object\":\"\",\"created\":0,\"model\":\"\",\"prompt_filter_results\":{results},\"choices\":[]}}"
-            );
-            sse::encode_data(out, prelude.as_bytes());
-        }
-        self.begun = true;
-    }
-
-    /// Reads the texts of one choice of an event.
-    fn read(
-        &mut self,
-        filtering: &Filtering,
-        now: UnixMillis,
-        parts: &ChoiceParts<'_>,
-    ) -> Option<HeldChoice> {
-        let choice = self.choice(filtering, parts.index)?;
-        if !choice.dead {
-            choice.read(filtering, now, parts);
-        }
-        Some(HeldChoice {
-            index: parts.index,
-            until: choice.reading.read(),
-            open: parts.open,
-            close: parts.close,
-            tells: filtering.telling != Telling::Nothing && !parts.results && parts.has_members,
-            text: parts.texts.iter().any(|(_, text)| !text.is_empty()),
-        })
-    }
-
-    fn choice(&mut self, filtering: &Filtering, index: u32) -> Option<&mut Choice> {
-        let known = self.choices.iter().position(|choice| choice.index == index);
-        if let Some(at) = known {
-            return self.choices.get_mut(at);
-        }
-        if self.choices.len() >= CHOICES_MAX {
-            return self.choices.last_mut();
-        }
-        let watched = filtering.policy.classifier(Side::Completion).is_some();
-        self.choices.push(Choice::new(index, watched));
-        self.choices.last_mut()
-    }
-
-    /// Ends the choices that are filtered, and the stream with the last of them.
-    fn strike(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
-        let along =
-            filtering.policy.mode() == FilterMode::Asynchronous && filtering.telling == Telling::Events;
-        while let Some(at) = self.choices.iter().position(|choice| choice.violates(filtering)) {
-            let Some(choice) = self.choices.get_mut(at) else { return };
-            choice.dead = true;
-            let index = choice.index;
-            let event = if along {
-                annotation(filtering, choice, choice.reading.read(), "\"content_filter\"")
-            } else {
-                ending(filtering, &self.head, choice)
-            };
-            sse::encode_data(out, event.as_bytes());
-            self.held.retain_mut(|held| {
-                let had = !held.parts.is_empty();
-                held.cut(|part| part.index == index);
-                !had || !held.parts.is_empty()
-            });
-            self.held_bytes = self.held.iter().map(|held| held.json.len()).sum();
-        }
-        if !self.over && self.all_filtered(filtering) {
-            self.over = true;
-            self.held.clear();
-            end(filtering, out);
-        }
-    }
-
-    /// Whether no choice is left.
-    fn all_filtered(&self, filtering: &Filtering) -> bool {
-        let dead = self.choices.iter().filter(|choice| choice.dead).count();
-        dead > 0 && u64::try_from(dead).unwrap_or(u64::MAX) >= filtering.answers
-    }
-
-    /// Lets the events go on, the oldest first, whose texts are certain.
-    fn release(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
-        while let Some(event) = self.held.front() {
-            let certain = |part: &HeldChoice| {
-                let choice = self.choices.iter().find(|choice| choice.index == part.index);
-                choice.is_none_or(|choice| choice.certain(filtering) >= part.until)
-            };
-            if !event.parts.iter().all(certain) {
-                return;
-            }
-            let Some(event) = self.held.pop_front() else { return };
-            self.held_bytes = self.held_bytes.saturating_sub(event.json.len());
-            let json = self.with_results(filtering, event);
-            sse::encode_data(out, json.as_bytes());
-        }
-    }
-
-    /// The event with what was found: an object with results when there is something new, else an empty one.
-    fn with_results(&mut self, filtering: &Filtering, event: Held) -> String {
-        let mut json = event.json;
-        for part in event.parts.iter().rev().filter(|part| part.tells && part.close > 0) {
-            let Some(choice) = self.choices.iter_mut().find(|choice| choice.index == part.index) else {
-                continue;
-            };
-            let found = choice.found();
-            let results = if part.text && choice.told != Some(found) {
-                choice.told = Some(found);
-                filtering.policy.results(Side::Completion, found)
-            } else {
-                "{}".to_owned()
-            };
-            if let Ok(at) = usize::try_from(part.close)
-                && json.is_char_boundary(at)
-            {
-                json.insert_str(at, &filtering.told(&results));
-            }
-        }
-        json
-    }
-
-    /// An asynchronous filter's events beside the text.
-    fn tell_along(&mut self, filtering: &Filtering, last: bool, out: &mut Vec<u8>) {
-        if filtering.telling != Telling::Events {
-            return;
-        }
-        for choice in self.choices.iter_mut().filter(|choice| !choice.dead) {
-            let certain = choice.certain(filtering);
-            let new = certain.saturating_sub(choice.told_until);
-            if new >= TELL_AFTER || ((last || choice.ended) && new > 0) {
-                let event = annotation(filtering, choice, certain, "null");
-                sse::encode_data(out, event.as_bytes());
-                choice.told_until = certain;
-            }
-        }
-    }
-
-    /// Something new is known about the texts.
-    fn go_on(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
-        self.strike(filtering, out);
-        if filtering.policy.mode() == FilterMode::Asynchronous {
-            self.tell_along(filtering, false, out);
-        } else {
-            self.release(filtering, out);
-        }
-        if self.ending {
-            self.done(filtering, out);
-        }
-    }
-
-    /// The texts are over though the stream may not be: what was read is judged as it stands.
-    fn end_all(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
-        for choice in &mut self.choices {
-            choice.end(filtering);
-        }
-        self.strike(filtering, out);
-        self.release(filtering, out);
-    }
-
-    /// The stream's regular end, unless a classifier has yet to judge something before it.
-    fn done(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
-        if self.over || self.choices.iter().any(Choice::pending) {
-            return;
-        }
-        self.over = true;
-        if filtering.policy.mode() == FilterMode::Asynchronous {
-            self.tell_along(filtering, true, out);
-        }
-        end(filtering, out);
-    }
-}
-
-impl Held {
-    /// Takes the choices out that are `cut`.
-    fn cut(&mut self, cut: impl Fn(&HeldChoice) -> bool) {
-        while let Some(at) = self.parts.iter().rposition(&cut) {
-            let part = self.parts.remove(at);
-            let place = |at: u32| usize::try_from(at).unwrap_or(usize::MAX);
-            let (mut open, mut close) = (place(part.open), place(part.close).saturating_add(1));
-            let (before, after) = (self.json.get(..open), self.json.get(close..));
-            let (Some(before), Some(after)) = (before, after) else { continue };
-            // One comma goes with it.
-            if after.trim_start().starts_with(',') {
-                close = close.saturating_add(after.find(',').unwrap_or(0)).saturating_add(1);
-            } else if before.trim_end().ends_with(',') {
-                open = before.rfind(',').unwrap_or(open);
-            }
-            self.json.replace_range(open..close, "");
-            let gone = u32::try_from(close.saturating_sub(open)).unwrap_or(0);
-            for later in self.parts.iter_mut().filter(|later| later.open > part.open) {
-                later.open = later.open.saturating_sub(gone);
-                later.close = later.close.saturating_sub(gone);
-            }
-        }
-    }
-}
-
-/// The end of a stream, where the surface has one.
-fn end(filtering: &Filtering, out: &mut Vec<u8>) {
-    if filtering.ends {
-        out.extend_from_slice(DONE);
-    }
-}
-
-/// The last chunk of a choice that was filtered.
-fn ending(filtering: &Filtering, head: &str, choice: &Choice) -> String {
-    let empty = match filtering.task {
-        Task::Completions => "\"text\":\"\"",
-        Task::Chat | Task::Embeddings => "\"delta\":{}",
-    };
-    let told = filtering.told(&filtering.policy.results(Side::Completion, choice.found()));
-    format!(
-        "{{{head}\"choices\":[{{\"index\":{},{empty},\"logprobs\":null,\"finish_reason\":\"content_filter\"{told}}}]}}",
-        choice.index
-    )
-}
-
-/// An asynchronous filter's event: how far the text was checked, and what was found in it (B5). No `delta`.
-fn annotation(filtering: &Filtering, choice: &Choice, certain: u64, finish: &str) -> String {
-    let results = filtering.policy.results(Side::Completion, choice.found());
-    let (index, start) = (choice.index, choice.told_until);
-    format!(
-        "{{\"id\":\"\",\"object\":\"\",\"created\":0,\"model\":\"\",\"choices\":[{{\"index\":{index},\"finish_reason\":{finish},\
-         \"content_filter_results\":{results},\"content_filter_offsets\":{{\"check_offset\":{certain},\
-         \"start_offset\":{start},\"end_offset\":{certain}}}}}]}}"
-    )
 }
 
 /// The data of an event: its `data` lines joined.

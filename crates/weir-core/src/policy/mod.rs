@@ -25,6 +25,7 @@ mod pii;
 mod prompt;
 mod reading;
 mod ready;
+mod response;
 mod scan;
 mod terms;
 mod trie;
@@ -39,6 +40,7 @@ pub use matcher::pattern_steps;
 pub use prompt::Texts;
 pub use reading::Reading;
 pub use ready::{ReadyPolicy, Side};
+pub use response::{ResponseEvent, response_texts};
 
 use alloc::string::String;
 

@@ -70,6 +70,13 @@ impl ReadyPolicy {
         }
         all
     }
+
+    /// What is in one of several parts of a prompt; in the operator's own words nothing is an attack.
+    pub fn read_part(&self, lexicon: &Lexicon, json: &str, operator: bool) -> Findings {
+        let all = self.read_prompt(lexicon, json);
+        let found = all.into_iter().fold(Findings::default(), Findings::joined);
+        if operator { found.attributed(Origin::Operator) } else { found }
+    }
 }
 
 /// The texts of a prompt for a classifier.
@@ -87,11 +94,18 @@ impl Texts {
     /// The texts that [`ReadyPolicy::read_prompt`] reads.
     pub fn of(json: &str) -> Self {
         let mut texts = Self::default();
-        let (mut element, mut origin) = (String::new(), Origin::Caller);
+        texts.push(json, false);
+        texts
+    }
+
+    /// Adds the texts of a further part of the prompt, which may be the operator's own words.
+    pub fn push(&mut self, json: &str, operator: bool) {
+        let whose = if operator { Origin::Operator } else { Origin::Caller };
+        let (mut element, mut origin) = (String::new(), whose);
         for token in Tokens::new(json) {
             match (token.kind, token.depth) {
-                (Kind::Open, 2) => origin = Origin::Caller,
-                (Kind::Close, 2) => texts.take(core::mem::take(&mut element), origin),
+                (Kind::Open, 2) => origin = whose,
+                (Kind::Close, 2) => self.take(core::mem::take(&mut element), origin),
                 (Kind::Text, 2) if ORIGINS.contains(&token.key.as_ref()) => {
                     origin = origin_after(origin, &token);
                 }
@@ -99,13 +113,12 @@ impl Texts {
                     let Some(text) = token.text().filter(|text| !text.is_empty()) else { continue };
                     line(&mut element, &text);
                     if depth <= 1 {
-                        texts.take(core::mem::take(&mut element), Origin::Caller);
+                        self.take(core::mem::take(&mut element), whose);
                     }
                 }
                 (Kind::Text | Kind::Open | Kind::Close | Kind::Scalar, _) => {}
             }
         }
-        texts
     }
 
     fn take(&mut self, text: String, origin: Origin) {

@@ -9,7 +9,7 @@ use crate::error::WeirError;
 use crate::id::RequestId;
 use crate::policy::PolicyError;
 use crate::route::RouteError;
-use crate::surface::{INVOCATIONS, Surface};
+use crate::surface::{INVOCATIONS, RESPONSES, Surface};
 use crate::wire::WireError;
 use crate::wire::object::Object;
 use crate::wire::quote::push_json;
@@ -148,14 +148,21 @@ impl Shown<'_> {
             .end()
     }
 
-    /// A filtered prompt (A8, B5), in the live service's spelling.
+    /// A filtered prompt (A8, B5), in the live service's spelling; of a response with what Azure's Responses API has
+    /// beside it.
     fn filtered(&self, results: &str) -> String {
         let inner =
             Object::new().text("code", "ResponsibleAIPolicyViolation").raw("content_filter_result", results);
         let error =
             Object::new().text("message", self.message).raw("type", "null").optional("param", self.param());
         let error = error.text("code", self.row.azure).number("status", self.row.status);
-        wrapped(error.raw("innererror", &inner.end()))
+        let error = error.raw("innererror", &inner.end());
+        if self.operation != RESPONSES {
+            return wrapped(error);
+        }
+        let told = Object::new().raw("blocked", "true").text("source_type", "prompt");
+        let told = told.raw("content_filter_results", results).end();
+        wrapped(error.raw("content_filters", &format!("[{told}]")))
     }
 
     fn status_code(&self) -> String {

@@ -155,7 +155,7 @@ fn read(desk: &Desk<'_>, properties: &Members<'_>, faults: &mut Faults) -> Value
         faults
             .note(&properties.path("customTopics"), "is not supported: no classifier of topics is built in");
     }
-    let classifier = read_classifier(desk, properties, faults);
+    let classifier = classifiers::read(desk.state, properties, faults);
     let mut read = json!({"mode": mode, "contentFilters": filters, "customBlocklists": lists});
     if let (Some(base), Some(members)) = (base, read.as_object_mut()) {
         members.insert("basePolicyName".to_owned(), base.into());
@@ -164,16 +164,6 @@ fn read(desk: &Desk<'_>, properties: &Members<'_>, faults: &mut Faults) -> Value
         members.insert("weirClassifier".to_owned(), name.into());
     }
     read
-}
-
-/// Weir's own member: the classifier that is asked beside the built-in lists.
-fn read_classifier<'a>(desk: &Desk<'_>, properties: &Members<'a>, faults: &mut Faults) -> Option<&'a str> {
-    let name = properties.text("weirClassifier", faults)?;
-    if !classifiers::exists(desk.state, name) {
-        let text = "names a classifier that does not exist; make it with PUT /api/weir/v1/classifiers/{name}";
-        faults.note(&properties.path("weirClassifier"), text);
-    }
-    Some(name)
 }
 
 /// Reads each object of a list; what is named twice for one source is a fault.

@@ -6,6 +6,7 @@
 
 mod keys;
 mod show;
+mod wish;
 
 use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::command::{Change, Desk, Outcome};
@@ -13,10 +14,7 @@ use super::super::document::{Faults, Members};
 use super::super::errand::{Entry, Errand};
 use super::super::state::{CatalogRow, DeploymentRow, DeploymentSpec, ServerlessSpec};
 use super::super::{catalog, defaults};
-use super::convention::{
-    began, body, fault, listed, not_found, read_region, read_tags, read_word, refuse, user_error,
-    wrong_method,
-};
+use super::convention::{began, body, fault, listed, not_found, refuse, user_error, wrong_method};
 use super::{AccountPath, Provider, not_supported, subscriptions};
 use crate::id::DeploymentName;
 use alloc::borrow::{Cow, ToOwned};
@@ -24,10 +22,12 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
+use wish::{Wish, read_shown};
+
+pub use wish::check_model_id;
 
 /// The member that names the model.
 const MODEL: &str = "properties.modelSettings.modelId";
-const AUTH_MODES: [&str; 3] = ["Key", "AAD", "KeyAndAAD"];
 
 /// Answers one request below `W/serverlessEndpoints`.
 ///
@@ -77,7 +77,7 @@ fn put(
     name: &str,
 ) -> Result<Outcome, Answer> {
     let row_name = new_name(name)?;
-    let wish = read(&body(request)?)?;
+    let wish = wish::read(desk.state, &body(request)?)?;
     if let Some((row, spec)) = find(desk, name) {
         return update(desk, location, path, row, spec, wish);
     }
@@ -104,6 +104,7 @@ fn put(
         model_id: wish.model_id,
         auth_mode: wish.auth_mode,
         content_safety: wish.content_safety,
+        classifier: wish.classifier,
         keys,
         shown: wish.shown,
         modified_by: desk.actor.to_owned(),
@@ -141,6 +142,7 @@ fn update(
     let changed = ServerlessSpec {
         auth_mode: wish.auth_mode,
         content_safety: wish.content_safety,
+        classifier: if wish.says_safety { wish.classifier } else { spec.classifier.clone() },
         shown: wish.shown,
         modified_by: desk.actor.to_owned(),
         ..spec.clone()
@@ -179,76 +181,6 @@ fn delete(desk: &Desk<'_>, location: &Location, path: &AccountPath, name: &str) 
     let answer = answer.after(Errand::directory(&[entry], false));
     let changes = Vec::from([Change::DropDeployment(row.name.folded())]);
     Ok(Outcome::writing(answer, "serverless_endpoint.delete", row.name.as_str(), changes))
-}
-
-/// What a PUT asks for.
-struct Wish {
-    location: String,
-    model_id: String,
-    auth_mode: String,
-    content_safety: bool,
-    shown: Map<String, Value>,
-}
-
-fn read(body: &Map<String, Value>) -> Result<Wish, Answer> {
-    let mut faults = Faults::default();
-    let members = Members::root(body);
-    let location = read_region(&members, &mut faults).unwrap_or_default();
-    let properties = members.required_members("properties", &mut faults);
-    let of = |name: &str, faults: &mut Faults| properties.as_ref().and_then(|map| map.members(name, faults));
-    let settings = of("modelSettings", &mut faults);
-    let model_id = settings.as_ref().and_then(|map| map.required_text("modelId", &mut faults));
-    if settings.is_none() && properties.is_some() {
-        faults.note("properties.modelSettings", "is required");
-    }
-    if let Some(id) = model_id {
-        check_model_id(id, MODEL, &mut faults);
-    }
-    let auth_mode = properties.as_ref().and_then(|map| read_word(map, "authMode", &AUTH_MODES, &mut faults));
-    let safety = of("contentSafety", &mut faults);
-    let words = ["Enabled", "Disabled"];
-    let safety = safety.and_then(|map| read_word(&map, "contentSafetyStatus", &words, &mut faults));
-    let mut shown = read_shown(&members, &mut faults);
-    if let Some(kind) = members.text("kind", &mut faults) {
-        shown.insert("kind".to_owned(), kind.into());
-    }
-    refuse(Provider::MachineLearning, &faults)?;
-    Ok(Wish {
-        location,
-        model_id: model_id.unwrap_or_default().to_owned(),
-        auth_mode: auth_mode.unwrap_or("Key").to_owned(),
-        content_safety: safety != Some("Disabled"),
-        shown,
-    })
-}
-
-/// A model is named without a version: the newest is deployed (C1.4).
-pub fn check_model_id(id: &str, path: &str, faults: &mut Faults) {
-    let parts: Vec<&str> = id.split('/').collect();
-    match parts.as_slice() {
-        ["azureml:", "", "registries", registry, "models", model]
-            if !registry.is_empty() && !model.is_empty() => {}
-        ["azureml:", "", "registries", _, "models", _, "versions" | "labels", ..] => {
-            faults.note(path, "must not name a version: the newest one is deployed");
-        }
-        _ => faults.note(path, "must have the form azureml://registries/{registry}/models/{model}"),
-    }
-}
-
-fn read_shown(members: &Members<'_>, faults: &mut Faults) -> Map<String, Value> {
-    let mut shown = Map::new();
-    if members.get("tags").is_some() {
-        shown.insert("tags".to_owned(), json!(read_tags(members, faults)));
-    }
-    for member in ["identity", "sku"] {
-        if let Some(map) = members.members(member, faults) {
-            shown.insert(member.to_owned(), Value::Object(map.map().clone()));
-        }
-    }
-    if let Some(sku) = members.members("sku", faults) {
-        sku.required_text("name", faults);
-    }
-    shown
 }
 
 /// The catalog entry that a new endpoint is for, if it can have one.
@@ -379,27 +311,6 @@ mod tests {
         ];
         for (name, new, old) in rows {
             assert_eq!((new_name(name).is_ok(), old_name(name).is_ok()), (new, old), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_model_is_named_without_a_version() {
-        let rows = [
-            ("azureml://registries/azureml-meta/models/Meta-Llama-3-8B-Instruct", None),
-            ("azureml://registries/azureml-meta/models/Meta-Llama-3-8B-Instruct/versions/3", Some("version")),
-            (
-                "azureml://registries/azureml-meta/models/Meta-Llama-3-8B-Instruct/labels/latest",
-                Some("version"),
-            ),
-            ("azureml://registries//models/x", Some("form")),
-            ("azureml://registries/a/models/", Some("form")),
-            ("Meta-Llama-3-8B-Instruct", Some("form")),
-        ];
-        for (id, expected) in rows {
-            let mut faults = Faults::default();
-            check_model_id(id, "m", &mut faults);
-            assert_eq!(faults.none(), expected.is_none(), "{id}");
-            assert!(faults.sentence().contains(expected.unwrap_or_default()), "{id}");
         }
     }
 }

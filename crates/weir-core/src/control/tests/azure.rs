@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::auth::{AuthError, Presented, admit_address, authenticate};
+use crate::policy::Side;
 use crate::snapshot::network::Barred;
 use crate::surface::{HEADER_COUNT, HEADERS, HeaderValues};
 
@@ -95,6 +96,43 @@ fn an_endpoint_has_the_default_limits_and_follows_its_subscription() {
         &json!({"endpoints": {"LLAMA": {"tokens_per_minute": 7}}}),
     );
     assert_eq!(find(&world).limits[1].amount, 7);
+}
+
+#[test]
+fn an_endpoints_content_safety_may_name_a_classifier() {
+    let mut world = world();
+    let endpoint = llama(&mut world);
+    let classifier = "/api/weir/v1/classifiers/guard";
+    done(&mut world, "PUT", classifier, &json!({"service": "deployment", "deployment": "llama"}));
+    let body = |safety: Value| json!({"location": "eastus2", "properties": {"modelSettings": {"modelId": LLAMA}, "contentSafety": safety}});
+    let named = |world: &World| {
+        let snapshot = world.registry.snapshot();
+        let policy = snapshot.deployments[0].content_policy.clone();
+        let own = snapshot.content.policies.iter().find(|known| Some(&known.name) == policy.as_ref());
+        own.and_then(|own| own.classifier.clone())
+    };
+    assert_eq!(named(&world), None);
+    let shown = done(&mut world, "PUT", &endpoint, &body(json!({"weirClassifier": "Guard"})));
+    let safety = json!({"contentSafetyStatus": "Enabled", "weirClassifier": "Guard"});
+    assert_eq!(shown["properties"]["contentSafety"], safety);
+    assert_eq!(named(&world).as_deref(), Some("Guard"));
+    let policy = index(&world).find("llama").unwrap().policy.clone().unwrap();
+    assert!(policy.classifier(Side::Completion).is_some());
+    // A client that does not know the member says nothing of content safety, and changes none.
+    let plain = json!({"location": "eastus2", "tags": {"a": "b"}, "properties": {"modelSettings": {"modelId": LLAMA}}});
+    done(&mut world, "PUT", &endpoint, &plain);
+    done(&mut world, "PATCH", &endpoint, &json!({"tags": {"a": "c"}}));
+    assert_eq!(named(&world).as_deref(), Some("Guard"));
+    let (status, answer) = world.admin("DELETE", classifier, &Value::Null);
+    assert_eq!(status, 409, "{answer}");
+    let bad = body(json!({"contentSafetyStatus": "Disabled", "weirClassifier": "guard"}));
+    let (status, answer) = world.admin("PUT", &format!("{endpoint}{VERSION}"), &bad);
+    assert_eq!(status, 400);
+    assert_eq!(answer["error"]["details"][0]["target"], "properties.contentSafety.weirClassifier");
+    done(&mut world, "PUT", &endpoint, &body(json!({"contentSafetyStatus": "Enabled"})));
+    assert_eq!(named(&world), None);
+    let (status, _) = world.admin("DELETE", classifier, &Value::Null);
+    assert_eq!(status, 204);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::super::content::{self, POLICY, filter, key};
 use super::super::document::{Faults, Members};
 use super::super::external_model::credential::{Form, credential, seal};
 use super::super::external_model::is_header_value;
-use super::super::state::AccountState;
+use super::super::state::{AccountState, ServerlessSpec};
 use super::{conflict, invalid, not_found};
 use crate::id::DeploymentName;
 use crate::snapshot::content::{Classifier, Filter, Service};
@@ -67,7 +67,7 @@ pub fn get(desk: &Desk<'_>, name: &str) -> Result<Outcome, Answer> {
 /// 400 with the path of each fault, 409 when the account has too many.
 pub fn put(desk: &mut Desk<'_>, name: &str, body: &Map<String, Value>) -> Result<Outcome, Answer> {
     let mut faults = Faults::default();
-    let row = read(desk, name, &Members::root(body), &mut faults);
+    let row = read_row(desk, name, &Members::root(body), &mut faults);
     let Some(row) = row.filter(|_| faults.none()) else { return Err(invalid(&faults)) };
     let known = desk.state.documents.contains_key(&key(CLASSIFIER, name));
     if !known && content::all(desk.state, CLASSIFIER).count() >= CLASSIFIERS_MAX {
@@ -94,8 +94,25 @@ pub fn delete(desk: &Desk<'_>, name: &str) -> Result<Outcome, Answer> {
     if let Some(policy) = content::all(desk.state, POLICY).find(names).and_then(|row| row["name"].as_str()) {
         return Err(conflict(&format!("The content filter policy '{policy}' uses this classifier.")));
     }
+    let has = |spec: &ServerlessSpec| {
+        spec.classifier.as_ref().is_some_and(|named| named.eq_ignore_ascii_case(name))
+    };
+    let mut endpoints = desk.state.deployments.values();
+    if let Some(row) = endpoints.find(|row| row.serverless().is_some_and(has)) {
+        return Err(conflict(&format!("The serverless endpoint '{}' uses this classifier.", row.name)));
+    }
     let changes = [Change::DropDocument(key(CLASSIFIER, name))].into();
     Ok(Outcome::writing(Answer::empty(204), "classifier.delete", name, changes))
+}
+
+/// Reads `weirClassifier`, the member by which what has a content filter names one.
+pub fn read<'a>(state: &AccountState, members: &Members<'a>, faults: &mut Faults) -> Option<&'a str> {
+    let name = members.text("weirClassifier", faults)?;
+    if !exists(state, name) {
+        let text = "names a classifier that does not exist; make it with PUT /api/weir/v1/classifiers/{name}";
+        faults.note(&members.path("weirClassifier"), text);
+    }
+    Some(name)
 }
 
 /// Whether there is a classifier of this name.
@@ -154,7 +171,7 @@ fn service_of(word: &str) -> Option<Service> {
 }
 
 /// The row as it is stored: what is shown of it, and what is not.
-fn read(desk: &mut Desk<'_>, name: &str, members: &Members<'_>, faults: &mut Faults) -> Option<Value> {
+fn read_row(desk: &mut Desk<'_>, name: &str, members: &Members<'_>, faults: &mut Faults) -> Option<Value> {
     if DeploymentName::parse(name).is_err() {
         faults.note("name", "must be 1 to 64 letters, digits, '-', '_' or '.', the first a letter or digit");
     }

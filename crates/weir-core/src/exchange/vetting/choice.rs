@@ -4,7 +4,7 @@
 //! enough or the text is over, with some of what came before it, so that a sense that began there is seen. A part goes
 //! on when both have judged it.
 
-use super::Filtering;
+use crate::exchange::filtering::Filtering;
 use crate::policy::{ChoiceParts, Findings, Reading, Side};
 use crate::time::{Millis, UnixMillis};
 use alloc::borrow::ToOwned;

@@ -1,10 +1,15 @@
 //! Streams and whole answers under a policy: what goes on, what does not, and what is told.
 
+use super::choices::TELL_AFTER;
 use super::*;
+use crate::exchange::filtering::Asked;
 use crate::policy::{Lexicon, ReadyPolicy};
-use crate::snapshot::content::ContentPolicy;
+use crate::snapshot::Task;
+use crate::snapshot::content::{ContentPolicy, FilterMode};
 use crate::surface::Surface;
 use crate::wire::envelope::Envelope;
+use crate::wire::sse::DONE;
+use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::ToString;
 use alloc::vec;
@@ -19,7 +24,7 @@ fn filtering(surface: Surface, mode: FilterMode) -> Filtering {
     let lexicon = Rc::new(Lexicon::built_in());
     let body = br#"{"messages":[{"role":"user","content":"hi"}]}"#;
     let envelope = Envelope::parse(body, Some(Task::Chat)).unwrap();
-    Filtering::begin(&policy, &lexicon, surface, Task::Chat, &envelope).unwrap()
+    Filtering::begin(&policy, &lexicon, surface, &Asked::of(Task::Chat, &envelope)).unwrap()
 }
 
 /// A chat stream of these deltas, each of choice 0.

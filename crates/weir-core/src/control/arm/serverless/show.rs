@@ -35,6 +35,10 @@ pub(super) fn shown(desk: &Desk<'_>, row: &DeploymentRow, spec: &ServerlessSpec)
     if let Some(members) = resource.as_object_mut() {
         members.extend(spec.shown.clone());
     }
+    let safety = resource.pointer_mut("/properties/contentSafety").and_then(Value::as_object_mut);
+    if let (Some(safety), Some(name)) = (safety, &spec.classifier) {
+        safety.insert("weirClassifier".into(), name.as_str().into());
+    }
     resource
 }
 
