@@ -60,13 +60,17 @@ def answer(path: str, headers: Json, body: Any, raw: bytes) -> Reply:
         return embed(body)
     if method == "predict":
         return predict(body)
+    if method == "countTokens":
+        need(bool(body.get("contents")), "contents is not specified")
+        return Reply({"totalTokens": 7})
     need(method in ("generateContent", "streamGenerateContent"), f"unknown method {method}", 404)
     check(body, bool(found["project"]))
     wish = Wish(last_text(body))
     wish.fails()
     if method == "streamGenerateContent":
-        need(parse_qs(urlsplit(path).query).get("alt") == ["sse"], "this emulation only streams events: alt=sse")
-        return Reply(events=stream(body, wish))
+        if parse_qs(urlsplit(path).query).get("alt") == ["sse"]:
+            return Reply(events=stream(body, wish))
+        return Reply([data for _, data in stream(body, wish)])
     return Reply(whole(body, wish, parts(body, wish), reason(wish)))
 
 

@@ -17,6 +17,9 @@ from mlflow.deployments import get_deploy_client
 import weir
 
 HELLO = [{"role": "user", "content": "one two"}]
+#: Bodies for models that are not generative.
+ROWS = [{"dataframe_records": [{"a": 1}, {"a": 2}]}, {"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}},
+        {"instances": [1, 2]}, {"inputs": [[1], [2]]}]
 BASES = ["/serving-endpoints", "/ai-gateway/mlflow/v1", "/ai-gateway/openai/v1"]
 
 
@@ -37,6 +40,12 @@ def workspace():
 def invoke(name: str, body: object) -> tuple[int, dict]:
     answer = weir.call(f"/serving-endpoints/{name}/invocations", body)
     return answer.status, answer.json()
+
+
+def workspace_model(model: str, url: str, token: str, task: str = "llm/v1/chat") -> dict:
+    """A serving endpoint of another workspace."""
+    return {"name": model, "provider": "databricks-model-serving", "task": task, "databricks_model_serving_config": {
+        "databricks_workspace_url": url, "databricks_api_token_plaintext": token}}
 
 
 def sent(endpoint) -> dict:
@@ -78,19 +87,67 @@ class TestInvocations:
         with pytest.raises(ResourceDoesNotExist, match="Endpoint with name 'nothing' does not exist."):
             workspace.serving_endpoints.query("nothing", input="x")
 
-    @pytest.mark.parametrize("rows", [
-        {"dataframe_records": [{"a": 1}, {"a": 2}]}, {"dataframe_split": {"columns": ["a"], "data": [[1], [2]]}},
-        {"instances": [1, 2]}, {"inputs": [[1], [2]]}], ids=lambda rows: next(iter(rows)))
-    def test_rows_go_on_to_a_custom_model(self, upstream, rows):
-        name = weir.fresh("rows")
-        model = {"name": name, "provider": "custom", "task": "llm/v1/chat", "custom_provider_config": {
-            "custom_provider_url": f"{upstream.url}/{name}", "bearer_token_auth": {"token_plaintext": "t"}}}
-        weir.create_endpoint(name, [model])
-        status, answer = invoke(name, {**rows, "client_request_id": "mine"})
-        assert status == 200 and len(answer["predictions"]) == 2 and answer["id"] == "run-0123456789abcdef"
-        asked = upstream.requests(name)[-1]
-        assert json.loads(asked["body"]) == rows and asked["headers"]["authorization"] == "Bearer t"
-        weir.delete_endpoint(name)
+    @pytest.mark.parametrize("rows", ROWS, ids=lambda rows: next(iter(rows)))
+    def test_rows_go_on_to_models_that_take_them(self, upstream, rows):
+        """To a custom server, to a workspace, and to a Weir that is the workspace of another one."""
+        name, outer, plain = weir.fresh("rows"), weir.fresh("rows-outer"), weir.fresh("rows-dbx")
+        weir.create_endpoint(name, [{"name": name, "provider": "custom", "task": "llm/v1/chat", "custom_provider_config": {
+            "custom_provider_url": f"{upstream.url}/{name}", "bearer_token_auth": {"token_plaintext": "t"}}}])
+        weir.create_endpoint(outer, [workspace_model(name, weir.URL, weir.KEY)])
+        weir.create_endpoint(plain, [workspace_model(plain, upstream.url, "dapi")])
+        for asked_of, seen_by, token in ((name, name, "t"), (outer, name, "t"), (plain, plain, "dapi")):
+            before = len(upstream.requests(seen_by))
+            status, answer = invoke(asked_of, {**rows, "client_request_id": "mine"})
+            assert status == 200 and len(answer["predictions"]) == 2 and answer["id"] == "run-0123456789abcdef", asked_of
+            asked = upstream.requests(seen_by)
+            assert len(asked) == before + 1 and json.loads(asked[-1]["body"]) == rows
+            assert asked[-1]["headers"]["authorization"] == f"Bearer {token}"
+        for made in (name, outer, plain):
+            weir.delete_endpoint(made)
+
+    def test_a_weir_behind_a_weir_chats_streams_and_embeds(self, endpoint, embedder):
+        outer, vectors = weir.fresh("outer"), weir.fresh("outer-emb")
+        weir.create_endpoint(outer, [workspace_model(endpoint.name, weir.URL, weir.KEY)])
+        weir.create_endpoint(vectors, [workspace_model(embedder.name, weir.URL, weir.KEY, "llm/v1/embeddings")])
+        status, answer = invoke(outer, {"messages": HELLO})
+        assert status == 200 and answer["choices"][0]["message"]["content"] == "echo: one two"
+        stream = weir.call(f"/serving-endpoints/{outer}/invocations", {"messages": HELLO, "stream": True})
+        assert stream.looks_complete
+        text = "".join(c["delta"].get("content") or "" for e in stream.events() for c in e["choices"])
+        assert text == "echo: one two"
+        status, answer = invoke(vectors, {"input": ["a", "b"]})
+        assert status == 200 and len(answer["data"]) == 2
+        status, error = invoke(outer, {"messages": HELLO, "temperature": 3})
+        assert status == 400 and error["error_code"] == "BAD_REQUEST"
+        for made in (outer, vectors):
+            weir.delete_endpoint(made)
+
+
+@pytest.mark.parametrize("accept", ["*/*", "text/plain", "text/event-stream", "application/json"])
+def test_nothing_depends_on_what_clients_send_beside(endpoint, accept):
+    headers = {"accept": accept, "x-databricks-workspace-id": "7", "x-databricks-org-id": "7",
+               "x-databricks-endpoints-api-client": "Databricks Deployment Client"}
+    answer = weir.call(f"/serving-endpoints/{endpoint.name}/invocations", {"messages": HELLO}, **headers)
+    assert answer.status == 200 and answer.json()["object"] == "chat.completion"
+
+
+@pytest.mark.parametrize("fallback", [False, True])
+def test_another_entity_stands_in_only_if_the_gateway_says_so(upstream, fallback):
+    name, first, second = weir.fresh("fb"), weir.fresh("fb-a"), weir.fresh("fb-b")
+    entities = [{"name": model, "external_model": weir.external_model(upstream.base, model)} for model in (first, second)]
+    routes = [{"served_entity_name": first, "traffic_percentage": 100}, {"served_entity_name": second, "traffic_percentage": 0}]
+    config = {"served_entities": entities, "traffic_config": {"routes": routes}}
+    gateway = {"fallback_config": {"enabled": fallback}}
+    weir.done(weir.manage("POST", weir.ENDPOINTS, {"name": name, "config": config, "ai_gateway": gateway}))
+    weir.ready_endpoint(name)
+    upstream.script(first, {"status": 500})
+    answer = weir.call(f"/serving-endpoints/{name}/invocations", {"messages": HELLO})
+    if fallback:
+        assert answer.status == 200 and answer.headers["served-model-name"] == second
+    else:
+        assert answer.status == 500 and answer.json()["error_code"] == "INTERNAL_ERROR"
+    assert len(upstream.requests(second)) == int(fallback)
+    weir.delete_endpoint(name)
 
 
 @pytest.mark.parametrize("base", BASES)

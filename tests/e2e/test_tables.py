@@ -44,13 +44,22 @@ def test_prometheus_reads_what_every_deployment_did(endpoint):
     assert weir.manage("GET", "/metrics", token=weir.KEY).status in (401, 403)
 
 
-def test_databricks_usage_tables_have_the_callers_tags(endpoint):
+def test_databricks_usage_tables_have_the_callers_tags(upstream, endpoint):
+    body = weir.ask("one two")
+    assert weir.call(f"/serving-endpoints/{endpoint.name}/invocations", body).status == 200
+    weir.usage_soon(endpoint.name, 1)
+    answer = weir.done(weir.manage("GET", f"{TABLES}/endpoint_usage?deployment={endpoint.name}"))
+    assert answer["rows"] == [], "usage is tracked where the gateway says so"
+    gateway = {"usage_tracking_config": {"enabled": True}, "rate_limits": [{"calls": 2, "renewal_period": "minute"}]}
+    endpoint.name, plain = weir.fresh("tracked"), endpoint.name
+    weir.create_endpoint(endpoint.name, [weir.external_model(upstream.base, endpoint.name)], ai_gateway=gateway)
     body = weir.ask("one two", client_request_id="mine", usage_context={"team": "a"})
     assert weir.call(f"/serving-endpoints/{endpoint.name}/invocations", body).status == 200
     weir.usage_soon(endpoint.name, 1)
     rows = weir.done(weir.manage("GET", f"{TABLES}/endpoint_usage?deployment={endpoint.name}"))["rows"]
     assert len(rows) == 1
     row = rows[0]
+    assert (row["input_character_count"], row["output_character_count"]) == (7, len("echo: one two"))
     assert (row["client_request_id"], row["usage_context"], row["status_code"]) == ("mine", {"team": "a"}, 200)
     assert (row["input_token_count"], row["output_token_count"], row["request_streaming"]) == (2, 3, False)
     answer = weir.manage("GET", f"{TABLES}/endpoint_usage?deployment={endpoint.name}&format=csv")
@@ -59,6 +68,15 @@ def test_databricks_usage_tables_have_the_callers_tags(endpoint):
     mine = [entity for entity in entities if entity["endpoint_name"] == endpoint.name]
     assert row["served_entity_id"] in [entity["served_entity_id"] for entity in mine]
     assert {(entity["endpoint_config_version"], entity["task"]) for entity in mine} == {("1", "llm/v1/chat")}
+    endpoint.script({"status": 400})
+    statuses = [weir.call(f"/serving-endpoints/{endpoint.name}/invocations", body).status for _ in range(2)]
+    assert statuses == [400, 429]
+    target = f"{TABLES}/endpoint_usage?deployment={endpoint.name}"
+    rows = weir.until(lambda: weir.done(weir.manage("GET", target))["rows"], lambda rows: len(rows) == 3, 3, "failures are rows")
+    assert [row["status_code"] for row in rows] == [429, 400, 200]
+    assert {row["input_token_count"] for row in rows[:2]} == {0} and weir.usage_of(endpoint.name)["requests"] == 1
+    weir.delete_endpoint(endpoint.name)
+    endpoint.name = plain
 
 
 def test_an_inference_table_has_the_bodies_of_an_endpoint_that_wants_it(upstream, endpoint):
@@ -81,6 +99,43 @@ def test_an_inference_table_has_the_bodies_of_an_endpoint_that_wants_it(upstream
     assert {(row["status_code"], row["sampling_fraction"]) for row in rows} == {(200, 1.0)}
     assert weir.manage("GET", f"{TABLES}/inference_table?deployment={endpoint.name}").text == ""
     assert weir.manage("GET", target, token=weir.KEY).status in (401, 403)
+    weir.delete_endpoint(name)
+
+
+def test_an_inference_table_is_for_who_manages_the_endpoint(upstream):
+    """Users make endpoints, and read what was said to theirs alone, since they made them."""
+    def user() -> str:
+        made = weir.done(weir.manage("POST", "/api/weir/v1/principals", {"name": weir.fresh("user")}))
+        return weir.done(weir.manage("POST", f"/api/weir/v1/principals/{made['id']}/tokens", {}))["token"]
+
+    ana, ben, name = user(), user(), weir.fresh("owned")
+    table = {"enabled": True, "catalog_name": "main", "schema_name": "serving"}
+    entity = {"name": "a", "external_model": weir.external_model(upstream.base, name)}
+    body = {"name": name, "config": {"served_entities": [entity]}, "ai_gateway": {"inference_table_config": table}}
+    target = f"{TABLES}/inference_table?deployment={name}"
+
+    def made_by(token: str) -> None:
+        assert weir.manage("POST", weir.ENDPOINTS, body, token=token).status == 200
+        weir.ready_endpoint(name)
+        asked = lambda: weir.call(f"/serving-endpoints/{name}/invocations", weir.ask("one"), key=token).status  # noqa: E731
+        weir.until(asked, lambda status: status == 200, 6, "its maker may query it", every=0.2)
+
+    def lines(token: str) -> int:
+        answer = weir.manage("GET", target, token=token)
+        assert answer.status == 200, answer
+        return len(answer.text.splitlines())
+
+    made_by(ana)
+    weir.until(lambda: lines(ana), lambda many: many >= 1, 3, "the exchange is in the table")
+    assert weir.manage("GET", target, token=ben).status == 403
+    assert weir.manage("GET", f"{weir.ENDPOINTS}/{name}", token=ben).status == 403
+    assert weir.manage("DELETE", f"{weir.ENDPOINTS}/{name}", token=ben).status == 403
+    before = lines(weir.ADMIN)
+    assert weir.manage("DELETE", f"{weir.ENDPOINTS}/{name}", token=ana).status == 200
+    assert weir.manage("GET", target, token=ana).status == 403
+    made_by(ben)
+    weir.until(lambda: lines(ben), lambda many: many >= 1, 3, "the exchange is in the table")
+    assert lines(weir.ADMIN) - lines(ben) == before, "what was said to the endpoint before is not for its new maker"
     weir.delete_endpoint(name)
 
 

@@ -116,6 +116,11 @@ fn snapshot() -> Value {
     let azure = json!({"http": {"base": azure_base,
         "paths": {"azure_open_ai": {"deployment": "their-dep", "api_version": "2024-10-21"}},
         "auth": {"header": {"name": "api-key", "sealed": sealed(azure_base)}}}});
+    let gemini_base = "https://gemini.example";
+    let gemini = || {
+        json!({"http": {"base": gemini_base, "paths": {"native": {}},
+        "auth": {"header": {"name": "x-goog-api-key", "sealed": sealed(gemini_base)}}}})
+    };
     let simulator = || json!({"simulator": {}});
     let deployment = |name: &str, kind: &str, task: &str, provider: &str, target: Value, limits: Value| {
         json!({"name": name, "kind": kind, "task": task, "model": format!("model-of-{name}"),
@@ -141,6 +146,10 @@ fn snapshot() -> Value {
         deployment("up-text", "account", "llm/v1/completions", "openai", open_ai(base), json!([])),
         deployment("up-embed", "account", "llm/v1/embeddings", "openai", open_ai(base), json!([])),
         deployment("azure-up", "account", chat, "openai", azure, json!([])),
+        deployment("gem", "serving_endpoint", chat, "palm", gemini(), json!([])),
+        deployment("gem-few", "serving_endpoint", chat, "palm", gemini(), limit("tokens", 60)),
+        with(deployment("gem-guarded", "account", chat, "palm", gemini(), json!([])), "content_policy",
+            json!("Microsoft.DefaultV2")),
         deployment("llama", "serverless", chat, "openai", open_ai(base), json!([])),
         deployment("busy", "account", chat, "simulator", simulator(), limit("requests", 1)),
         deployment("small", "account", chat, "simulator", simulator(), limit("tokens", 10)),
@@ -149,8 +158,10 @@ fn snapshot() -> Value {
             json!("Microsoft.DefaultV2")),
         with(deployment("watched", "account", chat, "openai", open_ai(base), json!([])), "content_policy",
             json!("Microsoft.DefaultV2")),
-        with(deployment("logged", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
-            json!(1_000_000)),
+        with(with(deployment("logged", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
+            json!(1_000_000)), "usage_tracking", json!(true)),
+        with(deployment("tracked", "account", chat, "openai", open_ai(base), limit("requests", 2)), "usage_tracking",
+            json!(true)),
         with(deployment("gone", "serverless", chat, "openai", open_ai(base), json!([])), "serverless", gone),
         with(deployment("ptu", "account", chat, "openai", open_ai(base), json!([])), "spillover", json!("up")),
         with(deployment("ptu-busy", "account", chat, "openai", open_ai(base), limit("requests", 1)), "spillover",
@@ -407,6 +418,7 @@ fn each_row_is_answered_as_the_contract_says() {
         include_str!("../vectors/exchange/serverless.json"),
         include_str!("../vectors/exchange/azure_openai.json"),
         include_str!("../vectors/exchange/passed.json"),
+        include_str!("../vectors/exchange/gemini.json"),
     ];
     let (mut faulty, mut rows) = (Vec::new(), 0);
     for file in files {

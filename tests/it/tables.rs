@@ -88,7 +88,7 @@ fn an_exchange_is_in_the_usage_table_with_its_callers_tags_and_in_the_log_with_i
     let expected = json!({"client_request_id": "mine", "requester": "K1", "status_code": 200, "input_token_count": 7,
         "output_token_count": 5, "usage_context": {"team": "a,b", "run": "7"}, "request_streaming": false,
         "served_entity_id": "logged/e0", "account_id": "default", "workspace_id": "default",
-        "input_character_count": null});
+        "input_character_count": 5, "output_character_count": 2});
     assert_eq!(rows.len(), 1);
     for (column, value) in expected.as_object().unwrap() {
         assert_eq!(&rows[0][column], value, "{column}");
@@ -119,11 +119,15 @@ fn a_stream_is_logged_as_the_caller_got_it() {
     let outcome = run(&mut world, &row);
     let lines = logged(&mut world, "");
     assert_eq!(lines[0]["response"].as_str().unwrap().as_bytes(), outcome.body);
-    assert_eq!(usage(&mut world)[0]["request_streaming"], json!(true));
+    let rows = usage(&mut world);
+    assert_eq!(
+        (&rows[0]["request_streaming"], &rows[0]["output_character_count"]),
+        (&json!(true), &json!(2))
+    );
 }
 
 #[test]
-fn a_failure_is_logged_and_counted_and_used_nothing() {
+fn a_failure_is_logged_and_counted_and_is_a_row_that_used_nothing() {
     let row =
         row(NAME, &chat(&json!({})), &json!({"status": 400, "body": {"error": {"message": "top_p is odd"}}}));
     let mut world = World::new(&row);
@@ -132,7 +136,14 @@ fn a_failure_is_logged_and_counted_and_used_nothing() {
     let lines = logged(&mut world, "");
     assert_eq!(lines[0]["status_code"], json!(400));
     assert_eq!(lines[0]["response"].as_str().unwrap().as_bytes(), outcome.body);
-    assert!(usage(&mut world).is_empty());
+    let rows = usage(&mut world);
+    let shown = |column: &str| rows[0][column].clone();
+    assert_eq!((rows.len(), shown("status_code"), shown("input_token_count")), (1, json!(400), json!(0)));
+    assert_eq!((shown("input_character_count"), shown("output_character_count")), (json!(5), Value::Null));
+    let (_, sums) = ask(&mut world, "/api/weir/v1/usage", "group_by=deployment");
+    assert_eq!(serde_json::from_str::<Value>(&sums).unwrap()["rows"], json!([]), "it is part of no sum");
+    let (_, requests) = ask(&mut world, "/api/weir/v1/requests", "");
+    assert!(requests.contains(r#""error":"upstream_status""#), "{requests}");
     let (_, text) = ask(&mut world, "/metrics", "");
     let line = r#"weir_request_failures_total{account="default",deployment="logged",error_type="upstream_status"} 1"#;
     assert!(text.lines().any(|other| other == line), "{text}");
@@ -160,10 +171,32 @@ fn pages_of_the_log_are_whole_and_in_order_and_other_deployments_are_not_in_it()
         run(&mut world, &other);
     }
     assert_eq!(logged(&mut world, "").len(), 5);
-    assert_eq!(usage(&mut world).len(), 10);
+    assert_eq!(usage(&mut world).len(), 5, "those whose usage is tracked");
+    let since = world.now.0;
+    assert_eq!(logged(&mut world, &format!("&since={since}")).len(), 0);
+    assert_eq!(logged(&mut world, "&since=0").len(), 5);
+    assert_eq!(ask(&mut world, "/api/weir/v1/databricks/inference_table", "deployment=x&since=x").0, 400);
     let two = logged(&mut world, "&limit=2");
     assert_eq!(two.len(), 2);
     assert_eq!(two, logged(&mut world, "")[..2]);
     assert_eq!(ask(&mut world, "/api/weir/v1/databricks/inference_table", "").0, 400, "which endpoint?");
     assert_eq!(ask(&mut world, "/api/weir/v1/databricks/inference_table", "deployment=x&limit=17").0, 400);
+}
+
+#[test]
+fn what_is_turned_away_is_a_row_with_the_status_that_its_caller_got() {
+    let body = chat(&json!({"client_request_id": "mine", "usage_context": {"team": "a"}}));
+    let row = row("tracked", &body, &good());
+    let mut world = World::new(&row);
+    let statuses: Vec<u16> = (0..3).map(|_| run(&mut world, &row).status).collect();
+    assert_eq!(statuses, [200, 200, 429]);
+    let rows = usage(&mut world);
+    let got: Vec<_> = rows.iter().map(|row| (&row["status_code"], &row["client_request_id"])).collect();
+    assert_eq!(
+        got,
+        [(&json!(429), &json!("mine")), (&json!(200), &json!("mine")), (&json!(200), &json!("mine"))]
+    );
+    assert_eq!((&rows[0]["usage_context"], &rows[0]["requester"]), (&json!({"team": "a"}), &json!("K1")));
+    let (_, sums) = ask(&mut world, "/api/weir/v1/usage", "group_by=deployment");
+    assert_eq!(serde_json::from_str::<Value>(&sums).unwrap()["rows"][0]["requests"], json!(2));
 }

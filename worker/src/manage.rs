@@ -82,12 +82,13 @@ async fn manage(mut request: ManagementRequest, env: &Env) -> Result<Response> {
         FrontPlan::Registry(account) => {
             let answer = ask(request.clone(), &account, env).await?;
             if answer.ledger {
-                usage(&request, std::slice::from_ref(&account), &settings, env, id).await
+                let query = Some(answer.body.as_str()).filter(|query| !query.is_empty());
+                usage(&request, query, std::slice::from_ref(&account), &settings, env, id).await
             } else {
                 respond(answer)
             }
         }
-        FrontPlan::Usage(accounts) => usage(&request, &accounts, &settings, env, id).await,
+        FrontPlan::Usage(accounts) => usage(&request, None, &accounts, &settings, env, id).await,
     }
 }
 
@@ -110,16 +111,19 @@ async fn ask(mut request: ManagementRequest, account: &AccountId, env: &Env) -> 
     }
 }
 
-/// Asks all shards of the accounts' ledgers until the answer is complete.
+/// Asks all shards of the accounts' ledgers until the answer is complete; `query` instead of the request's own, if
+/// given.
 async fn usage(
     request: &ManagementRequest,
+    query: Option<&str>,
     accounts: &[AccountId],
     settings: &Settings,
     env: &Env,
     id: RequestId,
 ) -> Result<Response> {
     let after_origin = request.url.splitn(4, '/').nth(3).unwrap_or_default();
-    let (path, query) = after_origin.split_once('?').unwrap_or((after_origin, ""));
+    let (path, own) = after_origin.split_once('?').unwrap_or((after_origin, ""));
+    let query = query.unwrap_or(own);
     let path = format!("/{path}");
     let base = settings.base(request.url.strip_suffix(after_origin).unwrap_or_default());
     let asked = Asked { accounts, base: &base, path: &path, query, body: &request.body, now: host::now() };

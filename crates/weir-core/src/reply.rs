@@ -51,6 +51,11 @@ enum Again {
     Never,
 }
 
+/// The status of `error` for a caller of `surface`.
+pub fn status(error: &WeirError, surface: Surface) -> u16 {
+    table::row(table::kind(error), surface).status
+}
+
 /// Renders `error` for a caller of `surface`. `operation` is the route's (`surface::DataRoute::operation`).
 pub fn render(error: &WeirError, surface: Surface, operation: &str, request_id: RequestId) -> Reply {
     let kind = table::kind(error);
@@ -74,6 +79,7 @@ pub fn render(error: &WeirError, surface: Surface, operation: &str, request_id: 
         Surface::ServingEndpoints
         | Surface::OpenAi
         | Surface::MlflowGateway
+        | Surface::Gemini
         | Surface::DatabricksApi
         | Surface::Weir => {}
     }

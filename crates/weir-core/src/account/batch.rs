@@ -38,6 +38,9 @@ pub const RETRY_DELAY: Millis = Millis(250);
 /// The longest wait before a batch is sent again.
 pub const DELAY_MAX: Millis = Millis(16_000);
 
+/// So many records of failed exchanges a batch takes: a flood of refused requests does not fill the ledger.
+const FAILURES_MAX: u64 = 20;
+
 /// Batches of one account that are on their way at once; others wait and fill meanwhile.
 const ACTIVE: usize = 4;
 
@@ -109,13 +112,15 @@ struct Open {
     since: UnixMillis,
     records: Vec<u8>,
     count: u64,
+    /// Of these, records of failed exchanges.
+    failures: u64,
     /// By deployment and word of the error.
     failed: SortedMap<String, SortedMap<&'static str, u64>>,
 }
 
 impl Open {
     const fn new(since: UnixMillis) -> Self {
-        Self { since, records: Vec::new(), count: 0, failed: SortedMap::new() }
+        Self { since, records: Vec::new(), count: 0, failures: 0, failed: SortedMap::new() }
     }
 }
 
@@ -152,6 +157,22 @@ impl UsageBatches {
         match serde_json::to_vec(record) {
             Ok(text) => self.push_text(now, account, &text),
             Err(_) => self.lost = self.lost.saturating_add(1),
+        }
+    }
+
+    /// Takes the record of a tracked exchange that failed, if the batch that fills has not too many; all of them are
+    /// counted ([`Self::failed`]).
+    pub fn push_failure(&mut self, now: UnixMillis, account: &AccountId, record: &UsageRecord) {
+        if record.tracked.is_none() {
+            return;
+        }
+        let open = self.lanes.get(account).and_then(|lane| lane.open.as_ref());
+        if open.is_some_and(|open| open.failures >= FAILURES_MAX) {
+            return;
+        }
+        self.push(now, account, record);
+        if let Some(open) = self.lanes.get_mut(account).and_then(|lane| lane.open.as_mut()) {
+            open.failures = open.failures.saturating_add(1);
         }
     }
 

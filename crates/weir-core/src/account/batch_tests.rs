@@ -1,12 +1,13 @@
 //! Tests of the batches of one isolate.
 
 use super::*;
-use crate::account::record::Usage;
+use crate::account::record::{Tracked, Usage};
 use crate::id::RequestId;
 use alloc::string::ToString;
 use alloc::vec;
 
 const ISOLATE: IsolateId = IsolateId(7);
+const WAIT_MAX_AT: UnixMillis = UnixMillis(WAIT_MAX.0);
 
 fn account(name: &str) -> AccountId {
     AccountId::parse(name).unwrap()
@@ -36,6 +37,7 @@ fn record(id: u128) -> UsageRecord {
         usage_context: None,
         logged: None,
         explanation: None,
+        tracked: None,
     }
 }
 
@@ -85,6 +87,26 @@ fn two_hundred_records_leave_at_once() {
     assert_eq!(batches.poll_message(UnixMillis(0)), None);
     batches.push(UnixMillis(0), &a, &record(199));
     assert!(batches.poll_message(UnixMillis(0)).is_some());
+}
+
+#[test]
+fn a_flood_of_failures_does_not_fill_a_batch() {
+    let mut batches = UsageBatches::new(ISOLATE);
+    let a = account("default");
+    let failure = Tracked { failure: Some("rate_limited".to_string()), ..Tracked::default() };
+    for id in 0..100 {
+        batches.push_failure(
+            UnixMillis(0),
+            &a,
+            &UsageRecord { tracked: Some(failure.clone()), ..record(id) },
+        );
+        batches.push_failure(UnixMillis(0), &a, &record(1_000 + id));
+    }
+    batches.push(UnixMillis(0), &a, &record(200));
+    assert_eq!(batches.held(), FAILURES_MAX + 1, "untracked ones are no rows at all");
+    assert!(batches.poll_message(WAIT_MAX_AT).is_some());
+    batches.push_failure(WAIT_MAX_AT, &a, &UsageRecord { tracked: Some(failure), ..record(300) });
+    assert_eq!(batches.held(), FAILURES_MAX + 2, "the next batch takes some again");
 }
 
 #[test]

@@ -34,7 +34,8 @@ impl Usage {
     }
 }
 
-/// One exchange whose upstream answered. Written exactly once (promise 2).
+/// One exchange whose upstream answered, written exactly once (promise 2); or one that failed, where that is tracked
+/// ([`Tracked::failure`]).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UsageRecord {
     /// The exchange.
@@ -86,6 +87,23 @@ pub struct UsageRecord {
     /// How it came about, as a JSON object, where that is kept: the administrator asked, or an attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<String>,
+    /// Given if the deployment's usage is tracked (`databricks.md`, 7.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracked: Option<Tracked>,
+}
+
+/// What only Databricks' usage table has.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tracked {
+    /// Characters of the prompt's texts, where it has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_chars: Option<u64>,
+    /// Characters of the answer's texts, where they were read; of a stream its bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_chars: Option<u64>,
+    /// The word of the error, of an exchange that no upstream answered: it is a row, and part of no sum.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// How an exchange's bodies were logged.

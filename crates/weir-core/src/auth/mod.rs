@@ -123,7 +123,7 @@ impl<'a> Presented<'a> {
         Self {
             authorization: headers.get(Header::Authorization),
             api_key: headers.get(Header::ApiKey),
-            x_api_key: headers.get(Header::XApiKey),
+            x_api_key: headers.get(Header::XApiKey).or_else(|| headers.get(Header::XGoogApiKey)),
         }
     }
 

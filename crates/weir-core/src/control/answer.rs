@@ -77,7 +77,8 @@ pub struct Answer {
     /// What the shell shall do before it answers with this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub errand: Option<Errand>,
-    /// The caller may ask, and the thing is there: the answer itself is the ledger's (`ledger::question`).
+    /// The caller may ask, and the thing is there: the answer itself is the ledger's (`ledger::question`). It is asked
+    /// what `body` says, if that says something, instead of what follows `?` in the request.
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub ledger: bool,
 }

@@ -1,5 +1,5 @@
 //! What an administrator may set: the limits of serverless endpoints, quotas of account deployments, and whether
-//! serving endpoints may have several external models.
+//! serving endpoints may have several external models and who may make them.
 //!
 //! Decides their defaults (`azure.md`, A6: 200 000 tokens and 1 000 requests a minute, one deployment for each model
 //! and project; C3: quota in thousands of tokens a minute for each model) and how the document
@@ -51,6 +51,13 @@ pub fn one_external_model(state: &AccountState) -> bool {
     own.and_then(|own| own.get("one_external_model")) == Some(&Value::Bool(true))
 }
 
+/// Whether every user of a workspace may make serving endpoints, as at Databricks, and so manages them. Otherwise who
+/// has the right in the account.
+pub fn users_make_endpoints(state: &AccountState) -> bool {
+    let own = state.documents.get(KEY).and_then(|document| document.get("serving_endpoints"));
+    own.and_then(|own| own.get("users_create")) != Some(&Value::Bool(false))
+}
+
 /// The quota of a model under a SKU, in units of capacity; none if the administrator set none. A quota that names no
 /// SKU holds for all of them together.
 pub fn quotas(state: &AccountState) -> Vec<(String, Option<String>, u64)> {
@@ -73,7 +80,9 @@ pub fn shown(state: &AccountState) -> Value {
         },
         "endpoints": stored.map_or_else(|| json!({}), |document| document["endpoints"].clone()),
         "quotas": stored.map_or_else(|| json!([]), |document| document["quotas"].clone()),
-        "serving_endpoints": {"one_external_model": one_external_model(state)},
+        "serving_endpoints": {
+            "one_external_model": one_external_model(state), "users_create": users_make_endpoints(state),
+        },
     })
 }
 
@@ -114,12 +123,13 @@ pub fn read(body: &Map<String, Value>, faults: &mut Faults) -> Value {
     }
     let own = members.members("serving_endpoints", faults);
     if let Some(own) = &own {
-        known(own, &["one_external_model"], faults);
+        known(own, &["one_external_model", "users_create"], faults);
     }
-    let one = own.and_then(|own| own.boolean("one_external_model", faults)).unwrap_or(false);
+    let one = own.as_ref().and_then(|own| own.boolean("one_external_model", faults)).unwrap_or(false);
+    let users = own.and_then(|own| own.boolean("users_create", faults)).unwrap_or(true);
     json!({
         "serverless": serverless, "endpoints": endpoints, "quotas": quotas,
-        "serving_endpoints": {"one_external_model": one},
+        "serving_endpoints": {"one_external_model": one, "users_create": users},
     })
 }
 

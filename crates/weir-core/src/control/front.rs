@@ -235,9 +235,7 @@ fn own(request: &ManagementRequest, location: &Location, caller: &Caller) -> Res
     };
     match rest {
         ["principals", ..] => Ok(FrontPlan::Registry(AccountId::default_account())),
-        ["usage" | "requests"] | ["requests", _] | ["databricks", "endpoint_usage" | "inference_table"]
-            if method == "GET" =>
-        {
+        ["usage" | "requests"] | ["requests", _] | ["databricks", "endpoint_usage"] if method == "GET" => {
             ledger(request, location, ManagementSurface::Weir, caller, account)
         }
         _ => Ok(FrontPlan::Registry(account)),

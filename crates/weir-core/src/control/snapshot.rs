@@ -134,6 +134,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         spillover,
         content_policy: content::policy_of(row),
         payload_sampling: row.endpoint().and_then(EndpointSpec::payload_sampling),
+        usage_tracking: row.endpoint().is_some_and(|spec| spec.gateway.tracks_usage()),
         // In catalog backends always, in the order of their priority (`design.md`, section 8).
         fallback: row.endpoint().is_none_or(endpoint::fallback),
         routing,

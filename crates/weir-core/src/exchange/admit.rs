@@ -264,6 +264,9 @@ impl Isolate {
             Ok(Some(body)) => return Err(Stop::Answer(body)),
             Err(error) => return Err(self.doubted(now, &account, admission, error)),
         }
+        if let Asks::Gemini(ask) = route.asks {
+            return self.admit_gemini(asking, ask, account, admission);
+        }
         if !matches!(route.asks, Asks::Messages { .. }) {
             return self.admit_asked(asking, account, admission, None);
         }
@@ -382,6 +385,10 @@ impl Isolate {
         if let Err(Stop::Refuse(error)) = &outcome {
             let deployment = facts.ready.deployment.name.as_str();
             self.batches.failed(facts.now, account, deployment, error.label());
+            if let Some(tracked) = facts.tracked() {
+                let record = facts.turned_away(&tracked, error);
+                self.batches.push_failure(facts.now, account, &record);
+            }
         }
         outcome
     }
@@ -459,6 +466,7 @@ fn dropped(
         }
         Asks::Answer
         | Asks::Messages { .. }
+        | Asks::Gemini(_)
         | Asks::Models { .. }
         | Asks::Info
         | Asks::Document

@@ -32,7 +32,7 @@ pub(super) fn answer(
     };
     let located = || route::locate(index, caller, route, headers, &Envelope::empty());
     match &route.asks {
-        Asks::Answer | Asks::Schema(_) | Asks::Messages { .. } | Asks::Pass(_) => Ok(None),
+        Asks::Answer | Asks::Schema(_) | Asks::Messages { .. } | Asks::Gemini(_) | Asks::Pass(_) => Ok(None),
         Asks::Models { id: Some(id), deployments } => {
             let found = index.find(id).filter(|ready| may(ready));
             let ready = found.ok_or_else(|| RouteError::UnknownDeployment { name: echo(id) })?;

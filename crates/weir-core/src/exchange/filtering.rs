@@ -153,6 +153,7 @@ const fn telling(surface: Surface) -> Telling {
         Surface::ModelInference | Surface::Serverless => Telling::Members,
         Surface::OpenAi
         | Surface::Anthropic
+        | Surface::Gemini
         | Surface::ServingEndpoints
         | Surface::MlflowGateway
         | Surface::Arm

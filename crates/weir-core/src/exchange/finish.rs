@@ -19,7 +19,8 @@ use super::settled::refused;
 use super::tracking::{Track, Tried};
 use super::translated::Translation;
 use super::words::{Words, upstream_words};
-use crate::account::usage;
+use crate::account::record::Tracked;
+use crate::account::{chars, usage};
 use crate::attempt::backoff::retry_after;
 use crate::attempt::{AttemptError, AttemptMachine, Outcome, Step};
 use crate::error::WeirError;
@@ -90,6 +91,8 @@ pub(super) struct Running {
     pub(super) head_at: Option<UnixMillis>,
     /// The caller's own tags, a JSON object.
     pub(super) usage_context: Option<String>,
+    /// Given if the deployment's usage is tracked.
+    pub(super) tracked: Option<Box<Tracked>>,
     /// Of a million exchanges, so many are logged with their bodies.
     pub(super) sampling: Option<u32>,
     /// The exchange's handle, if it is.
@@ -373,6 +376,9 @@ impl Isolate {
         };
         let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
         running.head_at = Some(now);
+        if let Some(tracked) = running.tracked.as_mut() {
+            tracked.output_chars = chars::of_answer(&body);
+        }
         if let Some(filtering) = running.filtering.as_ref().filter(|filtering| filtering.needs_text()) {
             let questions = filtering.about_answer(&body, false);
             if questions.as_ref().is_none_or(|questions| !questions.is_empty()) {
@@ -441,8 +447,10 @@ impl Isolate {
         if running.track.explained {
             reply.headers.push(("x-weir-explain", self.explain(now, &running)));
         }
-        if running.log.is_some() {
-            self.end_log(running.log, &refused(now, &running, reply.status));
+        if running.log.is_some() || running.tracked.is_some() {
+            let record = refused(now, &mut running, reply.status, error.label());
+            self.end_log(running.log, &record);
+            self.batches.push_failure(now, &running.account, &record);
         }
         self.leases.settle(now, running.reservation, 0);
         self.batches.failed(now, &running.account, &running.deployment, error.label());

@@ -38,6 +38,7 @@ const fn span_form(surface: Surface) -> SpanForm {
         }
         Surface::OpenAi
         | Surface::Anthropic
+        | Surface::Gemini
         | Surface::ServingEndpoints
         | Surface::MlflowGateway
         | Surface::Arm
@@ -81,7 +82,7 @@ pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
             headers.push(("apim-request-id", id));
             dress(&mut headers, facts.surface, facts.region, facts.client_request_id);
         }
-        Surface::ServingEndpoints | Surface::MlflowGateway => {
+        Surface::ServingEndpoints | Surface::MlflowGateway | Surface::Gemini => {
             headers.push(("x-request-id", facts.id.to_string()));
             if let Some(entity) = facts.entity {
                 headers.push(("served-model-name", entity.to_owned()));

@@ -224,7 +224,8 @@ impl Isolate {
             return self.lose(now, random, handle, running, Outcome::Malformed, piece);
         };
         held.bytes.extend_from_slice(&bytes);
-        if let Some((failure, _)) = passed.failure().filter(|(_, error)| onward || *error) {
+        let hides = onward || passed.hides_failures();
+        if let Some((failure, _)) = passed.failure().filter(|(_, error)| hides || *error) {
             let (outcome, message) = told_error(failure.as_bytes()).unwrap_or((Outcome::BrokeOff, None));
             running.held = None;
             return self.outcome(now, random, handle, running, &outcome, message);

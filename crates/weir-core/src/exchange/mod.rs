@@ -33,6 +33,7 @@ mod explain;
 mod filtering;
 mod finish;
 pub mod flat;
+mod gemini;
 mod guarded;
 mod head;
 mod hedging;

@@ -8,6 +8,7 @@ use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
 use super::classify::Then;
 use super::filtering::Form;
 use super::finish::{Running, is_event_stream};
+use super::gemini::{Seen, Watched};
 use super::holding::whole_error;
 use super::isolate::Isolate;
 use super::stages::{Stage, stage_of};
@@ -23,6 +24,7 @@ use crate::wire::marks::{self, Mark};
 use crate::wire::raw::Raw;
 use crate::wire::sse::EVENT_BYTES_MAX;
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -51,6 +53,8 @@ pub(super) struct Passed {
     failure: Option<(String, bool)>,
     /// Characters of what the answer said.
     chars: u64,
+    /// Given for a call of the Gemini API.
+    gemini: Option<Box<Watched>>,
 }
 
 impl Passed {
@@ -73,7 +77,30 @@ impl Passed {
             said: 0,
             chars: 0,
             failure: None,
+            gemini: None,
         }
+    }
+
+    /// A call of the Gemini API.
+    pub(super) fn gemini(generates: bool) -> Self {
+        Self { told: true, generates, gemini: Some(Box::default()), ..Self::rows() }
+    }
+
+    /// Whether an upstream's own error event says nothing to the surface's clients, so that it never goes on.
+    pub(super) const fn hides_failures(&self) -> bool {
+        self.gemini.is_some()
+    }
+
+    /// Looks at a whole answer; `None` if it is none of its dialect. Answers what it used.
+    fn whole(&mut self, text: &str, prompt_chars: u64) -> Option<Usage> {
+        let used = match &mut self.gemini {
+            None => usage::from_json(text.as_bytes()).unwrap_or_default(),
+            Some(watched) => match watched.event(text) {
+                Seen::Begin | Seen::Content => watched.used(prompt_chars),
+                Seen::Failure | Seen::Garbage => return None,
+            },
+        };
+        Some(if self.generates { used } else { Usage::default() })
     }
 
     fn marked(&self, text: &str) -> String {
@@ -84,6 +111,7 @@ impl Passed {
     /// it goes on as it came.
     pub(super) fn begin(&mut self, entity: u32) -> bool {
         self.held.clear();
+        self.gemini.iter_mut().for_each(|watched| **watched = Watched::default());
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
         self.chars = 0;
         let Some(mark) = usize::try_from(entity).ok().and_then(|at| self.marks.get(at)) else { return true };
@@ -124,20 +152,27 @@ impl Passed {
         for event in text.split("\n\n") {
             self.watch(event);
         }
-        Some(self.marked(text).into_bytes())
+        // What an error follows is broken off.
+        let lost = self.hides_failures() && self.failure.is_some() && self.said > 0;
+        (!lost).then(|| self.marked(text).into_bytes())
     }
 
     fn watch(&mut self, event: &str) {
         for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = data.trim();
             let event = Raw::object(data.as_bytes());
-            let stage = match stage_of(data, event) {
-                // No response ends before it said anything, and each event of one is JSON.
-                Stage::Last if self.told && self.said == 0 && event.is_none() => Stage::Error,
-                Stage::Content if self.told && event.is_none() => Stage::Error,
-                stage @ (Stage::Begin | Stage::Content | Stage::Last | Stage::Failure | Stage::Error) => {
-                    stage
-                }
+            let stage = match &mut self.gemini {
+                Some(watched) => watched.stage(data),
+                None => match stage_of(data, event) {
+                    // No response ends before it said anything, and each event of one is JSON.
+                    Stage::Last if self.told && self.said == 0 && event.is_none() => Stage::Error,
+                    Stage::Content if self.told && event.is_none() => Stage::Error,
+                    stage @ (Stage::Begin
+                    | Stage::Content
+                    | Stage::Last
+                    | Stage::Failure
+                    | Stage::Error) => stage,
+                },
             };
             match stage {
                 Stage::Begin => {}
@@ -161,6 +196,9 @@ impl Passed {
 
     /// What the stream used: what the upstream said; else, once a model said something, by the length of the texts.
     pub(super) fn used(&self, prompt_chars: u64) -> Usage {
+        if let Some(watched) = &self.gemini {
+            return watched.used(prompt_chars);
+        }
         let estimated = || usage::estimate(prompt_chars, self.chars);
         self.usage.unwrap_or_else(|| if self.chars > 0 { estimated() } else { Usage::default() })
     }
@@ -168,10 +206,25 @@ impl Passed {
     /// Whether a stream that ended so is whole. Responses and runs say when they are; of other streams the regular
     /// end of the body is all there is.
     fn is_whole(&self, end: StreamEnd) -> bool {
+        let closed = end == StreamEnd::Closed;
         self.held.is_empty()
             && !self.is_broken()
-            && (self.terminal || (!self.told && end == StreamEnd::Closed))
+            // A candidate may say again and again why it ended.
+            && (closed || self.gemini.is_none())
+            && (self.terminal || (!self.told && closed))
             && end != StreamEnd::CallerLeft
+    }
+}
+
+impl Watched {
+    /// How far the stream is with the event of this data.
+    fn stage(&mut self, data: &str) -> Stage {
+        match self.event(data) {
+            Seen::Begin => Stage::Begin,
+            Seen::Content if self.done => Stage::Last,
+            Seen::Content => Stage::Content,
+            Seen::Failure | Seen::Garbage => Stage::Failure,
+        }
     }
 }
 
@@ -191,6 +244,14 @@ fn is_json(headers: &UpstreamHeaders<'_>) -> bool {
     })
 }
 
+impl Running {
+    /// Whether a good answer with these headers is read whole: JSON, and what is none where nothing else is an answer.
+    fn passed_whole(&self, headers: &UpstreamHeaders<'_>) -> bool {
+        let strict = self.passed.as_ref().is_some_and(|passed| passed.hides_failures());
+        is_json(headers) || (strict && !is_event_stream(headers))
+    }
+}
+
 impl Isolate {
     /// What follows from a good answer of a passed call ([`is_good`]).
     pub(super) fn advance_passed(
@@ -202,7 +263,7 @@ impl Isolate {
         event: Event<'_>,
     ) -> Action {
         match event {
-            Event::Head { headers, .. } if is_json(&headers) => {
+            Event::Head { headers, .. } if running.passed_whole(&headers) => {
                 self.keep(now, handle, running);
                 Action::ReadWhole
             }
@@ -264,10 +325,18 @@ impl Isolate {
                 let (outcome, words) = whole_error(body).unwrap_or((Outcome::Malformed, None));
                 return self.outcome(now, random, handle, running, &outcome, words);
             }
-            None => None,
+            None => {
+                let text = core::str::from_utf8(body).ok();
+                text.filter(|text| Raw::parse(text).is_some_and(|raw| raw.is_array()))
+            }
         };
         let Some(text) = text else {
             return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
+        };
+        let prompt_chars = running.prompt_chars;
+        let Some(used) = running.passed.as_mut().and_then(|passed| passed.whole(text, prompt_chars)) else {
+            let step = self.step(now, random, &mut running, &Outcome::Malformed);
+            return self.perform(now, handle, running, step, None);
         };
         if let Err(step) = self.commit(now, random, &mut running, status) {
             return self.perform(now, handle, running, step, None);
@@ -276,8 +345,6 @@ impl Isolate {
             return self.fail(now, running, &WeirError::Bug { what: "a passed call without its facts" });
         };
         let body = passed.marked(text);
-        let used = if passed.generates { usage::from_json(text.as_bytes()) } else { None };
-        let used = used.unwrap_or_default();
         let read = running.filtering.as_ref().is_some_and(|filtering| filtering.form != Form::Unread);
         if read && (200..300).contains(&status) {
             return self.passed_judged(now, handle, running, status, body, used);
@@ -396,47 +463,4 @@ impl Isolate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const STREAM: &str = "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_abcdef\"}}\n\n\
-        event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"h\u{e9}\"}\n\n\
-        event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_abcdef\",\"usage\":{\"input_tokens\":3,\"output_tokens\":2,\"total_tokens\":5}}}\n\n";
-
-    proptest! {
-        /// However the network cuts a stream: the same bytes with marks, its usage, and its end.
-        #[test]
-        fn cuts_change_nothing(mut cuts in proptest::collection::vec(0usize..=STREAM.len(), 0..6)) {
-            let own = Mark::of(&["d", "e"]);
-            let mut passed = Passed::new(Vec::from([Some(own)]), Matter::Responses, true);
-            cuts.sort_unstable();
-            let (mut out, mut from) = (Vec::new(), 0);
-            for cut in cuts.into_iter().chain([STREAM.len()]) {
-                out.extend(passed.push(&STREAM.as_bytes()[from..cut]).unwrap());
-                from = cut;
-            }
-            prop_assert_eq!(String::from_utf8(out).unwrap(), marks::mark(STREAM, own));
-            prop_assert_eq!(passed.usage.map(|usage| usage.total()), Some(5));
-            prop_assert!(passed.is_whole(StreamEnd::Closed));
-        }
-    }
-
-    #[test]
-    fn a_stream_without_its_last_event_is_not_whole() {
-        let part = STREAM.get(..200).unwrap();
-        let rows = [
-            (Matter::Responses, false),
-            (Matter::Kept, false),
-            (Matter::Audio, true),
-            (Matter::Images, true),
-        ];
-        for (matter, whole) in rows {
-            let mut passed = Passed::new(Vec::from([Some(Mark::of(&["d"]))]), matter, true);
-            let events = part.get(..part.rfind("\n\n").unwrap() + 2).unwrap();
-            assert!(passed.push(events.as_bytes()).is_some());
-            assert_eq!(passed.is_whole(StreamEnd::Closed), whole, "{matter:?}");
-            assert!(!passed.is_whole(StreamEnd::Broken), "{matter:?}");
-        }
-    }
-}
+mod tests;

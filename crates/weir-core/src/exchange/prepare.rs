@@ -9,6 +9,8 @@ use super::filtering::Filtering;
 use super::finish::{PreparedEntity, Running};
 use super::tracking::Track;
 use super::translated::{Spoken, Translation};
+use crate::account::chars;
+use crate::account::record::Tracked;
 use crate::attempt::AttemptMachine;
 use crate::attempt::health::HealthBook;
 use crate::attempt::plan::AttemptPlan;
@@ -203,6 +205,7 @@ impl Facts<'_> {
             aside: None,
             head_at: None,
             usage_context: self.usage_context(),
+            tracked: self.tracked().map(Box::new),
             sampling: None,
             log: None,
             spills: deployment.spillover.is_some(),
@@ -219,8 +222,14 @@ impl Facts<'_> {
         }
     }
 
+    /// What is tracked of the exchange, if the deployment's usage is.
+    pub(super) fn tracked(&self) -> Option<Tracked> {
+        let tracked = self.ready.deployment.usage_tracking;
+        tracked.then(|| Tracked { input_chars: chars::of_prompt(self.envelope), ..Tracked::default() })
+    }
+
     /// The caller's tags (`databricks.md`, 7.6), if they are an object of a size that is kept.
-    fn usage_context(&self) -> Option<String> {
+    pub(super) fn usage_context(&self) -> Option<String> {
         let raw = self.envelope.usage_context.map(|field| field.raw)?;
         (raw.starts_with('{') && raw.len() <= USAGE_CONTEXT_BYTES_MAX).then(|| raw.to_owned())
     }
@@ -397,6 +406,7 @@ impl Facts<'_> {
             | Surface::Serverless
             | Surface::OpenAi
             | Surface::Anthropic
+            | Surface::Gemini
             | Surface::Arm
             | Surface::DatabricksApi
             | Surface::Weir => &dropped,

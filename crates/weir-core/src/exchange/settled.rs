@@ -4,10 +4,15 @@
 
 use super::finish::Running;
 use super::isolate::Isolate;
+use super::prepare::Facts;
 use crate::account::price;
-use crate::account::record::{Usage, UsageRecord};
+use crate::account::record::{Tracked, Usage, UsageRecord};
+use crate::error::WeirError;
+use crate::reply;
+use crate::surface::Header;
 use crate::time::UnixMillis;
-use alloc::string::ToString;
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
 
 impl Isolate {
     /// The one way to the end of an exchange that was answered.
@@ -50,6 +55,7 @@ impl Isolate {
             usage_context: running.usage_context,
             logged: None,
             explanation,
+            tracked: running.tracked.map(|tracked| *tracked),
         };
         self.end_log(running.log, &record);
         self.leases.settle(now, running.reservation, used.total());
@@ -57,8 +63,14 @@ impl Isolate {
     }
 }
 
-/// The record of an exchange without an answer, for the log of bodies alone.
-pub(super) fn refused(now: UnixMillis, running: &Running, status: u16) -> UsageRecord {
+/// The record of an exchange without an answer, for the log of bodies and where usage is tracked.
+pub(super) fn refused(
+    now: UnixMillis,
+    running: &mut Running,
+    status: u16,
+    word: &'static str,
+) -> UsageRecord {
+    let tracked = running.tracked.take();
     let began = running.admission.began;
     let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
     UsageRecord {
@@ -84,5 +96,41 @@ pub(super) fn refused(now: UnixMillis, running: &Running, status: u16) -> UsageR
         usage_context: running.usage_context.clone(),
         logged: None,
         explanation: None,
+        tracked: tracked.map(|tracked| Tracked { failure: Some(word.to_string()), ..*tracked }),
+    }
+}
+
+impl Facts<'_> {
+    /// The record of a request that was not admitted, where usage is tracked.
+    pub(super) fn turned_away(&self, tracked: &Tracked, error: &WeirError) -> UsageRecord {
+        let deployment = &self.ready.deployment;
+        let began = self.admission.began;
+        let header = self.request.headers.get(Header::ClientRequestId).map(ToString::to_string);
+        let member = || self.envelope.client_request_id().map(Cow::into_owned);
+        UsageRecord {
+            id: self.admission.id,
+            at: began,
+            deployment: deployment.name.to_string(),
+            model: deployment.model.clone(),
+            entity: String::new(),
+            principal: self.caller.principal.to_string(),
+            key: self.caller.key.to_string(),
+            surface: self.route.surface.label().to_string(),
+            status: reply::status(error, self.route.surface),
+            streamed: self.envelope.stream,
+            complete: false,
+            usage: Usage::default(),
+            cost: None,
+            input_cost: None,
+            currency: None,
+            latency: self.now.since(began),
+            time_to_first_byte: self.now.since(began),
+            attempts: 0,
+            client_request_id: header.or_else(member),
+            usage_context: self.usage_context(),
+            logged: None,
+            explanation: None,
+            tracked: Some(Tracked { failure: Some(error.label().to_string()), ..tracked.clone() }),
+        }
     }
 }

@@ -206,6 +206,9 @@ impl Isolate {
         let complete = whole && end != StreamEnd::CallerLeft;
         let used =
             observed.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, observed.output_chars));
+        if let Some(tracked) = running.tracked.as_mut() {
+            tracked.output_chars = Some(observed.output_chars);
+        }
         let (surface, number) = (running.surface, running.next_number());
         if let Some(filtering) = running.vetted().filter(|_| complete) {
             out.extend(filtering.finish());

@@ -17,6 +17,7 @@ use crate::route::RouteError;
 use crate::route::select::{self, Chance, Pick, UNKNOWN};
 use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity};
 use crate::snapshot::{ServedEntity, Target, Task, UpstreamPaths};
+use crate::translate::path_segment;
 use crate::wire::envelope::{Envelope, Rewrite};
 use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
@@ -36,7 +37,7 @@ fn address(entity: &ServedEntity, ready: &ReadyEntity) -> Option<String> {
         ("databricks-model-serving", _) => {
             let base = upstream.base.trim_end_matches('/');
             let base = base.strip_suffix("/serving-endpoints").unwrap_or(base);
-            Some(format!("{base}/serving-endpoints/{}/invocations", entity.upstream_model))
+            Some(format!("{base}/serving-endpoints/{}/invocations", path_segment(&entity.upstream_model)))
         }
         _ => None,
     }

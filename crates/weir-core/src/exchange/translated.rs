@@ -157,6 +157,12 @@ impl Translation {
         self.own_words
     }
 
+    /// Of a call that is passed on in its own dialect: only what its errors mean is read.
+    pub(super) fn passed(dialect: Dialect, model: &str) -> Self {
+        let (provider, notes) = (translate::provider(dialect), Notes::default());
+        Self { provider, task: Task::Chat, model: model.to_string(), base64: false, signer: None, notes }
+    }
+
     /// Signs a call that is about to be made, if its upstream asks for that.
     pub(super) fn sign(&self, now: UnixMillis, send: &mut Send) {
         let Some((keys, region)) = &self.signer else { return };

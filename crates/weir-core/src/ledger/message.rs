@@ -197,6 +197,12 @@ pub(super) struct RequestsAsk {
     /// Only those whose bodies are logged.
     #[serde(default)]
     pub(super) logged: bool,
+    /// Only those whose usage is tracked.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(super) tracked: bool,
+    /// Only those that began at this time or later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) since: Option<UnixMillis>,
     /// The one exchange of this id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,

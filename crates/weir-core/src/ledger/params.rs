@@ -19,7 +19,7 @@ pub(super) struct Params {
 
 impl Params {
     /// Reads the part of an address after `?`. A parameter that is not `known`, is given twice or is not UTF-8 is
-    /// a fault; one without a value is as if not given.
+    /// a fault; one without a value is as if not given, and so is `account`.
     pub(super) fn parse(query: &str, known: &[&'static str]) -> Self {
         let mut params = Self { values: SortedMap::new(), faults: Vec::new() };
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
@@ -28,6 +28,10 @@ impl Params {
                 params.fault("query", "has a malformed percent escape");
                 continue;
             };
+            // Whose ledger it is was read before.
+            if name == "account" {
+                continue;
+            }
             let Some(&known) = known.iter().find(|known| **known == name) else {
                 let list = known.join(", ");
                 params.fault(&clip(&name), format!("is not a parameter here; there are {list}"));

@@ -94,12 +94,13 @@ pub(super) fn totals(rows: &[Vec<Row>]) -> Handled {
 pub(super) fn requests_reads(ask: &RequestsAsk) -> Vec<Read> {
     let to = ask.before.clone().unwrap_or_else(|| "~".to_owned());
     let table = if ask.logged { TABLE_PAYLOAD } else { TABLE_RECORD };
-    alloc::vec![Read { table, from: String::new(), to, limit: scanned(ask), descending: true }]
+    let from = ask.since.map(super::stamp).unwrap_or_default();
+    alloc::vec![Read { table, from, to, limit: scanned(ask), descending: true }]
 }
 
 /// How many records are looked at.
 fn scanned(ask: &RequestsAsk) -> u32 {
-    let all = ask.deployment.is_none() && ask.client_request_id.is_none() && ask.id.is_none();
+    let all = ask.deployment.is_none() && ask.client_request_id.is_none() && ask.id.is_none() && !ask.tracked;
     if all { ask.limit.clamp(1, RECORDS_SCANNED_MAX) } else { RECORDS_SCANNED_MAX }
 }
 
@@ -126,5 +127,6 @@ pub(super) fn requests(ask: &RequestsAsk, rows: &[Vec<Row>]) -> Handled {
 fn wants(ask: &RequestsAsk, record: &UsageRecord) -> bool {
     ask.deployment.as_ref().is_none_or(|name| record.deployment.eq_ignore_ascii_case(name))
         && ask.client_request_id.as_ref().is_none_or(|id| record.client_request_id.as_ref() == Some(id))
+        && (!ask.tracked || record.tracked.is_some())
         && ask.id.as_ref().is_none_or(|id| record.id.to_string() == *id)
 }

@@ -4,7 +4,8 @@
 //!
 //! Decides the parameters and the answer; not who may ask. Parameters: `limit` (1 to 1 000; 100 if absent),
 //! `cursor` (`next_cursor` of the page before), `deployment` (without regard to case), `client_request_id`
-//! (exactly). The answer is `{"rows":[…],"next_cursor"}` with the columns of `databricks.md` 7.6 and those of
+//! (exactly), `since` (milliseconds; only exchanges that
+//! began then or later). The answer is `{"rows":[…],"next_cursor"}` with the columns of `databricks.md` 7.6 and those of
 //! `design.md` section 8, "Requests". A page that is filtered may have fewer rows than `limit` while there are
 //! more: go on while `next_cursor` is not null. Each ledger object keeps its last 100 000 records, for 30 days.
 
@@ -19,12 +20,13 @@ use crate::account::record::UsageRecord;
 use crate::id::AccountId;
 use crate::object::CallOutcome;
 use crate::sorted::SortedMap;
+use crate::time::UnixMillis;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::Serialize;
 use serde_json::Value;
 
-const PARAMETERS: [&str; 5] = ["limit", "cursor", "deployment", "client_request_id", "format"];
+const PARAMETERS: [&str; 6] = ["limit", "cursor", "deployment", "client_request_id", "since", "format"];
 const LIMIT: u32 = 100;
 const LIMIT_MAX: u32 = 1_000;
 /// Rows of an inference table on one page: their bodies have up to 2 MiB each.
@@ -38,7 +40,8 @@ const ROUNDS_MAX: u32 = 21;
 pub enum View {
     /// `GET /api/weir/v1/requests`.
     Requests,
-    /// `GET /api/weir/v1/databricks/endpoint_usage`: the columns of `system.serving.endpoint_usage`; also as CSV.
+    /// `GET /api/weir/v1/databricks/endpoint_usage`: those of endpoints whose usage is tracked, failed ones too, with the
+    /// columns of `system.serving.endpoint_usage`; also as CSV.
     EndpointUsage,
     /// `GET /api/weir/v1/databricks/inference_table?deployment=…`: those with logged bodies, a line of JSON each.
     InferenceTable,
@@ -54,6 +57,7 @@ pub struct RequestsQuery {
     limit: u32,
     deployment: Option<String>,
     client_request_id: Option<String>,
+    since: Option<UnixMillis>,
     /// The one exchange that is asked for.
     id: Option<String>,
     shards: Vec<Progress>,
@@ -96,6 +100,10 @@ impl RequestsQuery {
         if view == View::InferenceTable && params.text("deployment").is_none() {
             params.fault("deployment", "is required");
         }
+        let since = params.read("since", None, |text| match text.parse::<u64>() {
+            Ok(since) => Ok(Some(UnixMillis(since))),
+            Err(_) => Err("is not a time in milliseconds"),
+        });
         let before: Option<String> = params.read("cursor", None, |text| read_cursor(text).map(Some));
         if !params.faults.is_empty() {
             return Err(Answer::refused(&params.faults));
@@ -107,6 +115,7 @@ impl RequestsQuery {
             limit,
             deployment: params.text("deployment").map(str::to_ascii_lowercase),
             client_request_id: params.text("client_request_id").map(ToString::to_string),
+            since,
             id: None,
             shards: (0..SHARDS).map(|_| Progress::Down(before.clone())).collect(),
             found: SortedMap::new(),
@@ -123,6 +132,7 @@ impl RequestsQuery {
             limit: 1,
             deployment: None,
             client_request_id: None,
+            since: None,
             id: Some(id.to_ascii_lowercase()),
             view: View::Requests,
             csv: false,
@@ -154,6 +164,8 @@ impl RequestsQuery {
                     deployment: self.deployment.clone(),
                     client_request_id: self.client_request_id.clone(),
                     logged: self.view == View::InferenceTable,
+                    tracked: self.view == View::EndpointUsage,
+                    since: self.since,
                     id: self.id.clone(),
                 });
                 Some(LedgerAsk::new(&self.account, shard, &message))
@@ -327,6 +339,9 @@ struct RequestRow<'a> {
     latency_ms: u64,
     time_to_first_token_ms: u64,
     attempts: u32,
+    /// Only of an exchange that failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
     /// Only of an exchange that was asked for by its id.
     #[serde(skip_serializing_if = "Option::is_none")]
     explanation: Option<Value>,
@@ -359,6 +374,7 @@ impl<'a> RequestRow<'a> {
             latency_ms: record.latency.0,
             time_to_first_token_ms: record.time_to_first_byte.0,
             attempts: record.attempts,
+            error: record.tracked.as_ref().and_then(|tracked| tracked.failure.as_deref()),
             explanation: None,
         }
     }

@@ -95,6 +95,11 @@ impl Intake {
                 intake.unreadable = intake.unreadable.saturating_add(1);
                 continue;
             };
+            let failed = record.tracked.as_ref().is_some_and(|tracked| tracked.failure.is_some());
+            if failed {
+                intake.records.insert(record_key(record.at, record.id), raw.get().to_owned());
+                continue;
+            }
             intake.minutes.entry(sums::key(Interval::Minute, &record)).or_default().add_record(&record);
             intake.hours.entry(sums::key(Interval::Hour, &record)).or_default().add_record(&record);
             let of = totals::key(&record.deployment, &record.model);

@@ -2,7 +2,7 @@
 //!
 //! Decides the columns of `system.serving.endpoint_usage` and of an inference table, as JSON and CSV; not which records
 //! are asked for ([`super::requests`]). A workspace is the account's own: Weir has one of each under one name. Characters
-//! are not counted, so those columns are null. `served_entity_id` is the endpoint's name, `/` and the entity's.
+//! are those of texts. `served_entity_id` is the endpoint's name, `/` and the entity's.
 
 use super::calendar::format_rfc3339;
 use super::render::{csv_field, csv_line};
@@ -33,6 +33,7 @@ const USAGE: [&str; 14] = [
 
 /// One row of `system.serving.endpoint_usage`.
 pub(super) fn usage_row(account: &AccountId, record: &UsageRecord) -> Map<String, Value> {
+    let tracked = record.tracked.as_ref();
     let context = record.usage_context.as_deref().and_then(|text| crate::json::read::<Value>(text).ok());
     let values = [
         json!(account),
@@ -44,8 +45,8 @@ pub(super) fn usage_row(account: &AccountId, record: &UsageRecord) -> Map<String
         json!(format_rfc3339(record.at)),
         json!(record.usage.input),
         json!(record.usage.output),
-        Value::Null,
-        Value::Null,
+        json!(tracked.and_then(|tracked| tracked.input_chars)),
+        json!(tracked.and_then(|tracked| tracked.output_chars)),
         context.unwrap_or_default(),
         json!(record.streamed),
         json!(entity(record)),

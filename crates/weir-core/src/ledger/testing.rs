@@ -99,5 +99,6 @@ pub(crate) fn record(id: u128, at: u64, who: u64, input: u64, output: u64) -> Us
         usage_context: None,
         logged: None,
         explanation: None,
+        tracked: None,
     }
 }

@@ -1,6 +1,6 @@
 //! Bodies: the error shape of each surface.
 //!
-//! Sources: `azure.md` A8, B7 and C0; `databricks.md` 5.1, 10.6 and 11.5; `providers.md` 1.4 and 4.6.
+//! Sources: `azure.md` A8, B7 and C0; `databricks.md` 5.1, 10.6 and 11.5; `providers.md` 1.4, 4.6 and 6.7.
 
 use super::table::Row;
 use crate::attempt::AttemptError;
@@ -42,6 +42,7 @@ impl Shown<'_> {
             Surface::OpenAi => wrapped(self.openai(self.row.openai_code)),
             Surface::ServingEndpoints | Surface::DatabricksApi => self.databricks(),
             Surface::Anthropic => self.anthropic(),
+            Surface::Gemini => self.gemini(),
             Surface::MlflowGateway => Object::new().text("detail", self.message).end(),
             Surface::Arm => wrapped(Object::new().text("code", self.row.arm).text("message", self.message)),
             Surface::Weir => self.weir(),
@@ -222,6 +223,24 @@ impl Shown<'_> {
             .raw("error", &error)
             .text("request_id", &format!("{}", self.request_id))
             .end()
+    }
+
+    /// As Google's APIs tell errors (`providers.md`, 6.7).
+    fn gemini(&self) -> String {
+        let word = match self.row.status {
+            401 => "UNAUTHENTICATED",
+            403 => "PERMISSION_DENIED",
+            404 | 405 => "NOT_FOUND",
+            409 => "ABORTED",
+            429 => "RESOURCE_EXHAUSTED",
+            500 => "INTERNAL",
+            501 => "UNIMPLEMENTED",
+            502 | 503 => "UNAVAILABLE",
+            504 => "DEADLINE_EXCEEDED",
+            _ => "INVALID_ARGUMENT",
+        };
+        let error = Object::new().number("code", self.row.status).text("message", self.message);
+        wrapped(error.text("status", word))
     }
 
     /// `design.md`, 5: `details` names the path of each fault.

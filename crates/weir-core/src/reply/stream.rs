@@ -44,6 +44,7 @@ pub fn stream_error(surface: Surface, number: Option<u64>, why: Broken) -> Vec<u
             "InternalServerError"
         }
         Surface::ServingEndpoints | Surface::MlflowGateway => "INTERNAL_ERROR",
+        Surface::Gemini => "INTERNAL",
         Surface::OpenAi | Surface::Anthropic | Surface::Arm | Surface::DatabricksApi | Surface::Weir => {
             "upstream_error"
         }
@@ -72,6 +73,10 @@ pub fn stream_error(surface: Surface, number: Option<u64>, why: Broken) -> Vec<u
         ),
         Surface::Anthropic => format!(
             "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"api_error\",\"message\":\"{text}\"}}}}"
+        ),
+        // The client of Google takes a data event for an answer whatever it holds, and refuses any other line.
+        Surface::Gemini => format!(
+            "event: error\ndata: {{\"error\":{{\"code\":500,\"message\":\"{text}\",\"status\":\"{code}\"}}}}"
         ),
         Surface::ModelInference | Surface::Serverless => {
             format!("event: error\ndata: {{\"error\":{{\"code\":\"{code}\",\"message\":\"{text}\"}}}}")

@@ -15,7 +15,7 @@ use serde_json::Value;
 const ID: RequestId = RequestId::from_random(0);
 const ID_TEXT: &str = "00000000-0000-4000-8000-000000000000";
 
-const SURFACES: [Surface; 11] = [
+const SURFACES: [Surface; 12] = [
     Surface::ModelInference,
     Surface::AzureOpenAi,
     Surface::AzureOpenAiV1,
@@ -23,6 +23,7 @@ const SURFACES: [Surface; 11] = [
     Surface::ServingEndpoints,
     Surface::OpenAi,
     Surface::Anthropic,
+    Surface::Gemini,
     Surface::MlflowGateway,
     Surface::Arm,
     Surface::DatabricksApi,
@@ -382,6 +383,11 @@ fn a_stream_that_breaks_off_ends_in_the_form_its_clients_notice() {
             "4.6",
             Surface::Anthropic,
             "\n\nevent: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"TEXT\"}}\n\n",
+        ),
+        (
+            "6.7",
+            Surface::Gemini,
+            "\n\nevent: error\ndata: {\"error\":{\"code\":500,\"message\":\"TEXT\",\"status\":\"INTERNAL\"}}\n\n",
         ),
     ];
     for (source, surface, expected) in rows {

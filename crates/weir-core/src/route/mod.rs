@@ -168,20 +168,32 @@ pub fn right(route: &DataRoute<'_>, has: Task) -> Right {
         },
         (Asks::Models { .. }, _, false) => Right::Read,
         (Asks::Models { .. }, _, true) | (Asks::Info | Asks::Document, _, _) => Right::ModelsRead,
-        (Asks::Answer | Asks::Schema(_) | Asks::Messages { .. }, Task::Chat, false) => Right::Chat,
-        (Asks::Answer | Asks::Schema(_) | Asks::Messages { .. }, Task::Completions, false) => {
-            Right::Completions
+        (Asks::Answer | Asks::Schema(_) | Asks::Messages { .. } | Asks::Gemini(_), Task::Chat, false) => {
+            Right::Chat
         }
-        (Asks::Answer | Asks::Schema(_) | Asks::Messages { .. }, Task::Embeddings, false) => {
-            Right::Embeddings
+        (
+            Asks::Answer | Asks::Schema(_) | Asks::Messages { .. } | Asks::Gemini(_),
+            Task::Completions,
+            false,
+        ) => Right::Completions,
+        (
+            Asks::Answer | Asks::Schema(_) | Asks::Messages { .. } | Asks::Gemini(_),
+            Task::Embeddings,
+            false,
+        ) => Right::Embeddings,
+        (Asks::Answer | Asks::Schema(_) | Asks::Messages { .. } | Asks::Gemini(_), Task::Chat, true) => {
+            Right::ModelsChat
         }
-        (Asks::Answer | Asks::Schema(_) | Asks::Messages { .. }, Task::Chat, true) => Right::ModelsChat,
-        (Asks::Answer | Asks::Schema(_) | Asks::Messages { .. }, Task::Completions, true) => {
-            Right::ModelsCompletions
-        }
-        (Asks::Answer | Asks::Schema(_) | Asks::Messages { .. }, Task::Embeddings, true) => {
-            Right::ModelsEmbeddings
-        }
+        (
+            Asks::Answer | Asks::Schema(_) | Asks::Messages { .. } | Asks::Gemini(_),
+            Task::Completions,
+            true,
+        ) => Right::ModelsCompletions,
+        (
+            Asks::Answer | Asks::Schema(_) | Asks::Messages { .. } | Asks::Gemini(_),
+            Task::Embeddings,
+            true,
+        ) => Right::ModelsEmbeddings,
     }
 }
 

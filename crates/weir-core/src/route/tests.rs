@@ -34,6 +34,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
+        usage_tracking: false,
     }
 }
 

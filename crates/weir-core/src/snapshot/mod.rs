@@ -121,6 +121,9 @@ pub struct Deployment {
     /// Of a million exchanges, so many are logged with their bodies; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_sampling: Option<u32>,
+    /// Whether its exchanges, failed ones too, are rows of Databricks' usage table (`databricks.md`, 7.6).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub usage_tracking: bool,
     /// Who published its model, e.g. `Meta`; empty if that is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub publisher: String,

@@ -2,6 +2,7 @@
 //!
 //! Stage 0. Sources: `databricks.md` 1.2 (Q1 to Q9), 1.4, 11.5.
 
+use super::gemini;
 use super::passage::passage;
 use super::{Asked, CHAT, COMPLETIONS, Disposition, EMBEDDINGS, INVOCATIONS, Surface, openai};
 use crate::snapshot::Task;
@@ -18,7 +19,7 @@ pub(super) fn serving_endpoints<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disp
         ["responses", ..] => passage(asked, SURFACE, rest, None).unwrap_or_else(|| asked.unknown(SURFACE)),
         ["models"] => asked.models(SURFACE, None, false),
         ["models", id] => asked.models(SURFACE, Some(id), false),
-        _ => native(asked, rest),
+        _ => native(asked, SURFACE, rest),
     }
 }
 
@@ -26,17 +27,17 @@ pub(super) fn serving_endpoints<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disp
 pub(super) fn ai_gateway<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
     match rest {
         ["mlflow" | "openai", "v1", rest @ ..] => openai::v1(asked, Surface::ServingEndpoints, rest),
-        _ => native(asked, rest),
+        _ => native(asked, Surface::ServingEndpoints, rest),
     }
 }
 
-/// A provider's own dialect below a base of Databricks. Clients of Anthropic read errors in its form only.
-fn native<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
-    const SURFACE: Surface = Surface::ServingEndpoints;
+/// A provider's own dialect below a base of Databricks or of `MLflow`; `own` is the surface of what is none. Clients of
+/// these dialects read errors in their forms only.
+fn native<'a>(asked: &Asked<'a>, own: Surface, rest: &[&'a str]) -> Disposition<'a> {
     match rest {
         ["anthropic", "v1", "messages", rest @ ..] => openai::messages(asked, rest),
-        ["gemini", "v1beta", "models", _] => asked.unsupported(SURFACE, "POST", "The Gemini API"),
-        _ => asked.unknown(SURFACE),
+        ["gemini", "v1beta", rest @ ..] => gemini::v1beta(asked, rest),
+        _ => asked.unknown(own),
     }
 }
 
@@ -45,7 +46,7 @@ pub(super) fn mlflow_query<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Dispositi
     const SURFACE: Surface = Surface::MlflowGateway;
     match rest {
         [name, "invocations"] => asked.data(SURFACE, None, INVOCATIONS, Some(name)),
-        _ => asked.unknown(SURFACE),
+        _ => native(asked, SURFACE, rest),
     }
 }
 

@@ -34,6 +34,8 @@ pub enum Header {
     Session,
     /// `x-weir-explain`: the administrator asks how the answer came about.
     Explain,
+    /// `x-goog-api-key`: a key, on the surface of the Gemini API.
+    XGoogApiKey,
     /// `anthropic-version`: goes on to an upstream that speaks the caller's dialect.
     AnthropicVersion,
     /// `anthropic-beta`: as above.
@@ -41,7 +43,7 @@ pub enum Header {
 }
 
 /// How many headers there are.
-pub const HEADER_COUNT: usize = 15;
+pub const HEADER_COUNT: usize = 16;
 
 /// All request headers that core ever reads, lower case, in the order of [`Header`].
 pub const HEADERS: [&str; HEADER_COUNT] = [
@@ -58,6 +60,7 @@ pub const HEADERS: [&str; HEADER_COUNT] = [
     "x-weir-deployment",
     "x-weir-session",
     "x-weir-explain",
+    "x-goog-api-key",
     "anthropic-version",
     "anthropic-beta",
 ];
@@ -78,6 +81,7 @@ impl Header {
         Self::Deployment,
         Self::Session,
         Self::Explain,
+        Self::XGoogApiKey,
         Self::AnthropicVersion,
         Self::AnthropicBeta,
     ];
@@ -98,8 +102,9 @@ impl Header {
             Self::Deployment => 1 << 10,
             Self::Session => 1 << 11,
             Self::Explain => 1 << 12,
-            Self::AnthropicVersion => 1 << 13,
-            Self::AnthropicBeta => 1 << 14,
+            Self::XGoogApiKey => 1 << 13,
+            Self::AnthropicVersion => 1 << 14,
+            Self::AnthropicBeta => 1 << 15,
         }
     }
 }
@@ -160,6 +165,7 @@ fn named(disposition: &Disposition<'_>) -> u32 {
             Surface::Anthropic => {
                 KEYS | Header::XApiKey.bit() | Header::AnthropicVersion.bit() | Header::AnthropicBeta.bit()
             }
+            Surface::Gemini => KEYS | Header::XGoogApiKey.bit(),
             Surface::OpenAi
             | Surface::ServingEndpoints
             | Surface::MlflowGateway
@@ -174,6 +180,7 @@ fn named(disposition: &Disposition<'_>) -> u32 {
                 Header::ClientRequestId.bit()
             }
             Surface::Anthropic
+            | Surface::Gemini
             | Surface::OpenAi
             | Surface::ServingEndpoints
             | Surface::MlflowGateway

@@ -10,6 +10,7 @@
 mod address;
 mod azure;
 mod databricks;
+mod gemini;
 mod headers;
 mod openai;
 mod passage;
@@ -21,6 +22,7 @@ use crate::wire::inference::Schema;
 use address::{Address, Host, Segments};
 use alloc::borrow::Cow;
 
+pub use gemini::GeminiAsk;
 pub use headers::{HEADER_COUNT, HEADERS, Header, HeaderValues, STREAMS, wanted};
 pub use passage::{AUDIO, IMAGES, Matter, Passage, RESPONSES, query_without_version};
 
@@ -41,6 +43,8 @@ pub enum Surface {
     OpenAi,
     /// Anthropic Messages, `/v1/messages` (`providers.md`, 4).
     Anthropic,
+    /// The Gemini API below a base of Databricks (`databricks.md`, 1.2, Q7).
+    Gemini,
     /// `MLflow`'s generic gateway (`databricks.md`, 11.5).
     MlflowGateway,
     /// Azure Resource Manager (`azure.md`, C).
@@ -62,6 +66,7 @@ impl Surface {
             Self::ServingEndpoints => "serving_endpoints",
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
             Self::MlflowGateway => "mlflow_gateway",
             Self::Arm => "arm",
             Self::DatabricksApi => "databricks_api",
@@ -80,6 +85,8 @@ pub const EMBEDDINGS: &str = "Embeddings_Create";
 pub const INVOCATIONS: &str = "ServingEndpoints_Query";
 /// Operation of a message in Anthropic's dialect.
 pub const MESSAGES: &str = "Messages_Create";
+/// Operation of a call of the Gemini API.
+pub const GENERATE: &str = "GenerateContent";
 /// Operation of everything that has no name of its own.
 pub const OTHER: &str = "Request";
 
@@ -116,6 +123,8 @@ pub enum Asks<'a> {
         /// Whether only the count is asked for.
         counts: bool,
     },
+    /// What a model behind the Gemini API answers to a body of that API.
+    Gemini(GeminiAsk),
     /// The deployments that the caller may query, or the one of this name (`azure.md`, B1 and B2).
     Models {
         /// The one that is asked for; all, if absent.
@@ -137,7 +146,13 @@ impl Asks<'_> {
         match self {
             Self::Messages { counts } => *counts,
             Self::Pass(passage) => passage.counts(),
-            Self::Answer | Self::Schema(_) | Self::Models { .. } | Self::Info | Self::Document => false,
+            // The upstream counts for callers of the Gemini API.
+            Self::Answer
+            | Self::Schema(_)
+            | Self::Gemini(_)
+            | Self::Models { .. }
+            | Self::Info
+            | Self::Document => false,
         }
     }
 }
@@ -257,8 +272,11 @@ fn surface_of(address: &Address<'_>) -> Surface {
         ["models", ..] => Surface::ModelInference,
         ["openai", "v1", ..] => Surface::AzureOpenAiV1,
         ["openai", ..] => Surface::AzureOpenAi,
-        ["v1", "messages", ..] => Surface::Anthropic,
+        ["v1", "messages", ..] | ["serving-endpoints" | "ai-gateway", "anthropic", "v1", ..] => {
+            Surface::Anthropic
+        }
         ["v1", ..] => Surface::OpenAi,
+        ["serving-endpoints" | "ai-gateway" | "gateway", "gemini", "v1beta", ..] => Surface::Gemini,
         ["serving-endpoints" | "ai-gateway", ..] => Surface::ServingEndpoints,
         ["serverless", _, ..] => Surface::Serverless,
         ["endpoints" | "gateway", ..]

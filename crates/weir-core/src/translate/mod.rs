@@ -53,6 +53,7 @@ use core::fmt::Write as _;
 
 pub use answer::{Answer, Called, Choice};
 pub use chunks::{Chunks, Form};
+pub use gemini::passed_path;
 pub use members::Notes;
 pub use refusal::Refusal;
 

@@ -8,9 +8,9 @@
 //! | `/api/weir/v1/principals…` | `Microsoft.Authorization/principals[/tokens]/{read,write,delete}` | the installation, `/` |
 //! | own tokens, `/api/2.0/token/*` | none | |
 //! | `/api/weir/v1/keys…` | `Microsoft.Authorization/keys/{read,write,delete}` | the account |
-//! | `/api/weir/v1/databricks/inference_table` | `Weir/servingEndpoints/{payloads/action,write}` | the account |
+//! | `/api/weir/v1/databricks/inference_table` | `Weir/servingEndpoints/{payloads/action,write}` | the account or the endpoint |
 //! | `/api/weir/v1/{x}…` | `Weir/{x}/{read,write,delete}` | the account |
-//! | `POST /api/2.0/serving-endpoints` | `Weir/servingEndpoints/write` | the account |
+//! | `POST /api/2.0/serving-endpoints` | none of a user of the workspace, else `Weir/servingEndpoints/write` | the account |
 //! | `/api/2.0/serving-endpoints/{name}…` | `Weir/servingEndpoints/{read,write}` | the endpoint |
 //! | `/api/2.0/{x}…` | `Weir/{x}/…` | the account |
 //!
@@ -142,15 +142,9 @@ fn weir(method: &str, parts: &[&str], caller: &Caller, state: &AccountState) -> 
         ["config", ..] if verb != "read" => {
             Needed::one("Microsoft.Authorization/config/write".to_owned(), "/")
         }
-        // What callers said is not for everyone who may read the configuration.
-        ["databricks", "inference_table"] => {
-            let mut needed =
-                Needed::one("Weir/servingEndpoints/payloads/action".to_owned(), &account_scope(state));
-            needed.actions.push("Weir/servingEndpoints/write".to_owned());
-            needed
-        }
+        // Asked of the endpoint's own permissions (`databricks::permissions::payloads`).
+        ["databricks", "inference_table"] | [] => Needed::nothing(),
         [first, ..] => Needed::one(format!("Weir/{first}/{verb}"), &account_scope(state)),
-        [] => Needed::nothing(),
     }
 }
 

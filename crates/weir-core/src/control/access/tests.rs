@@ -63,6 +63,9 @@ impl Installation {
                     if let Some(errand) = answer.get("errand").filter(|errand| !errand.is_null()) {
                         self.send(&AccountId::default_account(), errand["message"].to_string().as_bytes());
                     }
+                    if answer["ledger"] == json!(true) {
+                        return (200, answer["body"].clone());
+                    }
                     let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap_or(Value::Null);
                     return (answer["status"].as_u64().unwrap(), body);
                 }
@@ -101,6 +104,90 @@ impl Installation {
         self.admin("PUT", &assignment, &body);
         (id, token["token"].as_str().unwrap().to_owned())
     }
+}
+
+/// A user of a workspace, without any role, and a token of its own.
+fn user(weir: &mut Installation, name: &str, account: &str) -> (String, String) {
+    let made =
+        weir.admin("POST", &format!("/api/weir/v1/principals?account={account}"), &json!({"name": name}));
+    let id = made["id"].as_str().unwrap().to_owned();
+    let token = weir.admin("POST", &format!("/api/weir/v1/principals/{id}/tokens"), &json!({}));
+    (id, token["token"].as_str().unwrap().to_owned())
+}
+
+fn endpoint(name: &str) -> Value {
+    let model = json!({"name": "sim", "provider": "simulator", "task": "llm/v1/chat"});
+    json!({"name": name, "config": {"served_entities": [{"name": "a", "external_model": model}]}})
+}
+
+#[test]
+fn what_callers_said_is_for_who_manages_the_endpoint_since_it_was_made() {
+    let mut weir = Installation::new();
+    let (_, ana) = user(&mut weir, "ana", "default");
+    let (_, bob) = user(&mut weir, "bob", "default");
+    let (_, tom) = user(&mut weir, "tom", "team-a");
+    let made = "/api/2.0/serving-endpoints";
+    assert_eq!(weir.ask(&ana, "POST", made, &endpoint("mine")).0, 200);
+    assert_eq!(weir.ask(&tom, "POST", made, &endpoint("toms")).0, 200);
+    let table = |query: &str| format!("/api/weir/v1/databricks/inference_table{query}");
+    let since = |query: &str| json!(format!("since=1700000000000&{query}"));
+    let rows = [
+        (&ana, table("?deployment=MINE&limit=3"), (200, since("deployment=MINE&limit=3"))),
+        (&ana, table("?since=0&deployment=mine"), (200, since("deployment=mine"))),
+        (&tom, table("?account=team-a&deployment=toms"), (200, since("account=team-a&deployment=toms"))),
+    ];
+    for (token, path, want) in rows {
+        assert_eq!(weir.ask(token, "GET", &path, &Value::Null), want, "{path}");
+    }
+    let refused = [
+        (&bob, "?deployment=mine"),
+        (&tom, "?deployment=mine"),
+        (&ana, "?account=team-a&deployment=toms"),
+        (&ana, "?deployment=nothing"),
+        (&ana, ""),
+    ];
+    for (token, query) in refused {
+        let (status, body) = weir.ask(token, "GET", &table(query), &Value::Null);
+        assert_eq!((status, body["error"]["code"].as_str()), (403, Some("Forbidden")), "{query}");
+    }
+    assert_eq!(weir.admin("GET", &table("?deployment=mine"), &Value::Null), json!(""));
+    assert_eq!(weir.ask(&ana, "POST", &table("?deployment=mine"), &Value::Null).0, 405);
+}
+
+#[test]
+fn a_workspace_does_not_see_the_endpoints_of_another() {
+    let mut weir = Installation::new();
+    let (_, ana) = user(&mut weir, "ana", "team-a");
+    let (_, eve) = user(&mut weir, "eve", "team-a");
+    let (_, ben) = user(&mut weir, "ben", "team-b");
+    let all = "/api/2.0/serving-endpoints";
+    let (_, made) = weir.ask(&ana, "POST", all, &endpoint("e"));
+    let permissions = format!("/api/2.0/permissions/serving-endpoints/{}", made["id"].as_str().unwrap());
+    let names = |weir: &mut Installation, token: &str| {
+        let (_, body) = weir.ask(token, "GET", all, &Value::Null);
+        let list = body["endpoints"].as_array().unwrap().clone();
+        list.iter()
+            .map(|endpoint| endpoint["name"].as_str().unwrap().to_owned())
+            .collect::<alloc::vec::Vec<_>>()
+    };
+    assert_eq!(names(&mut weir, &ana), ["e"]);
+    assert!(names(&mut weir, &eve).is_empty() && names(&mut weir, &ben).is_empty());
+    // The same name is free in the other workspace, and another endpoint there.
+    assert_eq!(weir.ask(&ben, "GET", &format!("{all}/e"), &Value::Null).0, 404);
+    assert_eq!(weir.ask(&ben, "POST", all, &endpoint("e")).0, 200);
+    assert_eq!(weir.ask(&eve, "GET", &format!("{all}/e"), &Value::Null).0, 403);
+    assert_eq!(weir.ask(&ben, "GET", &permissions, &Value::Null).0, 404, "an id of another workspace");
+    let give = json!({"access_control_list": [{"user_name": "eve", "permission_level": "CAN_VIEW"}]});
+    assert_eq!(weir.ask(&ben, "PATCH", &permissions, &give).0, 404);
+    assert_eq!(weir.ask(&eve, "PATCH", &permissions, &give).0, 403);
+    assert_eq!(weir.ask(&ana, "PATCH", &permissions, &give).0, 200);
+    assert_eq!(names(&mut weir, &eve), ["e"]);
+    let (_, shown) = weir.ask(&eve, "GET", &format!("{all}/e"), &Value::Null);
+    assert_eq!((&shown["permission_level"], &shown["creator"]), (&json!("CAN_VIEW"), &json!("ana")));
+    assert_eq!(weir.ask(&eve, "DELETE", &format!("{all}/e"), &Value::Null).0, 403);
+    // What is given in one workspace is given in no other.
+    assert_eq!(weir.ask(&ben, "DELETE", &format!("{all}/e"), &Value::Null).0, 200);
+    assert_eq!(names(&mut weir, &ana), ["e"]);
 }
 
 fn account(subscription: &str, group: &str, name: &str) -> String {

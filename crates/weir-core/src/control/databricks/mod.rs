@@ -4,6 +4,7 @@
 //! `gateway`, `details`, `foundation`), a
 //! secret (`secrets`) or a token (`tokens`), nor who there is (`scim`) and what each may do (`permissions`). A trailing slash changes nothing and is never redirected.
 
+pub mod acl;
 pub mod config;
 pub mod details;
 pub mod endpoints;

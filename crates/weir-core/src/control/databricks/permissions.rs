@@ -1,31 +1,31 @@
 //! Permissions of serving endpoints (`databricks.md`, 8; routes M17 to M20), and what each caller may do with one.
 //!
 //! A permission is a role held at the endpoint's scope: the same rows as Azure's role assignments, shown in another
-//! form. What was given above the endpoint is shown as inherited. Decides which level a route needs and how levels are
-//! shown; what a role allows is `access`. In another account than the directory's the rows are that account's own, and
-//! name principals as they were written.
+//! form (`acl`). What was given above the endpoint is shown as inherited. Decides which level a route needs, and who may
+//! make endpoints and read their inference tables; what a role allows is `access`. In another account than the
+//! directory's the rows are that account's own, and name principals as they were written.
 
 use super::super::access::needed::account_scope;
 use super::super::access::permission::{Permission, covers, folded};
-use super::super::access::{ADMINS, AccessRow, AssignmentRow, PrincipalKind, USERS, built_in};
-use super::super::answer::{ADMINISTRATOR, Answer, ManagementRequest, position};
+use super::super::access::{AccessRow, AssignmentRow, PrincipalKind, USERS, built_in};
+use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::command::{Change, Desk, Outcome};
-use super::super::document::{Faults, Members};
 use super::super::state::DeploymentRow;
-use super::{error, refuse};
-use crate::id::AccountId;
+use super::super::{defaults, weir};
+use super::{acl, error};
 use crate::snapshot::access::Right;
-use crate::sorted::SortedMap;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
-/// Most entries of one request.
-const ENTRIES_MAX: usize = 1000;
+/// Endpoints that a workspace has at most, unless who makes one has the right in the account (`databricks.md`, 10.7).
+const ENDPOINTS_MAX: usize = 1000;
 const READ: &str = "Weir/servingEndpoints/read";
 const WRITE: &str = "Weir/servingEndpoints/write";
+/// To read what callers said.
+const PAYLOADS: &str = "Weir/servingEndpoints/payloads/action";
 
 /// What may be done with an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +39,7 @@ pub enum Level {
 }
 
 impl Level {
-    const ALL: [Self; 3] = [Self::View, Self::Query, Self::Manage];
+    pub(super) const ALL: [Self; 3] = [Self::View, Self::Query, Self::Manage];
 
     /// Its name on the wire.
     pub const fn name(self) -> &'static str {
@@ -76,7 +76,7 @@ impl Level {
     }
 
     /// What a role comes to, whoever made it.
-    fn of(permissions: &[Permission]) -> Option<Self> {
+    pub(super) fn of(permissions: &[Permission]) -> Option<Self> {
         let allows = |action: &str| permissions.iter().any(|entry| entry.allows(action));
         let queries = |right: &Right| permissions.iter().any(|entry| entry.allows_data(right.action()));
         if allows(WRITE) {
@@ -90,7 +90,7 @@ impl Level {
 }
 
 /// The scope at which permissions of an endpoint are held.
-fn scope_of(desk: &Desk<'_>, row: &DeploymentRow) -> String {
+pub(super) fn scope_of(desk: &Desk<'_>, row: &DeploymentRow) -> String {
     format!("{}/deployments/{}", account_scope(desk.state), row.name.folded())
 }
 
@@ -145,6 +145,13 @@ fn admit(desk: &Desk<'_>, method: &str, rest: &[&str]) -> Result<(), Answer> {
         ["pt", name, ..] if method != "GET" => name,
         [] | ["pt"] if method == "GET" => return Ok(()),
         [] | ["pt"] if desk.caller.may(WRITE, &scope) => return Ok(()),
+        [] | ["pt"] if makes(desk) => {
+            let made = desk.state.deployments.values().filter(|row| row.endpoint().is_some()).count();
+            let text =
+                format!("The workspace has {ENDPOINTS_MAX} serving endpoints already; delete some first.");
+            let full = made >= ENDPOINTS_MAX;
+            return if full { Err(error(400, "INVALID_PARAMETER_VALUE", &text)) } else { Ok(()) };
+        }
         [] | ["pt"] => {
             let text = "User does not have permission to create serving endpoints.";
             return Err(error(403, "PERMISSION_DENIED", text));
@@ -162,6 +169,40 @@ fn admit(desk: &Desk<'_>, method: &str, rest: &[&str]) -> Result<(), Answer> {
     };
     let shown = row.map_or(*name, |row| row.name.as_str());
     if has >= Some(needed) { Ok(()) } else { Err(lacks(needed, shown)) }
+}
+
+/// Whether the caller makes endpoints as every user of a workspace does, unless the administrator says otherwise. Whose
+/// credential is a key alone is no user.
+fn makes(desk: &Desk<'_>) -> bool {
+    let user = desk.caller.account == desk.state.account && desk.caller.circle.iter().any(|id| id == USERS);
+    user && defaults::users_make_endpoints(desk.state)
+}
+
+/// `GET /api/weir/v1/databricks/inference_table?deployment=…`: what callers of an endpoint said is for who manages it,
+/// from its making on, and for who has the right in the account.
+///
+/// # Errors
+/// 403.
+pub fn payloads(
+    desk: &Desk<'_>,
+    request: &ManagementRequest,
+    location: &Location,
+) -> Result<Outcome, Answer> {
+    let scope = account_scope(desk.state);
+    if desk.caller.may(PAYLOADS, &scope) || desk.caller.may(WRITE, &scope) {
+        return Ok(Outcome::reading(Answer::of_ledger()));
+    }
+    let name = location.query("deployment").unwrap_or_default();
+    let row = made(desk, name).filter(|row| level(desk, row) == Some(Level::Manage));
+    let Some(row) = row else {
+        return Err(weir::forbidden(PAYLOADS, &format!("{scope}/deployments/{name}")));
+    };
+    let mut query = format!("since={}", row.created_at.0);
+    let asked = request.url.split_once('?').map(|(_, query)| query).unwrap_or_default();
+    for pair in asked.split('&').filter(|pair| !pair.starts_with("since=")) {
+        query.extend(["&", pair]);
+    }
+    Ok(Outcome::reading(Answer { body: query, ..Answer::of_ledger() }))
 }
 
 fn lacks(needed: Level, name: &str) -> Answer {
@@ -266,7 +307,7 @@ pub fn get(desk: &Desk<'_>, id: &str) -> Result<Outcome, Answer> {
     let row = find(desk, id, Level::View)?;
     let scope = scope_of(desk, row);
     let own: Vec<&AssignmentRow> = own_rows(desk, &scope).collect();
-    Ok(Outcome::reading(Answer::json(200, &shown(desk, row, &own))))
+    Ok(Outcome::reading(Answer::json(200, &acl::shown(desk, row, &own))))
 }
 
 /// `PUT` (replaces what is held at the endpoint itself) and `PATCH` (adds and changes).
@@ -280,7 +321,7 @@ pub fn set(
     replace: bool,
 ) -> Result<Outcome, Answer> {
     let row = find(desk, id, Level::Manage)?;
-    let wishes = read(desk, body)?;
+    let wishes = acl::read(desk, body)?;
     let scope = scope_of(desk, row);
     let (mut changes, mut kept) = (Vec::new(), Vec::new());
     for old in own_rows(desk, &scope) {
@@ -301,127 +342,6 @@ pub fn set(
         })
         .collect();
     kept.extend(&new);
-    let answer = Answer::json(200, &shown(desk, row, &kept));
+    let answer = Answer::json(200, &acl::shown(desk, row, &kept));
     Ok(Outcome::writing(answer, "endpoint.permissions", row.name.as_str(), changes))
-}
-
-fn read(
-    desk: &Desk<'_>,
-    body: &Map<String, Value>,
-) -> Result<SortedMap<String, (PrincipalKind, Level)>, Answer> {
-    let mut faults = Faults::default();
-    let members = Members::root(body);
-    let list = members.list("access_control_list", &mut faults).map(Vec::as_slice).unwrap_or_default();
-    if list.len() > ENTRIES_MAX {
-        faults.note("access_control_list", format!("must be at most {ENTRIES_MAX}"));
-    }
-    let mut wishes: SortedMap<String, (PrincipalKind, Level)> = SortedMap::new();
-    let mut unknown = None;
-    for (at, item) in list.iter().take(ENTRIES_MAX).enumerate() {
-        let path = position("access_control_list", at);
-        let Some(entry) = Members::of(item, &path, &mut faults) else { continue };
-        let named: Vec<(PrincipalKind, &str)> = [
-            ("user_name", PrincipalKind::User),
-            ("group_name", PrincipalKind::Group),
-            ("service_principal_name", PrincipalKind::ServicePrincipal),
-        ]
-        .into_iter()
-        .filter_map(|(member, kind)| Some((kind, entry.text(member, &mut faults)?)))
-        .collect();
-        let word = entry.required_text("permission_level", &mut faults);
-        let level = word.and_then(|word| Level::ALL.into_iter().find(|level| level.name() == word));
-        if word.is_some() && level.is_none() {
-            faults.note(&entry.path("permission_level"), "must be CAN_VIEW, CAN_QUERY or CAN_MANAGE");
-        }
-        let [(kind, name)] = named.as_slice() else {
-            faults.note(&path, "must name one of user_name, group_name and service_principal_name");
-            continue;
-        };
-        let principal = principal(desk, *kind, name);
-        if principal.is_none() {
-            unknown = unknown.or(Some((*kind, (*name).to_owned())));
-        }
-        if let (Some(principal), Some(level)) = (principal, level) {
-            let best = wishes.get(&principal).map_or(level, |(_, other)| level.max(*other));
-            wishes.insert(principal, (*kind, best));
-        }
-    }
-    refuse(&faults)?;
-    match unknown {
-        None => Ok(wishes),
-        Some((kind, name)) => {
-            let word = match kind {
-                PrincipalKind::User => "UserName",
-                PrincipalKind::Group => "GroupName",
-                PrincipalKind::ServicePrincipal => "ServicePrincipalName",
-            };
-            let text = format!("Principal: {word}({name}) does not exist");
-            Err(error(404, "RESOURCE_DOES_NOT_EXIST", &text))
-        }
-    }
-}
-
-/// By which text a principal is kept: its id; in an account that has no directory, its name in lower case.
-pub fn principal(desk: &Desk<'_>, kind: PrincipalKind, name: &str) -> Option<String> {
-    let group = kind == PrincipalKind::Group;
-    if group && [ADMINS, USERS].contains(&name) || kind == PrincipalKind::User && name == ADMINISTRATOR {
-        return Some(name.to_owned());
-    }
-    if desk.state.account != AccountId::default_account() {
-        return Some(name.to_lowercase());
-    }
-    let mut rows = desk.state.access.principals.values().filter(|row| row.kind == kind);
-    let named = |id: &str, row: &str| id == name || row.eq_ignore_ascii_case(name);
-    rows.find(|row| named(row.id.as_str(), &row.name)).map(|row| row.id.as_str().to_owned())
-}
-
-fn shown(desk: &Desk<'_>, row: &DeploymentRow, own: &[&AssignmentRow]) -> Value {
-    let scope = folded(&scope_of(desk, row));
-    let access = &desk.state.access;
-    // By principal: the levels that it has here, and those that it has above.
-    let mut entries: SortedMap<String, (Option<&AssignmentRow>, Vec<Value>)> = SortedMap::new();
-    for row in own {
-        let Some(level) = access.permissions(&row.role).and_then(|role| Level::of(&role)) else { continue };
-        let entry = entries.entry(row.principal.clone()).or_default();
-        entry.0 = Some(*row);
-        entry.1.push(json!({"permission_level": level.name(), "inherited": false}));
-    }
-    let above = |row: &&AssignmentRow| {
-        let held = folded(&row.scope);
-        held != scope && covers(&held, &scope)
-    };
-    let inherited = |level: Level| json!({"permission_level": level.name(), "inherited": true, "inherited_from_object": ["/serving-endpoints/"]});
-    for row in access.assignments.values().filter(above) {
-        let Some(level) = access.permissions(&row.role).and_then(|role| Level::of(&role)) else { continue };
-        let entry = entries.entry(row.principal.clone()).or_default();
-        entry.0 = entry.0.or(Some(row));
-        entry.1.push(inherited(level));
-    }
-    entries.entry(ADMINS.to_owned()).or_default().1.push(inherited(Level::Manage));
-    let entry = |(principal, (row, levels)): (&String, &(Option<&AssignmentRow>, Vec<Value>))| {
-        let (member, name, display) = names(desk, principal, *row);
-        json!({member: name, "display_name": display, "all_permissions": levels})
-    };
-    json!({
-        "object_id": format!("/serving-endpoints/{}", row.id), "object_type": "serving-endpoint",
-        "access_control_list": entries.iter().map(entry).collect::<Vec<_>>(),
-    })
-}
-
-/// How a principal is shown: by which member, with which text, and what it is called.
-fn names(desk: &Desk<'_>, principal: &str, row: Option<&AssignmentRow>) -> (&'static str, String, String) {
-    let known = desk.state.access.principals.get(principal);
-    let told = row.and_then(|row| row.principal_type.as_deref());
-    let kind = match known {
-        Some(row) => row.kind,
-        None if told == Some("Group") || [ADMINS, USERS].contains(&principal) => PrincipalKind::Group,
-        None if told == Some("User") || principal == ADMINISTRATOR => PrincipalKind::User,
-        None => PrincipalKind::ServicePrincipal,
-    };
-    let name = known.map_or(principal, |row| row.name.as_str()).to_owned();
-    match kind {
-        PrincipalKind::User => ("user_name", name.clone(), name),
-        PrincipalKind::Group => ("group_name", name.clone(), name),
-        PrincipalKind::ServicePrincipal => ("service_principal_name", principal.to_owned(), name),
-    }
 }

@@ -4,9 +4,9 @@
 //! surfaces (`access`), changes of a document are `scim_patch`'s. Sources: RFC 7643 and 7644, as far as the SDK's IAM
 //! service calls them.
 
-use super::super::access::{ADMINS, AccessRow, PrincipalKind, PrincipalRow, USERS};
+use super::super::access::{ADMINS, PrincipalKind, PrincipalRow, USERS};
 use super::super::answer::{ADMINISTRATOR, Answer, Location, ManagementRequest};
-use super::super::command::{Change, Desk, Outcome};
+use super::super::command::{Desk, Outcome};
 use super::super::document;
 use super::super::weir::principals;
 use super::{scim_filter, scim_patch};
@@ -20,10 +20,6 @@ use serde_json::{Map, Value, json};
 
 /// Attributes that are kept as they are written, beside those that a principal has of its own.
 const KEPT: [&str; 7] = ["displayName", "active", "emails", "name", "entitlements", "roles", "externalId"];
-/// Longest name, in characters.
-const NAME_CHARS_MAX: usize = 256;
-/// Most members of one group.
-const MEMBERS_MAX: usize = 10_000;
 /// Entries of a page, where the caller does not say.
 const COUNT: usize = 100;
 
@@ -298,9 +294,7 @@ fn delete(desk: &Desk<'_>, kind: PrincipalKind, id: &str) -> Result<Outcome, Ans
 }
 
 fn stored(desk: &Desk<'_>, status: u16, action: &'static str, row: PrincipalRow) -> Outcome {
-    let answer = Answer::json(status, &Groups::of(desk).shown(&row));
-    let target = row.id.as_str().to_owned();
-    Outcome::writing(answer, action, &target, Vec::from([Change::Access(AccessRow::Principal(row))]))
+    principals::written(Answer::json(status, &Groups::of(desk).shown(&row)), action, row)
 }
 
 /// The row that a document describes; what makes it that row stays.
@@ -312,14 +306,11 @@ fn read(desk: &Desk<'_>, row: PrincipalRow, body: &Map<String, Value>) -> Result
         None if row.kind == PrincipalKind::ServicePrincipal => row.id.as_str().to_owned(),
         None => return Err(invalid(&format!("{member} is required."))),
     };
-    if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+    if !principals::is_name(&name) {
         return Err(invalid(&format!("{member} must be at most 256 characters without control characters.")));
     }
-    let same = |other: &PrincipalRow| {
-        other.kind == row.kind && other.id != row.id && other.name.eq_ignore_ascii_case(&name)
-    };
-    let taken =
-        row.kind != PrincipalKind::ServicePrincipal && desk.state.access.principals.values().any(same);
+    let taken = row.kind != PrincipalKind::ServicePrincipal
+        && principals::is_taken(desk, row.kind, &name, Some(row.id.as_str()));
     let reserved = [ADMINS, USERS].contains(&name.as_str()) && row.id.as_str() != name;
     if taken || (reserved && row.kind == PrincipalKind::Group) {
         return Err(error(
@@ -347,18 +338,14 @@ fn read(desk: &Desk<'_>, row: PrincipalRow, body: &Map<String, Value>) -> Result
 
 fn read_members(desk: &Desk<'_>, row: &PrincipalRow, list: &Value) -> Result<Vec<String>, Answer> {
     let list = list.as_array().map(Vec::as_slice).unwrap_or_default();
-    if list.len() > MEMBERS_MAX {
-        return Err(error(400, "tooMany", &format!("A group has at most {MEMBERS_MAX} members.")));
+    if list.len() > principals::MEMBERS_MAX {
+        let text = format!("A group has at most {} members.", principals::MEMBERS_MAX);
+        return Err(error(400, "tooMany", &text));
     }
-    let mut members = Vec::new();
-    for item in list {
-        let id = item.get("value").and_then(Value::as_str).unwrap_or_default();
-        if !desk.state.access.principals.contains_key(id) || row.id.as_str() == id {
-            return Err(error(400, "invalidValue", &format!("No other principal has the id '{id}'.")));
-        }
-        members.push(id.to_owned());
-    }
-    members.sort();
-    members.dedup();
-    Ok(members)
+    let id = |item: &'_ Value| item.get("value").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let ids: Vec<String> = list.iter().map(id).collect();
+    principals::members(desk, Some(row.id.as_str()), ids.iter().map(String::as_str)).map_err(|wrong| {
+        let id = wrong.first().and_then(|at| ids.get(*at)).map_or("", String::as_str);
+        error(400, "invalidValue", &format!("No other principal has the id '{id}'."))
+    })
 }

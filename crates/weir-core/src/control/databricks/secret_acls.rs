@@ -1,7 +1,7 @@
 //! Who may do what with a scope of secrets (`databricks.md`, 9.2), and the calls that say so.
 //!
 //! Decides permissions only; secrets themselves are `secrets`'. Whoever may write all secrets of the account by a role
-//! manages every scope, as administrators of a workspace do. Principals are kept as `permissions` keeps them.
+//! manages every scope, as administrators of a workspace do. Principals are kept as `acl` keeps them.
 
 use super::super::access::PrincipalKind;
 use super::super::access::needed::account_scope;
@@ -9,7 +9,7 @@ use super::super::answer::{Answer, Location};
 use super::super::command::{Change, Desk, Outcome};
 use super::super::document::{Faults, Members};
 use super::super::state::ScopeRow;
-use super::{error, permissions, refuse, secrets};
+use super::{acl, error, refuse, secrets};
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
@@ -163,7 +163,7 @@ fn shown(desk: &Desk<'_>, principal: &str, permission: &str) -> Value {
 fn kept(desk: &Desk<'_>, principal: &str) -> Option<String> {
     [PrincipalKind::User, PrincipalKind::Group, PrincipalKind::ServicePrincipal]
         .into_iter()
-        .find_map(|kind| permissions::principal(desk, kind, principal))
+        .find_map(|kind| acl::principal(desk, kind, principal))
 }
 
 fn unknown(principal: &str) -> Answer {

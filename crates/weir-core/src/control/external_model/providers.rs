@@ -185,10 +185,12 @@ fn bedrock(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Op
         faults.note(&config.path(ID), "must not be given beside another kind of credential; give one");
         return None;
     }
-    let (auth, references) = if let Some(name) = named.first() {
-        shown.insert((*name).to_owned(), config.required_text(name, faults)?.into());
-        (UpstreamAuth::None, Vec::new())
-    } else if given(KEY) {
+    if let Some(name) = named.first() {
+        let text = "cannot be used here: Weir runs in no AWS account; give aws_access_key_id and aws_secret_access_key, or bedrock_api_key";
+        faults.note(&config.path(name), text);
+        return None;
+    }
+    let (auth, references) = if given(KEY) {
         let key = credential(config, KEY, Form::Header, desk, faults, &mut shown)?;
         let sealed = seal(&key, base.as_deref()?, &config.path(KEY), desk, faults)?;
         (UpstreamAuth::Bearer { sealed }, Vec::from([key.reference]))

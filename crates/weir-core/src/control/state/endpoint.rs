@@ -94,6 +94,11 @@ impl Gateway {
         self.enabled("fallback_config").is_some()
     }
 
+    /// Whether its exchanges are rows of the usage table.
+    pub fn tracks_usage(&self) -> bool {
+        self.enabled("usage_tracking_config").is_some()
+    }
+
     /// How many of a million exchanges the inference table gets: all, unless `sampling_fraction` says otherwise.
     fn sampling(&self) -> Option<u32> {
         let config = self.enabled("inference_table_config")?;

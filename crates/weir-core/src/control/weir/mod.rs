@@ -49,9 +49,15 @@ pub fn handle(
         ("GET", ["audit"]) => audit::list(desk, location),
         ("POST", ["serving-endpoints", name, "cancel-update"]) => cancel_update(desk, name),
         ("GET", ["databricks", "served_entities"]) => served::list(desk, location),
-        (_, ["catalog", "models"] | ["audit" | "classifiers"] | ["databricks", "served_entities"]) => {
-            Err(wrong_method("GET"))
+        ("GET", ["databricks", "inference_table"]) => {
+            databricks::permissions::payloads(desk, request, location)
         }
+        (
+            _,
+            ["catalog", "models"]
+            | ["audit" | "classifiers"]
+            | ["databricks", "served_entities" | "inference_table"],
+        ) => Err(wrong_method("GET")),
         (_, ["defaults"]) => Err(wrong_method("GET, PUT")),
         (_, ["keys"]) => Err(wrong_method("GET, POST")),
         (_, ["catalog", "models", _] | ["classifiers", _]) => Err(wrong_method("GET, PUT, DELETE")),

@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 /// Most principals of an installation.
 pub(in crate::control) const PRINCIPALS_MAX: usize = 100_000;
 /// Most members of one group.
-const MEMBERS_MAX: usize = 10_000;
+pub(in crate::control) const MEMBERS_MAX: usize = 10_000;
 /// Longest name, in characters.
 const NAME_CHARS_MAX: usize = 256;
 /// Ids that mean something else.
@@ -132,8 +132,49 @@ pub(in crate::control) fn gone(desk: &Desk<'_>, row: &PrincipalRow) -> Vec<Chang
     changes
 }
 
+/// Whether a principal may be called so.
+pub(in crate::control) fn is_name(name: &str) -> bool {
+    name.chars().count() <= NAME_CHARS_MAX && !name.chars().any(char::is_control)
+}
+
+/// Whether another principal of the kind than `own` is called so, but for case.
+pub(in crate::control) fn is_taken(
+    desk: &Desk<'_>,
+    kind: PrincipalKind,
+    name: &str,
+    own: Option<&str>,
+) -> bool {
+    let same = |row: &PrincipalRow| {
+        row.kind == kind && row.name.eq_ignore_ascii_case(name) && Some(row.id.as_str()) != own
+    };
+    desk.state.access.principals.values().any(same)
+}
+
+/// The members of the group `own`, each once; else the places of those that are no other principal's ids.
+pub(in crate::control) fn members<'i>(
+    desk: &Desk<'_>,
+    own: Option<&str>,
+    ids: impl Iterator<Item = &'i str>,
+) -> Result<Vec<String>, Vec<usize>> {
+    let (mut members, mut wrong) = (Vec::new(), Vec::new());
+    for (at, id) in ids.enumerate() {
+        if desk.state.access.principals.contains_key(id) && own != Some(id) {
+            members.push(id.to_owned());
+        } else {
+            wrong.push(at);
+        }
+    }
+    members.sort();
+    members.dedup();
+    if wrong.is_empty() { Ok(members) } else { Err(wrong) }
+}
+
 fn stored(status: u16, action: &'static str, row: PrincipalRow) -> Outcome {
-    let answer = Answer::json(status, &shown(&row));
+    written(Answer::json(status, &shown(&row)), action, row)
+}
+
+/// A principal made or changed.
+pub(in crate::control) fn written(answer: Answer, action: &'static str, row: PrincipalRow) -> Outcome {
     let target = row.id.as_str().to_owned();
     Outcome::writing(answer, action, &target, Vec::from([Change::Access(AccessRow::Principal(row))]))
 }
@@ -164,17 +205,13 @@ fn read(
         faults.note("kind", "cannot be changed");
     }
     if let Some(name) = &name {
-        if name.chars().count() > NAME_CHARS_MAX || name.chars().any(char::is_control) {
+        if !is_name(name) {
             faults.note("name", "must be at most 256 characters without control characters");
         }
-        let same = |row: &PrincipalRow| {
-            row.kind == kind
-                && row.name.eq_ignore_ascii_case(name)
-                && known.is_none_or(|known| known.id != row.id)
-        };
+        let taken = is_taken(desk, kind, name, known.map(|known| known.id.as_str()));
         let reserved = kind == PrincipalKind::Group && [ADMINS, USERS].contains(&name.as_str());
         let known = known.is_some_and(|known| known.name == *name);
-        if desk.state.access.principals.values().any(same) || (reserved && !known) {
+        if taken || (reserved && !known) {
             faults.note("name", "is the name of another principal of this kind");
         }
     }
@@ -199,16 +236,13 @@ fn read_members(
         faults.note("members", format!("must be at most {MEMBERS_MAX}"));
         return Vec::new();
     }
-    for (at, id) in ids.iter().enumerate() {
-        let there = desk.state.access.principals.contains_key(*id);
-        if !there || known.is_some_and(|known| known.id.as_str() == *id) {
+    let own = known.map(|known| known.id.as_str());
+    members(desk, own, ids.iter().copied()).unwrap_or_else(|wrong| {
+        for at in wrong {
             faults.note(&format!("members[{at}]"), "is not the id of another principal");
         }
-    }
-    let mut members: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
-    members.sort();
-    members.dedup();
-    members
+        Vec::new()
+    })
 }
 
 fn shown(row: &PrincipalRow) -> Value {

@@ -47,6 +47,7 @@ fn deployment(name: &str, target: Target) -> Deployment {
         routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
+        usage_tracking: false,
     }
 }
 

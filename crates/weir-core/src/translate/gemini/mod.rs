@@ -8,7 +8,8 @@ mod request;
 mod stream;
 
 use super::{Answer, Ask, Notes, Provider, Refusal, Stream, Translated};
-use crate::snapshot::Task;
+use crate::snapshot::{Dialect, Task};
+use crate::sorted::SortedMap;
 use crate::translate::refusal;
 use crate::wire::WireError;
 use crate::wire::raw::Raw;
@@ -33,6 +34,30 @@ impl Gemini {
             Self::Vertex => format!("{}/google/models/{model}:{method}", publishers(ask)),
         }
     }
+}
+
+/// Where `method` (with its query, if it has one) of a model is that speaks `dialect`, if that is Gemini's; `place` is
+/// what the provider's config says beside the credential.
+pub fn passed_path(
+    dialect: Dialect,
+    model: &str,
+    place: &SortedMap<String, String>,
+    method: &str,
+) -> Option<String> {
+    let own = match dialect {
+        Dialect::Gemini => Gemini::Api,
+        Dialect::Vertex => Gemini::Vertex,
+        Dialect::Anthropic
+        | Dialect::VertexAnthropic
+        | Dialect::Cohere
+        | Dialect::Bedrock
+        | Dialect::Mistral
+        | Dialect::Ai21
+        | Dialect::Databricks
+        | Dialect::WorkersAi
+        | Dialect::WorkersAiNative => return None,
+    };
+    Some(own.path(&Ask { task: Task::Chat, model, place, stream: false, body: Raw::NULL }, method))
 }
 
 /// Where Vertex AI has its publishers.
