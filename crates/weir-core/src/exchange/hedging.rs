@@ -90,6 +90,7 @@ impl Running {
             aside: None,
             head_at: None,
             usage_context: None,
+            tracked: None,
             sampling: None,
             log: None,
             spills: false,
@@ -254,6 +255,9 @@ impl Isolate {
         let (at, took) = loser.track.span(now, whole.admission.began);
         whole.tried.push(Tried { entity, at, took, outcome: None });
         let Some(used) = loser.relay.take().and_then(|relay| relay.observed().usage) else { return };
+        let tracked = whole.tracked.take();
+        let base = refused(now, whole, 200, "overtaken");
+        whole.tracked = tracked;
         let called = usize::try_from(entity).ok().and_then(|at| whole.entities.get(at));
         let price = called.and_then(|called| called.price.as_ref());
         let record = UsageRecord {
@@ -264,7 +268,7 @@ impl Isolate {
             input_cost: price.and_then(|price| price::input_cost(price, &used)),
             currency: price.map(|price| price.currency.clone()),
             attempts: 1,
-            ..refused(now, whole, 200)
+            ..base
         };
         self.batches.push(now, &whole.account, &record);
     }
