@@ -167,11 +167,9 @@ impl Passed {
                     // No response ends before it said anything, and each event of one is JSON.
                     Stage::Last if self.told && self.said == 0 && event.is_none() => Stage::Error,
                     Stage::Content if self.told && event.is_none() => Stage::Error,
-                    stage @ (Stage::Begin
-                    | Stage::Content
-                    | Stage::Last
-                    | Stage::Failure
-                    | Stage::Error) => stage,
+                    stage @ (Stage::Begin | Stage::Content | Stage::Last | Stage::Failure | Stage::Error) => {
+                        stage
+                    }
                 },
             };
             match stage {
