@@ -65,7 +65,11 @@ pub fn handle(
         ("GET", ["roleassignments", name]) => get_assignment(desk, scope, name),
         ("PUT", ["roleassignments", name]) => put_assignment(desk, scope, name, &body(request)?),
         ("DELETE", ["roleassignments", name]) => Ok(delete_assignment(desk, scope, name)),
-        (_, ["permissions" | "roledefinitions" | "roleassignments"]) => Err(wrong_method("GET")),
+        // Nothing makes any, as in Azure, where only its own services do.
+        ("GET", ["denyassignments"]) => Ok(Outcome::reading(Answer::json(200, &json!({"value": []})))),
+        (_, ["permissions" | "roledefinitions" | "roleassignments" | "denyassignments"]) => {
+            Err(wrong_method("GET"))
+        }
         (_, ["roledefinitions" | "roleassignments", _]) => Err(wrong_method("GET, PUT, DELETE")),
         (method, _) => Err(no_such_route(method, &location.path)),
     }
