@@ -160,7 +160,8 @@ impl Translation {
     /// Of a call that is passed on in its own dialect: only what its errors mean is read.
     pub(super) fn passed(dialect: Dialect, model: &str) -> Self {
         let (provider, notes) = (translate::provider(dialect), Notes::default());
-        Self { provider, task: Task::Chat, model: model.to_string(), base64: false, signer: None, notes }
+        let (task, model) = (Task::Chat, model.to_string());
+        Self { provider, task, model, base64: false, signer: None, notes, own_words: false }
     }
 
     /// Signs a call that is about to be made, if its upstream asks for that.
