@@ -131,6 +131,24 @@ def test_a_session_stays_with_one_upstream(pair):
     assert 0 in (last[0] - after[0], last[1] - after[1]), (after, last)
 
 
+def test_a_slow_one_is_overtaken_by_a_second_call_and_given_up(pair):
+    backends = [{"external_model": model, "priority": at} for at, model in enumerate(pair.backends)]
+    pair.deploy(backends, routing={"hedge": {"after_ms": 300, "max_percent": 100}})
+    pair.script(0, {"delay": 8})
+    streamed(pair.name)
+    began = time.monotonic()
+    assert streamed(pair.name) == "echo: one"
+    assert time.monotonic() - began < 4
+    assert pair.calls() == [2, 2]
+    weir.until(lambda: [row["closed_by_caller"] for row in pair.upstream.requests(pair.models[0])],
+               lambda left: all(left), 5, "the loser is cancelled")
+    pair.script(0, {"text": "quick"})
+    assert streamed(pair.name) == "quick" and pair.calls() == [3, 2]
+    pair.script(0, {"delay": 1, "status": 503, "body": {"error": {"message": "busy"}}})
+    pair.script(1, {"delay": 2, "text": "late"})
+    assert streamed(pair.name) == "late", "whoever fails leaves it to the other"
+
+
 def explained(name: str, **members) -> wire.Answer:
     return weir.call("/v1/chat/completions", weir.ask("one", name, **members), key=weir.ADMIN, **{"x-weir-explain": "1"})
 

@@ -11,6 +11,7 @@ use crate::upstream::Step;
 use crate::world::scene::{ADMIN, Asks, isolate_settings};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use weir_core::account::record::UsageRecord;
 use weir_core::attempt::board::Board;
 use weir_core::exchange::{Action, Failure, Pause, StreamEnd};
 use weir_core::object::{ObjectCall, ObjectKind};
@@ -29,6 +30,10 @@ pub enum Manner {
     Flapping,
     /// Ten times as slow until it has been asked twenty times.
     Cold,
+    /// Healthy, but so many of a thousand calls speak after ten seconds only.
+    Straggler(u64),
+    /// Says nothing for a second and a half, then breaks off.
+    Breaks,
     /// Down from the tenth to the twentieth second; healthy else.
     Outage,
 }
@@ -40,6 +45,10 @@ pub struct Told {
     pub exchanges: Vec<(Micros, Option<Micros>)>,
     /// Upstream calls: when, and of which entity.
     pub calls: Vec<(Micros, usize)>,
+    /// The records that the ledger has in the end.
+    pub records: Vec<UsageRecord>,
+    /// Calls whose drivers still wait in the end.
+    pub open: usize,
 }
 
 /// The fleet.
@@ -63,6 +72,7 @@ enum Happening {
     Resume { isolate: usize, handle: u32 },
     Upstream { isolate: usize, handle: u32 },
     Due { isolate: usize },
+    Hedge { isolate: usize, handle: u32 },
 }
 
 /// The address that callers use.
@@ -72,6 +82,11 @@ const DEPLOYMENT: &str = "chat";
 impl Fleet {
     /// A fleet of `isolates` over entities of these manners, all of one priority and without shares.
     pub fn new(seed: u64, isolates: u64, manners: &[Manner]) -> Self {
+        Self::routed(seed, isolates, manners, &json!({}))
+    }
+
+    /// The same with members of the deployment's `routing`.
+    pub fn routed(seed: u64, isolates: u64, manners: &[Manner], routing: &Value) -> Self {
         let mut random = Random::new(seed);
         let host = |random: &mut Random| Host::new(random.word(), 0, Skew::default(), isolate_settings());
         let entity = |at: usize| {
@@ -80,7 +95,7 @@ impl Fleet {
         };
         let entities: Vec<Value> = (0..manners.len()).map(entity).collect();
         let snapshot = json!({"account": "default", "version": 1, "keys": [], "deployments": [
-            {"name": DEPLOYMENT, "kind": "account", "task": "llm/v1/chat", "model": "m", "entities": entities}]});
+            {"name": DEPLOYMENT, "kind": "account", "task": "llm/v1/chat", "model": "m", "entities": entities, "routing": routing}]});
         Self {
             manners: manners.to_vec(),
             hosts: (0..isolates).map(|_| host(&mut random)).collect(),
@@ -112,6 +127,10 @@ impl Fleet {
             self.now = at;
             self.happen(happening);
         }
+        self.told.open = self.hosts.iter().map(|host| host.running.len()).sum();
+        let rows = self.objects.ledgers().flat_map(|rows| rows.all(weir_core::ledger::TABLE_RECORD));
+        let record = |text: &str| serde_json::from_str(text).expect("the ledger stores records");
+        self.told.records = rows.map(|row| record(&row.value)).collect();
         self.told
     }
 
@@ -133,6 +152,20 @@ impl Fleet {
                 self.perform(isolate, handle, action);
             }
             Happening::Due { isolate } => self.calls(isolate),
+            Happening::Hedge { isolate, handle } => self.hedge(isolate, handle),
+        }
+    }
+
+    /// As the Worker's driver does: what comes of it runs beside the first call, until one of them answers.
+    fn hedge(&mut self, isolate: usize, handle: u32) {
+        let host = &mut self.hosts[isolate];
+        let Some(first) = host.running.get(&handle).filter(|running| !running.streaming) else { return };
+        let (fact, asks) = (first.fact, first.asks.clone());
+        let (own, action) = host.hedge(self.now, handle);
+        if own != handle {
+            let running = Running { fact, asks, script: Vec::new(), streaming: false, whole: false };
+            host.running.insert(own, running);
+            self.perform(isolate, own, action);
         }
     }
 
@@ -165,12 +198,16 @@ impl Fleet {
         }
         let now = self.now;
         let Some(running) = self.hosts[isolate].running.get_mut(&handle) else { return };
+        let fact = running.fact;
         match action {
             Action::Send(send) => {
                 let host = send.url.split('/').nth(2).unwrap_or_default();
                 let entity =
                     host[1..].split('.').next().and_then(|at| at.parse().ok()).expect("e0 and so on");
                 self.told.calls.push((now, entity));
+                if let Some(after) = send.hedge {
+                    self.at(now + after.0 * MILLI, Happening::Hedge { isolate, handle });
+                }
                 let mut script = self.script(entity);
                 script.reverse();
                 let running = self.hosts[isolate].running.get_mut(&handle).expect("it is there");
@@ -185,8 +222,12 @@ impl Fleet {
                 self.at(now + MILLI, Happening::Resume { isolate, handle });
             }
             Action::DeliverStream { .. } => {
-                let began = self.told.exchanges[running.fact].0;
-                self.told.exchanges[running.fact].1 = Some(now - began);
+                running.streaming = true;
+                let (began, first) = &mut self.told.exchanges[fact];
+                assert!(first.is_none(), "an exchange is answered once");
+                *first = Some(now - *began);
+                // The other call of the exchange, if there is one, is given up.
+                self.hosts[isolate].running.retain(|own, other| *own == handle || other.fact != fact);
                 self.next(isolate, handle);
             }
             Action::ReadPiece { .. } | Action::PassPiece | Action::PassInstead(_) | Action::ReadWhole => {
@@ -203,7 +244,9 @@ impl Fleet {
             | Action::ReadMore
             | Action::Ask { .. }
             | Action::ReadHeaders => {
-                self.told.exchanges[running.fact].1 = None;
+                if running.streaming || matches!(action, Action::Reply(_)) {
+                    self.told.exchanges[fact].1 = None;
+                }
                 self.hosts[isolate].running.remove(&handle);
             }
         }
@@ -228,12 +271,18 @@ impl Fleet {
         let first = match manner {
             Manner::BlackHole => return refused(5 * MILLI, 429),
             Manner::Flapping if second / 5 % 2 == 1 => return refused(10 * MILLI, 503),
+            Manner::Breaks => {
+                return vec![(30 * MILLI, Step::Head), (1_500 * MILLI, Step::Ended(StreamEnd::Broken))];
+            }
+            Manner::Straggler(often) if self.random.between(0, 999) < often => 10 * SECOND,
             Manner::Outage if (10..20).contains(&second) => {
                 return vec![(20 * MILLI, Step::Failed(Failure::Unreachable))];
             }
             Manner::Grey => first * 10,
             Manner::Cold if self.asked[entity] <= 20 => first * 10,
-            Manner::Cold | Manner::Healthy | Manner::Flapping | Manner::Outage => first,
+            Manner::Cold | Manner::Healthy | Manner::Straggler(_) | Manner::Flapping | Manner::Outage => {
+                first
+            }
         };
         let rest = if first >= 2_000 * MILLI { 2_000 * MILLI } else { 200 * MILLI };
         let chunk = |delta: &str, finish: &str| {

@@ -128,6 +128,11 @@ impl Host {
         self.isolate.handle(self.skew.read(at), random, handle, Event::Resumed)
     }
 
+    /// The time is over after which a second call may be made beside that of an exchange.
+    pub fn hedge(&mut self, at: Micros, handle: u32) -> (u32, Action) {
+        self.isolate.hedge(self.skew.read(at), handle)
+    }
+
     /// The upstream did something.
     pub fn upstream(&mut self, at: Micros, random: u64, handle: u32, step: &Step) -> Action {
         let now = self.skew.read(at);

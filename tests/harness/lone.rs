@@ -14,6 +14,7 @@ use weir_core::id::IsolateId;
 use weir_core::object::{CallOutcome, ObjectKind};
 use weir_core::surface::{HEADER_COUNT, HEADERS, HeaderValues};
 use weir_core::time::{Millis, UnixMillis};
+use weir_core::wire::envelope::Edit;
 
 /// When the world begins.
 pub const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
@@ -53,6 +54,8 @@ pub struct Seen {
     pub cut: bool,
     /// The hosts that were called, in order.
     pub calls: Vec<String>,
+    /// What each was sent: its headers and its body.
+    pub sent: Vec<(BTreeMap<String, String>, Vec<u8>)>,
     /// How long it took.
     pub took: Millis,
 }
@@ -100,7 +103,7 @@ impl Lone {
         let began = self.now;
         let (handle, action) = self.isolate.begin(self.now, u128::from(self.now.0), &request);
         let mut seen = Seen::default();
-        self.run(handle, action, &mut seen);
+        self.run((handle, bytes), action, &mut seen);
         seen.took = self.now.since(began);
         self.flush();
         seen
@@ -119,9 +122,9 @@ impl Lone {
         rows.map(|row| record(&row.value)).collect()
     }
 
-    fn run(&mut self, handle: u32, mut action: Action, seen: &mut Seen) {
+    fn run(&mut self, (handle, body): (u32, &[u8]), mut action: Action, seen: &mut Seen) {
         let (mut reply, mut position, mut piece) = (Reply::Fail(0, Failure::Unreachable), 0, Vec::new());
-        let mut streaming = false;
+        let (mut streaming, mut until) = (false, self.now);
         for step in 0.. {
             assert!(step < STEPS_MAX, "no end: {action:?}");
             action = match action {
@@ -155,10 +158,12 @@ impl Lone {
                     let host = send.url.split('/').nth(2).expect("an address has a host").to_owned();
                     reply = self.next(&host);
                     seen.calls.push(host);
+                    seen.sent.push((send.headers.iter().cloned().collect(), Edit::apply(body, &send.edits)));
                     position = 0;
+                    until = self.now.plus(send.timeout);
                     self.begin(handle, &reply, send.timeout, send.head_first)
                 }
-                Action::ReadWhole => self.whole(handle, &reply, Millis(u64::MAX)),
+                Action::ReadWhole => self.whole(handle, &reply, until.since(self.now)),
                 Action::DeliverStream { head, bytes, idle, .. } => {
                     seen.head(&head);
                     seen.body.extend(bytes);

@@ -10,15 +10,33 @@ use weir_core::exchange::{Failure, Settings, StreamEnd};
 use weir_core::seal::{digest, key_hash};
 use weir_tests::lone::{Lone, Reply, Seen};
 
-/// Surface, address, and how its errors in a stream look.
-const SURFACES: [(&str, &str); 6] = [
-    ("Azure AI model inference", "/models/chat/completions?api-version=2024-05-01-preview"),
-    ("Azure serverless", "/serverless/NAME/v1/chat/completions"),
-    ("Azure OpenAI, dated", "/openai/deployments/NAME/chat/completions?api-version=2024-10-21"),
-    ("Azure OpenAI, v1", "/openai/v1/chat/completions"),
-    ("OpenAI", "/v1/chat/completions"),
-    ("Databricks", "/serving-endpoints/NAME/invocations"),
+/// What is asked for, and so what the upstream says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    Chat,
+    Text,
+    /// In Anthropic's dialect; the upstream speaks OpenAI's.
+    Messages,
+    /// Passed as it came.
+    Responses,
+}
+
+/// Surface, address, and what is asked for there.
+const SURFACES: [(&str, &str, Asked); 11] = [
+    ("Azure AI model inference", "/models/chat/completions?api-version=2024-05-01-preview", Asked::Chat),
+    ("Azure serverless", "/serverless/NAME/v1/chat/completions", Asked::Chat),
+    ("Azure OpenAI, dated", "/openai/deployments/NAME/chat/completions?api-version=2024-10-21", Asked::Chat),
+    ("Azure OpenAI, v1", "/openai/v1/chat/completions", Asked::Chat),
+    ("OpenAI", "/v1/chat/completions", Asked::Chat),
+    ("OpenAI, text completions", "/v1/completions", Asked::Text),
+    ("OpenAI, responses passed to their upstream", "/v1/responses", Asked::Responses),
+    ("Anthropic Messages", "/v1/messages", Asked::Messages),
+    ("Databricks, invocations", "/serving-endpoints/NAME/invocations", Asked::Chat),
+    ("Databricks, by the model's name", "/serving-endpoints/chat/completions", Asked::Chat),
+    (MLFLOW, "/gateway/NAME/invocations", Asked::Chat),
 ];
+/// The one surface whose streams have no terminal event.
+const MLFLOW: &str = "MLflow's gateway";
 
 /// When a fault strikes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +46,68 @@ enum When {
     After,
 }
 
-const DELTA: &str = r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"BAD "},"finish_reason":null}]}"#;
-const ROLE: &str = r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#;
-const WHOLE: &str = r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"GOOD"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+/// What a model says to what is asked for: the beginning of a stream, its content, its other events to the end, and the
+/// whole answer. The content is `GOOD`.
+struct Words {
+    first: &'static str,
+    content: &'static str,
+    rest: &'static [&'static str],
+    whole: &'static str,
+    error: &'static str,
+    slow_down: &'static str,
+}
+
+const USAGE: &str = r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
+const ERROR: &str = r#"data: {"error":{"message":"https://bad.example/secret","type":"server_error"}}"#;
+const SLOW_DOWN: &str = r#"data: {"error":{"message":"slow down","code":429}}"#;
+
+const CHAT: Words = Words {
+    first: r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
+    content: r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"GOOD"},"finish_reason":null}]}"#,
+    rest: &[
+        r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+        USAGE,
+        "data: [DONE]",
+    ],
+    whole: r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"GOOD"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#,
+    error: ERROR,
+    slow_down: SLOW_DOWN,
+};
+
+const TEXT: Words = Words {
+    first: r#"data: {"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"","logprobs":null,"finish_reason":null}]}"#,
+    content: r#"data: {"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"GOOD","logprobs":null,"finish_reason":null}]}"#,
+    rest: &[
+        r#"data: {"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"stop"}]}"#,
+        USAGE,
+        "data: [DONE]",
+    ],
+    whole: r#"{"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"GOOD","logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#,
+    error: ERROR,
+    slow_down: SLOW_DOWN,
+};
+
+const RESPONSES: Words = Words {
+    first: "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"status\":\"in_progress\"}}",
+    content: "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"GOOD\"}",
+    rest: &[
+        "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"usage\":{\"input_tokens\":3,\"output_tokens\":2,\"total_tokens\":5}}}",
+    ],
+    whole: r#"{"id":"resp_1","object":"response","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"GOOD"}]}],"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}"#,
+    error: "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"https://bad.example/secret\"}",
+    slow_down: "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"slow down\"}",
+};
+
+impl Asked {
+    const fn words(self) -> &'static Words {
+        match self {
+            Self::Chat | Self::Messages => &CHAT,
+            Self::Text => &TEXT,
+            Self::Responses => &RESPONSES,
+        }
+    }
+}
+
 /// What an upstream says that nobody else may read.
 const CANARY: &str = "https://bad.example/secret sk-upstream-secret";
 
@@ -48,22 +125,23 @@ fn broken(failure: Failure) -> Reply {
 }
 
 /// A stream that begins well, says `BAD` if it is `After`, and then goes on as given.
-fn stream(when: When, rest: &[&str], end: (u64, StreamEnd)) -> Reply {
-    let mut pieces = vec![(20, format!("{ROLE}\n\n").into_bytes())];
+fn stream(asked: Asked, when: When, rest: &[&str], end: (u64, StreamEnd)) -> Reply {
+    let words = asked.words();
+    let mut pieces = vec![(20, format!("{}\n\n", words.first).into_bytes())];
     if when == When::After {
-        pieces.push((20, format!("{DELTA}\n\n").into_bytes()));
+        pieces.push((20, format!("{}\n\n", words.content.replace("GOOD", "BAD ")).into_bytes()));
     }
     pieces.extend(rest.iter().map(|text| (20, text.as_bytes().to_vec())));
     Reply::Stream(pieces, end)
 }
 
 /// What the upstream does; `None` where the fault cannot strike then.
-fn reply(fault: &str, when: When) -> Option<Reply> {
+fn reply(fault: &str, asked: Asked, when: When) -> Option<Reply> {
     let at_head = |reply: Reply| (when != When::After).then_some(reply);
     let on_the_way = |plain: Reply, rest: &[&str], end: (u64, StreamEnd)| {
-        Some(if when == When::Plain { plain } else { stream(when, rest, end) })
+        Some(if when == When::Plain { plain } else { stream(asked, when, rest, end) })
     };
-    let closed = (10, StreamEnd::Closed);
+    let (closed, words) = ((10, StreamEnd::Closed), asked.words());
     match fault {
         "refuses the connection" => at_head(Reply::Fail(5, Failure::Unreachable)),
         "never answers" => at_head(Reply::Fail(u64::MAX, Failure::TimedOut)),
@@ -80,25 +158,27 @@ fn reply(fault: &str, when: When) -> Option<Reply> {
         }
         "resets the connection" => on_the_way(broken(Failure::Unreachable), &[], (10, StreamEnd::Broken)),
         "falls silent" => on_the_way(broken(Failure::TimedOut), &[], (u64::MAX, StreamEnd::TimedOut)),
-        "closes without its terminal event" => (when != When::Plain).then(|| stream(when, &[], closed)),
+        "closes without its terminal event" => {
+            (when != When::Plain).then(|| stream(asked, when, &[], closed))
+        }
         "breaks off inside an event" => on_the_way(
-            page("application/json", &WHOLE[..60]),
+            page("application/json", &words.whole[..60]),
             &["data: {\"id\":\"c\",\"choices\":[{\"ind"],
             closed,
         ),
         "sends an error with 200" => on_the_way(
             page("application/json", &json!({"error": {"message": CANARY, "code": 500}}).to_string()),
-            &["data: {\"error\":{\"message\":\"https://bad.example/secret\",\"type\":\"server_error\"}}\n\n"],
+            &[&format!("{}\n\n", words.error)],
             closed,
         ),
-        "sends an error that says 429 with 200" => (when != When::Plain).then(|| {
-            stream(when, &["data: {\"error\":{\"message\":\"slow down\",\"code\":429}}\n\n"], closed)
-        }),
+        "sends an error that says 429 with 200" => {
+            (when != When::Plain).then(|| stream(asked, when, &[&format!("{}\n\n", words.slow_down)], closed))
+        }
         "sends what is no JSON" => {
             on_the_way(page("application/json", "{\"id\":"), &["data: {\"id\": oops\n\n"], closed)
         }
         "sends a terminal event without any answer" => {
-            (when == When::Before).then(|| stream(when, &["data: [DONE]\n\n"], closed))
+            (when == When::Before).then(|| stream(asked, when, &["data: [DONE]\n\n"], closed))
         }
         "sends keep-alives and nothing else" => (when == When::Before).then(|| {
             let pieces = (0..40).map(|_| (2_000, b": keep-alive\n\n".to_vec())).collect();
@@ -135,13 +215,13 @@ const FAULTS: [&str; 21] = [
     "sends more than may be held",
 ];
 
-fn snapshot(serverless: bool) -> String {
+fn snapshot(serverless: bool, task: &str) -> String {
     let entity = |name: &str, priority: u32| {
         json!({"name": name, "provider": "openai", "upstream_model": "m", "weight": 0, "priority": priority,
             "target": {"http": {"base": format!("https://{name}.example/v1"), "paths": "open_ai", "auth": "none"}}})
     };
     let deployment = |name: &str, entities: Value| {
-        json!({"name": name, "kind": if serverless { "serverless" } else { "account" }, "task": "llm/v1/chat",
+        json!({"name": name, "kind": if serverless { "serverless" } else { "account" }, "task": task,
             "model": "m", "entities": entities})
     };
     json!({"account": "default", "version": 1,
@@ -154,35 +234,48 @@ fn snapshot(serverless: bool) -> String {
 }
 
 /// An upstream that works.
-fn good(when: When) -> Reply {
+fn good(asked: Asked, when: When) -> Reply {
+    let words = asked.words();
     if when == When::Plain {
-        return page("application/json", WHOLE);
+        return page("application/json", words.whole);
     }
-    let piece = |text: &str| (20, format!("{text}\n\n").into_bytes());
-    let delta = DELTA.replace("BAD ", "GOOD");
-    let stop = r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
-    let usage = r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
-    let pieces = [ROLE, &delta, stop, usage, "data: [DONE]"].map(piece).to_vec();
+    let events = [words.first, words.content].into_iter().chain(words.rest.iter().copied());
+    let pieces = events.map(|event| (20, format!("{event}\n\n").into_bytes())).collect();
     Reply::Stream(pieces, (1, StreamEnd::Closed))
 }
 
+fn question(asked: Asked, name: &str, when: When) -> Value {
+    let mut body = json!({"model": name, "max_tokens": 9, "stream": when != When::Plain});
+    match asked {
+        Asked::Chat | Asked::Messages => body["messages"] = json!([{"role": "user", "content": "hello"}]),
+        Asked::Text => body["prompt"] = json!("hello"),
+        Asked::Responses => {
+            body = json!({"model": name, "input": "hello", "stream": when != When::Plain});
+        }
+    }
+    body
+}
+
 /// One cell: the exchange, its text for the table, and what is wrong with it.
-fn cell(surface: (&str, &str), fault: &str, when: When, name: &str) -> Option<(String, Vec<String>)> {
-    let reply = reply(fault, when)?;
+fn cell(surface: (&str, &str, Asked), fault: &str, when: When, name: &str) -> Option<(String, Vec<String>)> {
+    let (title, address, asked) = surface;
+    let reply = reply(fault, asked, when)?;
     let settings = Settings { admin_token_hash: Some(digest(b"admin")), ..Settings::default() };
-    let mut lone = Lone::new(settings, &snapshot(surface.0 == "Azure serverless"));
+    let task = if asked == Asked::Text { "llm/v1/completions" } else { "llm/v1/chat" };
+    let mut lone = Lone::new(settings, &snapshot(title == "Azure serverless", task));
     lone.upstream("bad.example", &[reply]);
-    lone.upstream("good.example", &[good(when)]);
-    let url = format!("https://weir.example{}", surface.1.replace("NAME", name));
-    let body = json!({"model": name, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 9,
-        "stream": when != When::Plain});
+    lone.upstream("good.example", &[good(asked, when)]);
+    let url = format!("https://weir.example{}", address.replace("NAME", name));
+    let body = question(asked, name, when);
     let seen = lone.exchange(&url, &[("authorization", "Bearer K")], &body.to_string());
     let records = lone.records();
     let tokens: u64 = records.iter().map(|record| record.usage.total()).sum();
     let text = String::from_utf8_lossy(&seen.body).into_owned();
-    let mut wrong = promises(&seen, &text, when);
+    let mut wrong = promises(surface, &seen, &text, when);
     let answered = (200..300).contains(&seen.status);
-    if records.len() != usize::from(answered) || (answered && tokens == 0) {
+    // What a passed stream used is known only when it says so: it names no prompt that could be counted.
+    let counted = tokens > 0 || (asked == Asked::Responses && seen.cut);
+    if records.len() != usize::from(answered) || (answered && !counted) {
         wrong.push(format!("{} records of {tokens} tokens", records.len()));
     }
     if records.iter().any(|record| record.complete == seen.cut) {
@@ -198,8 +291,19 @@ fn cell(surface: (&str, &str), fault: &str, when: When, name: &str) -> Option<(S
     Some((format!("{answer}, {calls} call{}{metered}", if calls == 1 { "" } else { "s" }), wrong))
 }
 
+/// Whether a stream came to the end that its clients wait for.
+fn is_whole((title, _, asked): (&str, &str, Asked), text: &str) -> bool {
+    let last = text.trim_end().rsplit("\n\n").next().unwrap_or_default();
+    match asked {
+        Asked::Chat if title == MLFLOW => last.contains(r#""finish_reason":"stop""#),
+        Asked::Chat | Asked::Text => last == "data: [DONE]",
+        Asked::Messages => last.starts_with("event: message_stop\n"),
+        Asked::Responses => last.starts_with("event: response.completed\n"),
+    }
+}
+
 /// What must be true of every cell.
-fn promises(seen: &Seen, text: &str, when: When) -> Vec<String> {
+fn promises(surface: (&str, &str, Asked), seen: &Seen, text: &str, when: When) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut must = |good: bool, what: &str| {
         if !good {
@@ -220,8 +324,7 @@ fn promises(seen: &Seen, text: &str, when: When) -> Vec<String> {
         must(text.contains("GOOD") && !seen.cut, "a plain answer is whole");
         return wrong;
     }
-    let done = text.trim_end().ends_with("data: [DONE]");
-    must(done != seen.cut, "a stream's end is its terminal event, or it is cut");
+    must(is_whole(surface, text) != seen.cut, "a stream's end is its terminal event, or it is cut");
     if seen.cut {
         must(text.contains("\"error\""), "a cut stream says so");
         must(text.contains("BAD"), "what is cut had begun");
@@ -291,9 +394,9 @@ fn faults_never_lie_and_the_documented_table_is_what_happens() {
 #[test]
 fn what_one_entity_cannot_the_next_one_does_and_the_explanation_says_so() {
     let settings = Settings { admin_token_hash: Some(digest(b"admin")), ..Settings::default() };
-    let mut lone = Lone::new(settings, &snapshot(false));
+    let mut lone = Lone::new(settings, &snapshot(false, "llm/v1/chat"));
     lone.upstream("bad.example", &[status(429, Some("20"))]);
-    lone.upstream("good.example", &[good(When::Plain)]);
+    lone.upstream("good.example", &[good(Asked::Chat, When::Plain)]);
     let body = json!({"model": "two", "messages": [{"role": "user", "content": "hello"}]}).to_string();
     let ask = |lone: &mut Lone, key: &str| {
         let headers = [("authorization", key), ("x-weir-explain", "1")];
@@ -312,4 +415,28 @@ fn what_one_entity_cannot_the_next_one_does_and_the_explanation_says_so() {
     let failed: Value = serde_json::from_str(kept[0].explanation.as_deref().unwrap()).unwrap();
     assert_eq!(failed["failed"][0]["outcome"], "status 429", "{failed}");
     assert_eq!(kept[0].attempts, 2);
+}
+
+#[test]
+fn a_session_of_the_body_stays_with_one_entity_where_the_deployment_says_so() {
+    let mut document: Value = serde_json::from_str(&snapshot(false, "llm/v1/chat")).unwrap();
+    let entities = &mut document["deployments"][1]["entities"];
+    entities[1]["priority"] = json!(0);
+    document["deployments"][1]["routing"] = json!({"affinity": true});
+    let mut lone = Lone::new(Settings::default(), &document.to_string());
+    for host in ["bad.example", "good.example"] {
+        lone.upstream(host, &[good(Asked::Chat, When::Plain)]);
+    }
+    let mut calls = |members: Value| {
+        let mut body = question(Asked::Chat, "two", When::Plain);
+        body.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        let ask = |_| {
+            let headers = [("authorization", "Bearer K")];
+            lone.exchange("https://weir.example/v1/chat/completions", &headers, &body.to_string()).calls
+        };
+        (0..16).flat_map(ask).collect::<std::collections::BTreeSet<_>>().len()
+    };
+    assert_eq!(calls(json!({})), 2, "without a session both are asked");
+    assert_eq!(calls(json!({"prompt_cache_key": "k1", "user": "u"})), 1);
+    assert_eq!(calls(json!({"user": "u1"})), 1);
 }

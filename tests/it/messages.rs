@@ -211,3 +211,27 @@ fn answers_come_back_as_they_were() {
     let back = messages::answer(Raw::parse(&canonical).unwrap(), 5);
     assert_eq!(serde_json::from_str::<Value>(&back).unwrap(), message);
 }
+
+#[test]
+fn the_signature_of_a_thought_comes_back_with_its_call() {
+    let call = json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{\"a\":1}"},
+        "extra_content": {"google": {"thought_signature": "c2ln+/=="}}});
+    let answer = json!({"id": "x", "choices": [{"message": {"role": "assistant", "tool_calls": [call]}, "finish_reason": "tool_calls"}]});
+    let told: Value =
+        serde_json::from_str(&messages::answer(Raw::parse(&answer.to_string()).unwrap(), 1)).unwrap();
+    let block = &told["content"][0];
+    let mut encoder = Encoder::new(1);
+    let mut delta = call.clone();
+    delta["index"] = json!(0);
+    let chunk = json!({"id": "x", "choices": [{"index": 0, "delta": {"tool_calls": [delta]}}]});
+    let streamed = String::from_utf8(encoder.push(format!("data: {chunk}\n\n").as_bytes())).unwrap();
+    let id = block["id"].as_str().unwrap();
+    assert!(streamed.contains(&format!("\"id\":\"{id}\"")), "{streamed}");
+    let back = json!({"messages": [
+        {"role": "assistant", "content": [block]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": "ok"}]}]});
+    let canonical: Value =
+        serde_json::from_str(&messages::request(Raw::parse(&back.to_string()).unwrap()).unwrap()).unwrap();
+    assert_eq!(canonical["messages"][0]["tool_calls"][0], call);
+    assert_eq!(canonical["messages"][1]["tool_call_id"], "call_1");
+}

@@ -51,12 +51,12 @@ export function within(ms, work) {
   });
 }
 
-/** @param {import('./memory.js').Plan} plan @param {Uint8Array} body the caller's @param {string} method @param {any} env @returns {Promise<Response>} */
-export function call(plan, body, method, env) {
+/** @param {import('./memory.js').Plan} plan @param {Uint8Array} body the caller's @param {string} method @param {any} env @param {AbortSignal} [signal] @returns {Promise<Response>} */
+export function call(plan, body, method, env, signal) {
   if (plan.flags & SCRIPT) return play(plan);
   const sent = edited(body, plan.edits);
   if (plan.flags & MODEL) return runModel(env.AI, plan.lines[0], sent);
-  return fetch(plan.lines[0], { method, headers: headersOf(plan), body: sent.byteLength ? sent : null, redirect: 'manual' });
+  return fetch(plan.lines[0], { method, headers: headersOf(plan), body: sent.byteLength ? sent : null, redirect: 'manual', signal });
 }
 
 /** An upstream's answer with its body, whole. @param {Response | Promise<Response>} sent */

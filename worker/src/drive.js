@@ -63,69 +63,93 @@ async function exchange(request, env, ctx, start, wanted) {
     if (wanted === ALL) head += '\nall';
     return read(raw().weir_begin(Date.now(), write(head, body.bytes), body.bytes.byteLength, body.length));
   };
-  let plan = begin();
-  /** The answer of the call, or the promise of it. @type {any} */ let upstream;
-  /** The upstream's stream, once it is read piece by piece. @type {Pieces | null} */ let pieces = null;
-  let answer = NOTHING, until = 0, quota = 0;
-  for (;;) {
-    if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
-    switch (plan.kind) {
-      case REPLY:
-        pieces?.cancel();
-        if (upload && !upstream) await upload.drain(limit);
-        return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
-      case DELIVER: return new Response(answer, { status: plan.status, headers: headersOf(plan) });
-      case DELIVER_STREAM: return relay(plan, pieces ?? new Pieces(upstream.body), env, ctx);
-      case HAND_THROUGH: return new Response(upstream.body, { status: plan.status, headers: headersOf(plan) });
-      case READ_MORE:
-        await body.more();
-        plan = begin();
-        break;
-      case READ_HEADERS:
-        wanted = ALL;
-        plan = begin();
-        break;
-      case CALLS:
-        await calls(env);
-        ctx.waitUntil(keepCalling(env, raw().weir_calls_due(Date.now())));
-        plan = tell(plan.handle, RESUMED, 0);
-        break;
-      case WAIT:
-        await scheduler.wait(plan.ms);
-        plan = tell(plan.handle, RESUMED, 0);
-        break;
-      case ABORT: throw new Error('the exchange began in an instance of the module that has trapped');
-      default: {
-        const { handle } = plan;
-        try {
-          const now = Date.now();
-          if (plan.kind === READ_PIECE) {
-            pieces ??= new Pieces(upstream.body);
-            const { value, done } = await within(plan.ms, pieces.next());
-            plan = done ? tell(handle, ENDED, CLOSED) : tell(handle, PIECE, 0, '', pieces.take(value));
-            break;
-          }
-          if (plan.kind === SEND) {
-            pieces?.cancel();
-            pieces = null;
-            until = now + plan.ms;
-            quota = plan.flags & QUOTA;
-            const sent = upload && plan.flags & REST ? upload.send(plan, ctx) : call(plan, body.bytes, method, env);
-            if (plan.flags & HEAD_FIRST) {
-              upstream = await within(plan.ms, sent);
-              plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream));
+  /** Performs one plan after another, up to the answer. @param {import('./memory.js').Plan} plan @param {AbortSignal} [signal] */
+  const perform = async (plan, signal) => {
+    /** The answer of the call, or the promise of it. @type {any} */ let upstream;
+    /** The upstream's stream, once it is read piece by piece. @type {Pieces | null} */ let pieces = null;
+    let answer = NOTHING, until = 0, quota = 0;
+    for (;;) {
+      if (plan.callsAfter) ctx.waitUntil(keepCalling(env, plan.callsAfter));
+      switch (plan.kind) {
+        case REPLY:
+          pieces?.cancel();
+          if (upload && !upstream) await upload.drain(limit);
+          return new Response(plan.bytes, { status: plan.status, headers: headersOf(plan) });
+        case DELIVER: return new Response(answer, { status: plan.status, headers: headersOf(plan) });
+        case DELIVER_STREAM: return relay(plan, pieces ?? new Pieces(upstream.body), env, ctx);
+        case HAND_THROUGH: return new Response(upstream.body, { status: plan.status, headers: headersOf(plan) });
+        case READ_MORE:
+          await body.more();
+          plan = begin();
+          break;
+        case READ_HEADERS:
+          wanted = ALL;
+          plan = begin();
+          break;
+        case CALLS:
+          await calls(env);
+          ctx.waitUntil(keepCalling(env, raw().weir_calls_due(Date.now())));
+          plan = tell(plan.handle, RESUMED, 0);
+          break;
+        case WAIT:
+          await scheduler.wait(plan.ms);
+          plan = tell(plan.handle, RESUMED, 0);
+          break;
+        case ABORT: throw new Error('the exchange began in an instance of the module that has trapped');
+        default: {
+          const { handle } = plan;
+          try {
+            const now = Date.now();
+            if (plan.kind === READ_PIECE) {
+              pieces ??= new Pieces(upstream.body);
+              const { value, done } = await within(plan.ms, pieces.next());
+              plan = done ? tell(handle, ENDED, CLOSED) : tell(handle, PIECE, 0, '', pieces.take(value));
               break;
             }
-            upstream = sent;
+            if (plan.kind === SEND) {
+              pieces?.cancel();
+              pieces = null;
+              until = now + plan.ms;
+              quota = plan.flags & QUOTA;
+              if (plan.second) return either(plan, perform);
+              const sent = upload && plan.flags & REST ? upload.send(plan, ctx) : call(plan, body.bytes, method, env, signal);
+              if (plan.flags & HEAD_FIRST) {
+                upstream = await within(plan.ms, sent);
+                plan = tell(handle, HEAD, upstream.status, upstreamHeaders(upstream));
+                break;
+              }
+              upstream = sent;
+            }
+            const { response, bytes } = await within(until - now, readAnswer(upstream));
+            answer = bytes;
+            plan = tell(handle, ANSWER, response.status, response.ok && !quota ? '' : upstreamHeaders(response), bytes);
+          } catch (error) {
+            if (error instanceof WebAssembly.RuntimeError) throw error;
+            plan = tell(handle, FAILED, failure(error));
           }
-          const { response, bytes } = await within(until - now, readAnswer(upstream));
-          answer = bytes;
-          plan = tell(handle, ANSWER, response.status, response.ok && !quota ? '' : upstreamHeaders(response), bytes);
-        } catch (error) {
-          if (error instanceof WebAssembly.RuntimeError) throw error;
-          plan = tell(handle, FAILED, failure(error));
         }
       }
     }
-  }
+  };
+  return perform(begin());
+}
+
+/**
+ * Makes a call and, if it says nothing for the time that core named, whatever core wants beside it. The first answer of
+ * either is the exchange's; the other call is given up. What core takes out of the race ends with `ABORT`.
+ * @param {import('./memory.js').Plan} plan
+ * @param {(plan: import('./memory.js').Plan, signal: AbortSignal) => Promise<Response>} perform
+ */
+function either(plan, perform) {
+  const calls = [new AbortController(), new AbortController()];
+  const one = async (/** @type {number} */ own, /** @type {() => import('./memory.js').Plan} */ next) => {
+    const answer = await perform(next(), calls[own].signal);
+    calls[1 - own].abort();
+    return answer;
+  };
+  const second = async () => {
+    await scheduler.wait(plan.second - 1, { signal: calls[1].signal });
+    return one(1, () => read(raw().weir_hedge(Date.now(), plan.handle)));
+  };
+  return Promise.any([one(0, () => ({ ...plan, second: 0 })), second()]);
 }

@@ -75,7 +75,7 @@ export function text(at, length) {
  * `start` milliseconds.
  * @typedef {{start: number, end: number, bytes: Uint8Array}} Row
  * @typedef {{kind: number, status: number, ms: number, flags: number, lines: string[], bytes: Uint8Array, edits: Row[],
- *   script: Row[], scriptEnd: number, headAfter: number, handle: number, callsAfter: number}} Plan
+ *   script: Row[], scriptEnd: number, headAfter: number, second: number, handle: number, callsAfter: number}} Plan
  */
 
 /** @param {number} at @returns {Plan} */
@@ -94,7 +94,8 @@ export function read(at) {
     kind: word[0], status: word[1], ms: word[2], flags: word[3],
     lines: word[5] ? text(at + word[4], word[5]).split('\n') : [], bytes: slice(word[6], word[7]),
     edits: rows(word[8], word[9]), script: rows(word[10], word[11]),
-    scriptEnd: word[12], handle: word[13], callsAfter: word[14], headAfter: word[15],
+    scriptEnd: word[12], handle: word[13], callsAfter: word[14],
+    headAfter: word[15], second: word[3] & SCRIPT ? 0 : word[15],
   };
 }
 

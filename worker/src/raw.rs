@@ -180,6 +180,13 @@ pub extern "C" fn weir_event(
     })
 }
 
+/// The time is over after which a second call may be made beside that of exchange `handle`.
+#[unsafe(no_mangle)]
+pub extern "C" fn weir_hedge(now: f64, handle: u32) -> u32 {
+    let now = host::millis(now);
+    with_shell(now, |shell| shell.isolate.hedge(now, handle))
+}
+
 /// The next object call: the address of its words (id, kind, name's offset and length, body's offset and
 /// length; offsets count from the address), or 0 if there is none.
 #[unsafe(no_mangle)]

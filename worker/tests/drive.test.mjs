@@ -48,6 +48,34 @@ test('a reply goes out as it is, and core gets the wanted headers only', async (
   assert.deepEqual(told[0], { event: 'begin', text: `POST\n${url}\nBearer k\n`, body: '{"model":"m"}', length: 13 });
 });
 
+test('a silent call gets another beside it; the first answer is the exchange\'s, and the other call is given up', async (t) => {
+  const signals = [];
+  const asked = upstream(t, ({ signal }) => {
+    signals.push(signal);
+    if (signals.length === 2) return new Response('x', { status: 418 });
+    return new Promise((_, reject) => signal.addEventListener('abort', () => reject(new Error('aborted'))));
+  });
+  const send = (handle, headAfter) => ({ kind: SEND, ms: 5000, flags: HEAD_FIRST, lines: [`https://up.example/${handle}`], handle, headAfter });
+  const told = core([send(7, 21), send(8, 0), { kind: REPLY, status: 200, bytes: 'second' }, { kind: ABORT }]);
+  const response = await drive(chat(), {}, context());
+  assert.equal(await response.text(), 'second');
+  await new Promise((done) => setTimeout(done, 5));
+  assert.deepEqual(asked.map(({ address }) => address), ['https://up.example/7', 'https://up.example/8']);
+  assert.deepEqual(told.slice(1).map(({ event, handle }) => [event, handle]), [['hedge', 7], [1, 8], [3, 7]]);
+  assert.equal(signals[0].aborted, true);
+});
+
+test('a quick call gets no other beside it', async (t) => {
+  upstream(t, () => new Response('x'));
+  const told = core([
+    { kind: SEND, ms: 5000, flags: HEAD_FIRST, lines: ['https://up.example/7'], handle: 7, headAfter: 11 },
+    { kind: REPLY, status: 200, bytes: 'first' },
+  ]);
+  assert.equal(await (await drive(chat(), {}, context())).text(), 'first');
+  await new Promise((done) => setTimeout(done, 30));
+  assert.deepEqual(told.slice(1).map(({ event }) => event), [1]);
+});
+
 test('a plain call is sent with its edits, read whole and delivered with the head of core', async (t) => {
   const asked = upstream(t, () => Response.json({ id: 1 }));
   const told = core([

@@ -1,7 +1,10 @@
 // The parts of workerd that the driver uses and Node has not, and a core whose plans a test writes by hand.
 // Decides nothing: each test says what core answers to which call.
 
-globalThis.scheduler ??= { wait: () => new Promise((resolve) => setImmediate(resolve)) };
+globalThis.scheduler ??= {
+  wait: (_ms, { signal } = {}) =>
+    new Promise((resolve, reject) => setImmediate(() => (signal?.aborted ? reject(signal.reason) : resolve()))),
+};
 
 /** Node's own transform has no byte reader; the driver asks for one on the upstream's side only. */
 globalThis.IdentityTransformStream ??= class {
@@ -85,6 +88,10 @@ export function core(plans, { wanted = 3, objectCalls = [] } = {}) {
     },
     weir_event: (_now, handle, event, code, textLength, bodyLength) => {
       told.push({ event, code, handle, text: roomText(0, textLength), body: roomText(textLength, bodyLength) });
+      return next();
+    },
+    weir_hedge: (_now, handle) => {
+      told.push({ event: 'hedge', handle });
       return next();
     },
     weir_call: () => {

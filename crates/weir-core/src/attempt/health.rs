@@ -58,6 +58,11 @@ impl HealthBook {
         self.gauge(scope, name).released(now, spoke);
     }
 
+    /// A call was given up after it had been silent for `took`, because another one spoke.
+    pub fn overtaken(&mut self, now: UnixMillis, scope: &str, name: &str, took: Millis) {
+        self.gauge(scope, name).overtaken(now, took);
+    }
+
     /// A call failed with `outcome`; `spoke` says that it had said something.
     pub fn failed(&mut self, now: UnixMillis, scope: &str, name: &str, outcome: &Outcome, spoke: bool) {
         let wait = match outcome {

@@ -21,6 +21,7 @@ pub mod budget;
 pub mod classify;
 mod gauge;
 pub mod health;
+pub mod hedge;
 pub mod plan;
 pub mod quota;
 
@@ -132,12 +133,14 @@ pub struct AttemptMachine {
     plan: AttemptPlan,
     state: State,
     made: u32,
+    /// The second entity was called beside the first.
+    doubled: bool,
 }
 
 impl AttemptMachine {
     /// A machine that has made no attempt.
     pub const fn new(plan: AttemptPlan) -> Self {
-        Self { plan, state: State::Ready, made: 0 }
+        Self { plan, state: State::Ready, made: 0, doubled: false }
     }
 
     /// Upstream calls begun so far, at most [`AttemptPlan::attempts_max`].
@@ -198,17 +201,42 @@ impl AttemptMachine {
         }
     }
 
+    /// Whether nothing was called yet, and there are at least two that are expected to work.
+    pub const fn is_ready(&self) -> bool {
+        matches!(self.state, State::Ready) && self.plan.sound > 1
+    }
+
+    /// Whether a second call may be made beside the first one, of an entity that is expected to work.
+    pub const fn can_double(&self) -> bool {
+        let first = matches!(self.state, State::Sending { position: 0 }) && self.made == 1;
+        first && self.plan.sound > 1 && self.made < self.plan.attempts_max
+    }
+
+    /// Makes it: the second entity of the plan, and how long its call may take. `None` if it may not be.
+    pub fn double(&mut self, now: UnixMillis) -> Option<(u32, Millis)> {
+        let timeout = self.plan.deadline.since(now).min(self.plan.timeout);
+        let entity = self.plan.entity(1).filter(|_| self.can_double() && timeout.0 > 0)?;
+        (self.made, self.doubled) = (self.made.saturating_add(1), true);
+        Some((entity, timeout))
+    }
+
+    /// The position behind `position` that was not called yet.
+    const fn next(&self, position: u32) -> u32 {
+        let skips = if self.doubled && position == 0 { 2 } else { 1 };
+        position.saturating_add(skips)
+    }
+
     /// Whether a failure now would lead to another entity: a stream that only keeps itself alive may be given up.
     pub fn has_onward(&self, now: UnixMillis) -> bool {
         let State::Sending { position } = self.state else { return false };
         self.made < self.plan.attempts_max
             && now < self.plan.deadline
-            && self.plan.entity(position.saturating_add(1)).is_some()
+            && self.plan.entity(self.next(position)).is_some()
     }
 
     /// The position to go on to at once, if there is one that can be afforded.
     fn onward(&self, now: UnixMillis, position: u32, budget: &mut RetryBudget) -> Option<u32> {
-        let next = position.saturating_add(1);
+        let next = self.next(position);
         let open = self.has_onward(now);
         (open && (next < self.plan.sound || self.afford(budget))).then_some(next)
     }

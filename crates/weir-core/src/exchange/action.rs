@@ -201,6 +201,9 @@ pub struct Send {
     pub edits: Vec<Edit>,
     /// Give up when there is no head (with `head_first`) or no whole answer by then.
     pub timeout: Millis,
+    /// If given: when so long has passed and the call has not come to an action that ends it or answers its caller,
+    /// `Isolate::hedge` is to be asked for a second call beside it.
+    pub hedge: Option<Millis>,
     /// Whether the head shall be given as [`Event::Head`] before the body is read.
     pub head_first: bool,
     /// Whether the head's [`UpstreamHeaders::quota`] shall be read, of good answers too.

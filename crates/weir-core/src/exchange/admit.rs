@@ -183,6 +183,7 @@ impl Isolate {
 
     /// The first upstream call.
     pub(super) fn start(&mut self, now: UnixMillis, handle: u32, mut running: Running) -> Action {
+        self.may_hedge(&mut running);
         let budget = self.retries.entry(running.scope.clone()).or_default();
         let step = running.machine.first(now, budget);
         self.perform(now, handle, running, step, None)

@@ -165,6 +165,7 @@ impl Isolate {
             headers,
             edits: Vec::from([Edit { start: 0, end: held, with: question.body.clone().into_bytes() }]),
             timeout: asked.classifier.deadline,
+            hedge: None,
             head_first: false,
             quota: false,
             rest: false,

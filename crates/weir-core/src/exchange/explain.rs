@@ -32,7 +32,7 @@ fn explanation(now: UnixMillis, running: &Running, standings: &[Standing]) -> St
         .map(|tried| {
             json!({
                 "entity": name(tried.entity), "at_ms": tried.at.0, "took_ms": tried.took.0,
-                "outcome": label(&tried.outcome),
+                "outcome": label(tried.outcome.as_ref()),
             })
         })
         .collect();

@@ -9,6 +9,7 @@ use super::admit::{Admission, Held};
 use super::classify::{Asked, Then};
 use super::filtering::Filtering;
 use super::head::{self, HeadFacts};
+use super::hedging::Leg;
 use super::holding::{Opening, whole_error};
 use super::isolate::Isolate;
 use super::kept::Parts;
@@ -28,6 +29,7 @@ use crate::limit::Reservation;
 use crate::reply::{self, Reply};
 use crate::route::RouteError;
 use crate::route::select::Why;
+use crate::snapshot::routing::Hedge;
 use crate::snapshot::{Deadlines, Price, Task};
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
@@ -71,6 +73,9 @@ pub(super) struct Running {
     pub(super) decoder: Option<Box<Decoder>>,
     /// Given if the caller speaks another dialect than the canonical one, with what it must be told of its request.
     pub(super) teller: Option<Box<(Teller, Notes)>>,
+    /// Given while an upstream is called that speaks the caller's own dialect: the beginning of an event of its stream
+    /// that is not whole yet.
+    pub(super) own_words: Option<Vec<u8>>,
     /// Given as long as that stream is not the answer yet.
     pub(super) held: Option<Box<Opening>>,
     /// What was held back of it and a policy has not read yet.
@@ -104,6 +109,12 @@ pub(super) struct Running {
     pub(super) whole_since: Option<UnixMillis>,
     /// How the stream ended that waits for a classifier.
     pub(super) over: Option<StreamEnd>,
+    /// How the deployment makes second calls, if it does.
+    pub(super) hedging: Option<Hedge>,
+    /// Given if a second call may be made beside the first: after how long.
+    pub(super) hedge: Option<Millis>,
+    /// Given while two calls of one exchange are under way: which of them this is.
+    pub(super) leg: Option<Box<Leg>>,
     /// How the call in flight is followed.
     pub(super) track: Track,
     /// The attempts that failed, in order.
@@ -126,13 +137,18 @@ pub(super) struct PreparedEntity {
 }
 
 impl Running {
+    /// The entity that is called.
+    pub(super) fn called(&self) -> Option<&PreparedEntity> {
+        self.entities.get(usize::try_from(self.entity).ok()?)
+    }
+
     /// Whether the answer's text must be read: then its stream cannot be handed through unread.
     pub(super) fn needs_text(&self) -> bool {
         self.filtering.as_ref().is_some_and(|filtering| filtering.needs_text())
     }
 
     /// Whether a stream is read whole before any of it goes on.
-    fn buffers(&self) -> bool {
+    pub(super) fn buffers(&self) -> bool {
         self.filtering.as_ref().is_some_and(|filtering| filtering.buffers())
     }
 
@@ -229,9 +245,12 @@ impl Isolate {
                 };
                 let mut send = prepared.send.clone();
                 send.timeout = timeout;
+                send.hedge = running.hedge_after();
                 if let Some(translation) = &prepared.translation {
                     translation.sign(now, &mut send);
                 }
+                let own_words = prepared.translation.as_ref().is_some_and(|own| own.is_own_words());
+                running.own_words = own_words.then(Vec::new);
                 running.until = now.plus(timeout);
                 running.turn_to(entity);
                 self.track_sent(now, &mut running);
@@ -276,6 +295,9 @@ impl Isolate {
         outcome: &Outcome,
         words: Option<Words>,
     ) -> Action {
+        if running.leg.is_some() {
+            return self.leg_failed(now, random, handle, running, outcome, words);
+        }
         let step = self.step(now, random, &mut running, outcome);
         self.perform(now, handle, running, step, words)
     }
@@ -330,6 +352,9 @@ impl Isolate {
             let told = if good { whole_error(&body) } else { None };
             let of_error = || (400..500).contains(&status).then(|| upstream_words(&body)).flatten();
             let (outcome, words) = told.unwrap_or_else(|| (outcome, of_error()));
+            if running.leg.is_some() {
+                return self.leg_failed(now, random, handle, running, &outcome, words);
+            }
             let step = self.step(now, random, &mut running, &outcome);
             return match (step, running.kept.take()) {
                 (Step::Wait { .. } | Step::GiveUp(_), Some(parts)) if status == 429 => {
@@ -370,9 +395,12 @@ impl Isolate {
             Err(error) => return self.refuse_answer(now, running, &error.into(), used),
         };
         let told = running.tell(filtered.map_or(body, |text| Cow::Owned(text.into_bytes())));
+        let own_words = running.own_words.is_some();
         let head = self.head(now, &running, status, "application/json");
         self.settle(now, running, status, used, true);
         match told {
+            // The upstream's own words are with the driver.
+            Cow::Owned(_) if own_words => Action::Deliver(head),
             Cow::Owned(body) => {
                 let body = String::from_utf8(body).unwrap_or_default();
                 Action::Reply(Reply { status: head.status, headers: head.headers, body })
@@ -384,6 +412,9 @@ impl Isolate {
     /// An exchange whose driver is gone: what its answer was is unknown, so the reservation counts as used.
     pub(super) fn abandon(&mut self, now: UnixMillis, mut running: Running) {
         self.track_left(now, &mut running);
+        if running.leg.as_deref().is_some_and(Leg::is_second) {
+            return;
+        }
         if let Some(handle) = running.log.take() {
             self.logs.forget(handle);
         }

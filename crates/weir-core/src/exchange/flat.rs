@@ -16,7 +16,7 @@
 //! | 12 | how the script ends: 0 complete, 1 broken, 2 never |
 //! | 13 | the exchange's handle |
 //! | 14 | object calls are to be made after so many ms (plus one), 0: none |
-//! | 15 | script: milliseconds before its head; all ones: it never comes |
+//! | 15 | script: milliseconds before its head; all ones: it never comes. A call: milliseconds (plus one) until a second one may be made beside it, 0: never |
 
 use super::action::{Action, Head, Pause, Send};
 use crate::simulate::{Script, ScriptEnd};
@@ -168,8 +168,9 @@ impl FlatPlan {
             send.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())),
         );
         self.edits(&send.edits);
-        if let Some(script) = &send.script {
-            self.script(script);
+        match &send.script {
+            Some(script) => self.script(script),
+            None => self.set(15, send.hedge.map_or(0, |after| word(after.0).saturating_add(1))),
         }
     }
 

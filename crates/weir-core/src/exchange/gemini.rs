@@ -204,6 +204,7 @@ impl Facts<'_> {
                 headers,
                 edits: Vec::new(),
                 timeout: Millis(0),
+                hedge: None,
                 head_first: self.envelope.stream,
                 quota: self.remembers(),
                 rest: false,

@@ -18,6 +18,7 @@ use crate::time::{Millis, UnixMillis};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use memchr::memmem;
 use serde_json::Value;
 
 /// Pieces that are held back at most; a stream that talks on without saying anything is the answer then.
@@ -37,6 +38,8 @@ pub(super) struct Opening {
 impl Running {
     /// What of a piece goes on in the canonical dialect; `None` if it is no stream any more.
     pub(super) fn relayed<'p>(&mut self, piece: &'p [u8]) -> Option<Cow<'p, [u8]>> {
+        let over = self.relay.as_ref()?.is_finished();
+        let own = if over { None } else { self.whole_events(piece) };
         let relay = self.relay.as_mut()?;
         let piece = translated::relayed(self.decoder.as_deref_mut(), piece);
         let relayed = relay.push(&piece);
@@ -45,6 +48,7 @@ impl Running {
         }
         match relayed {
             Relayed::Broken => None,
+            Relayed::Same | Relayed::Instead(_) if own.is_some() => own,
             Relayed::Same => Some(piece),
             Relayed::Instead(bytes) => Some(Cow::Owned(bytes)),
         }
@@ -117,8 +121,13 @@ impl Isolate {
         if let Some(held) = running.held.as_mut() {
             held.bytes.extend_from_slice(&bytes);
         }
+        // A dialect without a terminal event says only at the end of the body why it ended.
+        let told = running.decoder.as_ref().is_some_and(|decoder| decoder.is_told())
+            // What only the upstream's own dialect can say is content as well.
+            || (running.own_words.is_some() && memmem::find(&bytes, b"content_block_delta").is_some());
         let (ready, empty) = running.relay.as_ref().map_or((false, true), |relay| {
-            (relay.has_content(), relay.is_finished() && !relay.has_content())
+            let ready = relay.has_content() || told;
+            (ready, relay.is_finished() && !ready)
         });
         // The terminal event alone, without any answer, is what a failure behind an upstream's own proxy looks like.
         if empty {
@@ -148,6 +157,7 @@ impl Isolate {
         if !(ready || full || late) {
             return self.read_on(now, handle, running);
         }
+        let Some(mut running) = self.won(now, running) else { return Action::Abort(Vec::new()) };
         match self.commit_stream(now, random, &mut running) {
             Ok((head, bytes)) => {
                 let idle = running.deadlines.idle;
@@ -214,7 +224,8 @@ impl Isolate {
             return self.lose(now, random, handle, running, Outcome::Malformed, piece);
         };
         held.bytes.extend_from_slice(&bytes);
-        if let (true, Some(failure)) = (onward || passed.hides_failures(), passed.failure()) {
+        let hides = onward || passed.hides_failures();
+        if let Some((failure, _)) = passed.failure().filter(|(_, error)| hides || *error) {
             let (outcome, message) = told_error(failure.as_bytes()).unwrap_or((Outcome::BrokeOff, None));
             running.held = None;
             return self.outcome(now, random, handle, running, &outcome, message);

@@ -15,6 +15,7 @@ use crate::account::batch::UsageBatches;
 use crate::attempt::board;
 use crate::attempt::budget::RetryBudget;
 use crate::attempt::health::HealthBook;
+use crate::attempt::hedge::Hedging;
 use crate::control::access::oidc::VerifyAsk;
 use crate::error::WeirError;
 use crate::id::{AccountId, IsolateId, RequestId};
@@ -95,6 +96,8 @@ pub struct Isolate {
     pub(super) logs: Logs,
     pub(super) retries: BTreeMap<String, RetryBudget>,
     pub(super) health: HealthBook,
+    /// Of deployments that make second calls.
+    pub(super) hedges: BTreeMap<String, Hedging>,
     pub(super) verdicts: Verdicts,
     pub(super) tokens: Tokens,
     /// Made when the first content policy needs it.
@@ -124,6 +127,7 @@ impl Isolate {
             logs: Logs::default(),
             retries: BTreeMap::new(),
             health: HealthBook::default(),
+            hedges: BTreeMap::new(),
             verdicts: Verdicts::default(),
             tokens: Tokens::default(),
             lexicon: None,
@@ -302,6 +306,18 @@ impl Isolate {
         self.exchanges.insert(handle, Exchange { stage: Stage::Running(Box::new(running)), touched: now });
     }
 
+    /// The running exchange of a handle, no longer kept.
+    pub(super) fn take(&mut self, handle: u32) -> Option<Running> {
+        let exchange = self.exchanges.remove(&handle)?;
+        match exchange.stage {
+            Stage::Running(running) => Some(*running),
+            Stage::Waiting(_) => {
+                self.exchanges.insert(handle, exchange);
+                None
+            }
+        }
+    }
+
     pub(super) fn hold(&mut self, now: UnixMillis, handle: u32, held: Held) {
         self.exchanges.insert(handle, Exchange { stage: Stage::Waiting(held), touched: now });
     }
@@ -389,6 +405,9 @@ impl Isolate {
         self.health.sweep(now);
         if self.retries.len() > RETRIES_MAX {
             self.retries.clear();
+        }
+        if self.hedges.len() > RETRIES_MAX {
+            self.hedges.clear();
         }
         let dead = |exchange: &Exchange| now.since(exchange.touched) > ABANDONED_AFTER;
         let handles: Vec<u32> =

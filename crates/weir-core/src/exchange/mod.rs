@@ -15,6 +15,9 @@
 //!               ─▶ Failed ─▶ Pause | Send | Reply
 //! ```
 //!
+//! Where [`Send::hedge`] names a time, and it passed without an answer, [`Isolate::hedge`] gives a second call with a handle
+//! of its own; the driver performs both side by side. The one that loses gets `Abort`.
+//!
 //! Where a policy names a classifier, it is asked by calls of the same kinds: `Send` before the upstream's and after
 //! its whole answer, `Ask` beside a stream.
 //!
@@ -33,6 +36,7 @@ pub mod flat;
 mod gemini;
 mod guarded;
 mod head;
+mod hedging;
 mod holding;
 mod isolate;
 mod kept;
@@ -43,6 +47,7 @@ mod prepare;
 mod relay;
 mod response;
 mod settled;
+mod stages;
 mod standins;
 mod streaming;
 mod tables;

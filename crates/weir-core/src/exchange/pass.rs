@@ -274,6 +274,7 @@ impl<'a> Call<'a> {
                     headers: self.headers(facts, own.headers()),
                     edits: self.changes(facts, entity),
                     timeout: crate::time::Millis(0),
+                    hedge: None,
                     head_first: true,
                     quota: false,
                     rest,

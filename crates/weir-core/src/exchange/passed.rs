@@ -9,7 +9,9 @@ use super::classify::Then;
 use super::filtering::Form;
 use super::finish::{Running, is_event_stream};
 use super::gemini::{Seen, Watched};
+use super::holding::whole_error;
 use super::isolate::Isolate;
+use super::stages::{Stage, stage_of};
 use super::vetting::Vetted;
 use crate::account::record::Usage;
 use crate::account::usage;
@@ -47,10 +49,10 @@ pub(super) struct Passed {
     terminal: bool,
     /// Events that were more than a beginning.
     said: u32,
-    /// Characters that it said in pieces.
+    /// The data of an event that told of a failure, and whether it was an error and no answer's last event.
+    failure: Option<(String, bool)>,
+    /// Characters of what the answer said.
     chars: u64,
-    /// The data of an event that told of an error.
-    failure: Option<String>,
     /// Given for a call of the Gemini API.
     gemini: Option<Box<Watched>>,
 }
@@ -122,9 +124,16 @@ impl Passed {
         self.said > 0
     }
 
-    /// What an event told of an error, if one did before any content.
-    pub(super) fn failure(&self) -> Option<&str> {
-        self.failure.as_deref().filter(|_| self.said == 0)
+    /// What an event told of a failure, if one did before any content; and whether it was an error, which no client
+    /// takes for an answer.
+    pub(super) fn failure(&self) -> Option<(&str, bool)> {
+        let (data, error) = self.failure.as_ref().filter(|_| self.said == 0)?;
+        Some((data, *error))
+    }
+
+    /// Whether an event was no client's answer but an error.
+    fn is_broken(&self) -> bool {
+        self.failure.as_ref().is_some_and(|(_, error)| *error)
     }
 
     /// Takes bytes of a stream, and gives its whole events, marked. `None` if it is none.
@@ -151,18 +160,30 @@ impl Passed {
     fn watch(&mut self, event: &str) {
         for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = data.trim();
-            let (stage, said) = match &mut self.gemini {
-                None => stage_of(data),
-                Some(watched) => (watched.stage(data), 0),
+            let event = Raw::object(data.as_bytes());
+            let stage = match &mut self.gemini {
+                Some(watched) => watched.stage(data),
+                None => match stage_of(data, event) {
+                    // No response ends before it said anything, and each event of one is JSON.
+                    Stage::Last if self.told && self.said == 0 && event.is_none() => Stage::Error,
+                    Stage::Content if self.told && event.is_none() => Stage::Error,
+                    stage @ (Stage::Begin | Stage::Content | Stage::Last | Stage::Failure | Stage::Error) => {
+                        stage
+                    }
+                },
             };
-            self.chars = self.chars.saturating_add(said);
             match stage {
                 Stage::Begin => {}
-                Stage::Content => self.said = self.said.saturating_add(1),
+                Stage::Content => {
+                    self.said = self.said.saturating_add(1);
+                    let delta = event.and_then(|event| event.get("delta")).filter(Raw::is_text);
+                    let chars = delta.map_or(0, |text| text.as_str().len().saturating_sub(2));
+                    self.chars = self.chars.saturating_add(u64::try_from(chars).unwrap_or(u64::MAX));
+                }
                 Stage::Last => (self.terminal, self.said) = (true, self.said.saturating_add(1)),
-                Stage::Failure => {
+                Stage::Failure | Stage::Error => {
                     self.terminal = true;
-                    self.failure = Some(format!("data: {data}"));
+                    self.failure = Some((format!("data: {data}"), matches!(stage, Stage::Error)));
                 }
             }
             if let Some(usage) = usage::nested(data) {
@@ -185,6 +206,7 @@ impl Passed {
     fn is_whole(&self, end: StreamEnd) -> bool {
         let closed = end == StreamEnd::Closed;
         self.held.is_empty()
+            && !self.is_broken()
             // A candidate may say again and again why it ended.
             && (closed || self.gemini.is_none())
             && (self.terminal || (!self.told && closed))
@@ -200,43 +222,6 @@ impl Watched {
             Seen::Content if self.done => Stage::Last,
             Seen::Content => Stage::Content,
             Seen::Failure | Seen::Garbage => Stage::Failure,
-        }
-    }
-}
-
-/// How far a stream is with an event.
-enum Stage {
-    /// It only begins.
-    Begin,
-    /// It says something.
-    Content,
-    /// The last one, of an answer.
-    Last,
-    /// The last one, of a failure.
-    Failure,
-}
-
-/// How far a stream is with the event of this data (`providers.md`, 2.6), and how many characters it says. An event of
-/// which nothing is known says something.
-fn stage_of(data: &str) -> (Stage, u64) {
-    const BEGIN: [&str; 5] = [
-        "response.created",
-        "response.queued",
-        "response.in_progress",
-        "response.output_item.added",
-        "response.content_part.added",
-    ];
-    if data.starts_with("[DONE]") {
-        return (Stage::Last, 0);
-    }
-    let Some(event) = Raw::object(data.as_bytes()) else { return (Stage::Content, 0) };
-    match event.text_at("type").unwrap_or_default().as_ref() {
-        "response.completed" | "response.incomplete" => (Stage::Last, 0),
-        "response.failed" | "error" => (Stage::Failure, 0),
-        kind if BEGIN.contains(&kind) => (Stage::Begin, 0),
-        _ => {
-            let said = event.text_at("delta").map_or(0, |delta| delta.chars().count());
-            (Stage::Content, u64::try_from(said).unwrap_or(u64::MAX))
         }
     }
 }
@@ -284,6 +269,10 @@ impl Isolate {
                 if is_event_stream(&headers) {
                     return self.hold_stream(now, handle, running, status);
                 }
+                // A response is JSON or a stream, and nothing else.
+                if running.passed.as_ref().is_some_and(|passed| passed.told && passed.generates) {
+                    return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
+                }
                 self.passed_head(now, random, handle, running, status, &headers)
             }
             Event::Answer { status, body, .. } => {
@@ -326,9 +315,21 @@ impl Isolate {
         status: u16,
         body: &[u8],
     ) -> Action {
-        let Ok(text) = core::str::from_utf8(body) else {
-            let step = self.step(now, random, &mut running, &Outcome::Malformed);
-            return self.perform(now, handle, running, step, None);
+        // An error with 200 is the error that it says to be; a response that failed is one that says so.
+        let error = Raw::object(body).map(|raw| raw.get("error").filter(|_| raw.get("object").is_none()));
+        let text = match error {
+            Some(error) if error.is_none_or(|error| error.is_null()) => core::str::from_utf8(body).ok(),
+            Some(_) => {
+                let (outcome, words) = whole_error(body).unwrap_or((Outcome::Malformed, None));
+                return self.outcome(now, random, handle, running, &outcome, words);
+            }
+            None => {
+                let text = core::str::from_utf8(body).ok();
+                text.filter(|text| Raw::parse(text).is_some_and(|raw| raw.is_array()))
+            }
+        };
+        let Some(text) = text else {
+            return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
         };
         let prompt_chars = running.prompt_chars;
         let Some(used) = running.passed.as_mut().and_then(|passed| passed.whole(text, prompt_chars)) else {
@@ -373,7 +374,10 @@ impl Isolate {
 
     fn passed_piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
         let late = now.since(running.admission.began) > running.deadlines.total;
-        let pushed = running.passed.as_mut().filter(|_| !late).and_then(|passed| passed.push(piece));
+        let pushed = running.passed.as_mut().filter(|_| !late).and_then(|passed| {
+            let bytes = passed.push(piece)?;
+            (!passed.is_broken()).then_some(bytes)
+        });
         let Some(bytes) = pushed else {
             let end = if late { StreamEnd::TimedOut } else { StreamEnd::Broken };
             return self.passed_end(now, handle, running, end);

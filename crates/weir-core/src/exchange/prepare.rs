@@ -196,6 +196,7 @@ impl Facts<'_> {
             relay: None,
             decoder: None,
             held: None,
+            own_words: None,
             pending: Vec::new(),
             until: self.admission.began,
             teller: self.teller().map(Box::new),
@@ -213,6 +214,9 @@ impl Facts<'_> {
             asked: None,
             whole_since: None,
             over: None,
+            hedging: deployment.routing.hedge.filter(|_| self.remembers()),
+            hedge: None,
+            leg: None,
             track: Track::new(self.remembers(), self.explained()),
             tried: Vec::new(),
         }
@@ -283,8 +287,17 @@ impl Facts<'_> {
             head.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
         let translated = match &entity.target {
-            Target::Http(upstream) => Translation::begin(self, entity, upstream, ready, &head)?,
-            Target::Simulator(_) => None,
+            Target::Http(upstream) => match Translation::in_own_words(self, entity, upstream, &head) {
+                Some(own) => Some(own),
+                None => {
+                    self.sayable()?;
+                    Translation::begin(self, entity, upstream, ready, &head)?
+                }
+            },
+            Target::Simulator(_) => {
+                self.sayable()?;
+                None
+            }
         };
         let (translation, send) = translated.map_or_else(
             || {
@@ -293,6 +306,7 @@ impl Facts<'_> {
                     headers: head.clone(),
                     edits: self.changes(entity),
                     timeout: Millis(0),
+                    hedge: None,
                     head_first: self.envelope.stream,
                     quota: self.remembers(),
                     rest: false,
@@ -305,6 +319,11 @@ impl Facts<'_> {
         let lenient = entity.provider == "custom";
         let (name, price) = (entity.name.clone(), entity.price.clone());
         Ok(PreparedEntity { name, why, load: None, price, send, translation, lenient })
+    }
+
+    /// Whether an upstream of another dialect than the caller's can be asked for this.
+    fn sayable(&self) -> Result<(), WireError> {
+        self.spoken.and_then(|spoken| spoken.unsayable()).map_or(Ok(()), |error| Err(error.clone()))
     }
 
     /// Whether the administrator asks how the answer comes about.

@@ -26,13 +26,12 @@ use crate::wire::envelope::Envelope;
 use crate::wire::marks::Mark;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The chat by which entities are asked that do not have the API.
 pub(super) struct StandIn {
     spoken: Spoken,
-    bearers: Vec<Option<String>>,
+    bearers: Vec<Option<alloc::string::String>>,
 }
 
 /// What a passed call will do, beside its facts.

@@ -164,6 +164,13 @@ impl Isolate {
                 rest = bytes;
             }
         }
+        // An event of the upstream's own that its end made whole.
+        if let Some(held) = running.own_words.as_mut() {
+            rest = core::mem::take(held);
+            if !rest.is_empty() {
+                rest.extend_from_slice(b"\n\n");
+            }
+        }
         let unsaid = relay.unsaid_end().filter(|_| end == StreamEnd::Closed);
         rest.extend_from_slice(unsaid.unwrap_or_default());
         let finished = (relay.is_finished() || unsaid.is_some()) && end != StreamEnd::CallerLeft;

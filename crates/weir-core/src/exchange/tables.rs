@@ -69,6 +69,7 @@ impl Isolate {
                     headers,
                     edits: edits.clone(),
                     timeout: crate::time::Millis(0),
+                    hedge: None,
                     head_first: true,
                     quota: false,
                     rest: false,

@@ -40,19 +40,31 @@ pub(super) struct Tried {
     /// How long it took.
     pub(super) took: Millis,
     /// What became of it.
-    pub(super) outcome: Outcome,
+    /// None: the other call of two was first.
+    pub(super) outcome: Option<Outcome>,
 }
 
 /// The name of the entity that is called.
 fn called(running: &Running) -> Option<&str> {
-    let at = usize::try_from(running.entity).ok()?;
-    running.entities.get(at).map(|entity| entity.name.as_str())
+    running.called().map(|entity| entity.name.as_str())
 }
 
 impl Track {
     /// Nothing is under way. `on`: something will be told; `explained`: the administrator will be, too.
     pub(super) fn new(on: bool, explained: bool) -> Self {
         Self { on, explained, ..Self::default() }
+    }
+
+    /// When the call began, after its exchange did, and how long it takes by now.
+    pub(super) const fn span(&self, now: UnixMillis, began: UnixMillis) -> (Millis, Millis) {
+        (self.sent_at.since(began), now.since(self.sent_at))
+    }
+
+    /// Swaps what is known of the calls of two legs of one exchange.
+    pub(super) const fn swap_calls(&mut self, other: &mut Self) {
+        core::mem::swap(&mut self.open, &mut other.open);
+        core::mem::swap(&mut self.sent_at, &mut other.sent_at);
+        core::mem::swap(&mut self.spoke_at, &mut other.spoke_at);
     }
 }
 
@@ -75,7 +87,7 @@ impl Isolate {
                 entity: running.entity,
                 at: running.track.sent_at.since(running.admission.began),
                 took: now.since(running.track.sent_at),
-                outcome: outcome.clone(),
+                outcome: Some(outcome.clone()),
             });
         }
         if !running.track.open {
@@ -132,6 +144,14 @@ impl Isolate {
         running.track.open = false;
     }
 
+    /// Another call of the exchange was first: this one took at least so long.
+    pub(super) fn track_overtaken(&mut self, now: UnixMillis, running: &mut Running) {
+        let took = now.since(running.track.sent_at);
+        let Some((health, scope, name)) = close(&mut self.health, running) else { return };
+        health.overtaken(now, scope, name, took);
+        running.track.open = false;
+    }
+
     /// What the head of an answer tells of the entity's quota.
     pub(super) fn track_quota(&mut self, now: UnixMillis, running: &Running, headers: &UpstreamHeaders<'_>) {
         let Some(name) = called(running).filter(|_| running.track.on) else { return };
@@ -151,7 +171,8 @@ fn close<'a>(
 }
 
 /// A short word for an outcome.
-pub(super) fn label(outcome: &Outcome) -> String {
+pub(super) fn label(outcome: Option<&Outcome>) -> String {
+    let Some(outcome) = outcome else { return String::from("overtaken") };
     match outcome {
         Outcome::Answered { status, .. } => alloc::format!("status {status}"),
         Outcome::Unreachable => String::from("unreachable"),

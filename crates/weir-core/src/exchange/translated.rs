@@ -19,6 +19,7 @@ use crate::translate::{self, Ask, Decoder, Form, Notes, Provider};
 use crate::wire::WireError;
 use crate::wire::envelope::{Edit, Envelope};
 use crate::wire::inference::Extra;
+use crate::wire::quote;
 use crate::wire::raw::Raw;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -27,6 +28,7 @@ use alloc::vec::Vec;
 use memchr::memmem;
 
 /// How one entity is spoken to.
+#[derive(Clone)]
 pub(super) struct Translation {
     provider: &'static dyn Provider,
     task: Task,
@@ -35,6 +37,8 @@ pub(super) struct Translation {
     /// What its calls are signed with, and the region that they are signed for.
     signer: Option<(AwsKeys, String)>,
     pub(super) notes: Notes,
+    /// Whether it is the caller's own dialect: then what both say goes on as it is, and is read beside that only.
+    own_words: bool,
 }
 
 /// An upstream's whole answer, canonical by now.
@@ -90,6 +94,7 @@ impl Translation {
             headers,
             edits: Vec::from([Edit { start: 0, end, with: translated.body.into_bytes() }]),
             timeout: Millis(0),
+            hedge: None,
             head_first: stream,
             quota: facts.remembers(),
             rest: false,
@@ -99,13 +104,64 @@ impl Translation {
         let model = entity.upstream_model.clone();
         let region = place.get("region").cloned().unwrap_or_default();
         let signer = ready.aws().map(|keys| (keys.clone(), region));
-        Ok(Some((Self { provider, task: facts.task, model, base64, signer, notes }, send)))
+        Ok(Some((Self { provider, task: facts.task, model, base64, signer, notes, own_words: false }, send)))
+    }
+
+    /// How a request goes on to an entity that speaks the caller's own dialect; nothing if it does not, or if a content
+    /// policy has to read what is said.
+    pub(super) fn in_own_words(
+        facts: &Facts<'_>,
+        entity: &ServedEntity,
+        upstream: &Upstream,
+        own: &[(String, String)],
+    ) -> Option<(Self, Send)> {
+        let spoken = facts.spoken.filter(|_| facts.ready.policy.is_none())?;
+        let messages = facts.route.asks == (Asks::Messages { counts: false });
+        if !messages || Dialect::of(entity) != Some(Dialect::Anthropic) {
+            return None;
+        }
+        let provider = translate::provider(Dialect::Anthropic);
+        let mut headers = own.to_vec();
+        let legal =
+            |value: &&str| value.len() <= 512 && value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let mut pass = |name: &str, given: Option<&str>, default: Option<&str>| {
+            if let Some(value) = given.filter(legal).or(default) {
+                headers.push((name.to_string(), value.to_string()));
+            }
+        };
+        let given = |header| facts.request.headers.get(header);
+        for (name, default) in provider.headers() {
+            pass(name, given(Header::AnthropicVersion), Some(default));
+        }
+        pass("anthropic-beta", given(Header::AnthropicBeta), None);
+        let model = entity.upstream_model.clone();
+        let edit = |(start, end)| Edit { start, end, with: quote::json(&model).into_bytes() };
+        let send = Send {
+            url: format!("{}/v1/messages", base(upstream)),
+            headers,
+            edits: spoken.model.map(edit).into_iter().collect(),
+            timeout: Millis(0),
+            hedge: None,
+            head_first: facts.envelope.stream,
+            quota: facts.remembers(),
+            rest: false,
+            script: None,
+        };
+        let (task, notes) = (facts.task, Notes::default());
+        let (base64, signer, own_words) = (false, None, true);
+        Some((Self { provider, task, model, base64, signer, notes, own_words }, send))
+    }
+
+    /// Whether what its upstream says goes on to the caller as it is.
+    pub(super) const fn is_own_words(&self) -> bool {
+        self.own_words
     }
 
     /// Of a call that is passed on in its own dialect: only what its errors mean is read.
     pub(super) fn passed(dialect: Dialect, model: &str) -> Self {
         let (provider, notes) = (translate::provider(dialect), Notes::default());
-        Self { provider, task: Task::Chat, model: model.to_string(), base64: false, signer: None, notes }
+        let (task, model) = (Task::Chat, model.to_string());
+        Self { provider, task, model, base64: false, signer: None, notes, own_words: false }
     }
 
     /// Signs a call that is about to be made, if its upstream asks for that.
@@ -138,18 +194,35 @@ pub(super) struct Spoken {
     heard: Heard,
     /// Bytes of the caller's own body.
     length: u32,
+    /// Where the model's name stands in it.
+    model: Option<(u32, u32)>,
+    /// Why no canonical chat asks for the same. An upstream of the caller's own dialect may be asked still.
+    unsayable: Option<WireError>,
 }
 
 impl Spoken {
     /// What `body` asks for.
     ///
     /// # Errors
-    /// [`WireError`] for what is no request of that dialect, or cannot be said in the canonical one.
+    /// [`WireError`] for what is no request of that dialect, or cannot be said in the canonical one by a caller whose
+    /// dialect no upstream is asked in.
     pub(super) fn read(caller: CallerDialect, body: &[u8]) -> Result<Self, WireError> {
         // The same faults as for every body, with their places.
-        Envelope::parse_open(body)?;
-        let heard = caller::hear(caller, Raw::object(body).ok_or(WireError::NotAnObject)?)?;
-        Ok(Self { heard, length: u32::try_from(body.len()).unwrap_or(u32::MAX) })
+        let model = Envelope::parse_open(body)?.model.map(|field| (field.start, field.end));
+        let raw = Raw::object(body).ok_or(WireError::NotAnObject)?;
+        let (heard, unsayable) = match caller::hear(caller, raw) {
+            Ok(heard) => (heard, None),
+            Err(error @ WireError::NotSupported { .. }) if caller == CallerDialect::Messages => {
+                (caller::unheard(caller, raw), Some(error))
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { heard, length: u32::try_from(body.len()).unwrap_or(u32::MAX), model, unsayable })
+    }
+
+    /// Why an upstream of another dialect than the caller's cannot be asked for this.
+    pub(super) const fn unsayable(&self) -> Option<&WireError> {
+        self.unsayable.as_ref()
     }
 
     /// The canonical body.
@@ -224,27 +297,44 @@ impl Running {
 
     /// Whether the caller speaks another dialect than the answer, once that is canonical.
     pub(super) fn retells(&self) -> bool {
-        self.teller.is_some() && self.passed.is_none()
+        self.teller.is_some() && self.passed.is_none() && self.own_words.is_none()
+    }
+
+    /// Whole events of a stream that goes on as it is; what is not whole yet is held back.
+    pub(super) fn whole_events<'p>(&mut self, piece: &'p [u8]) -> Option<Cow<'p, [u8]>> {
+        let held = self.own_words.as_mut()?;
+        let end = |bytes: &[u8]| {
+            let ends = ["\n\n", "\r\n\r\n"].into_iter().filter_map(|gap| {
+                memmem::rfind(bytes, gap.as_bytes()).map(|at| at.saturating_add(gap.len()))
+            });
+            ends.max().unwrap_or(0)
+        };
+        if held.is_empty() && end(piece) == piece.len() {
+            return Some(Cow::Borrowed(piece));
+        }
+        held.extend_from_slice(piece);
+        let rest = held.split_off(end(held));
+        Some(Cow::Owned(core::mem::replace(held, rest)))
     }
 
     /// Canonical events as the caller's dialect has them.
     pub(super) fn say(&mut self, events: Vec<u8>) -> Vec<u8> {
-        match self.teller.as_deref_mut().filter(|_| self.passed.is_none()) {
-            Some((teller, _)) => teller.push(&events),
-            None => events,
+        if !self.retells() {
+            return events;
         }
+        self.teller.as_deref_mut().map(|(teller, _)| teller.push(&events)).unwrap_or_default()
     }
 
     /// A canonical answer as the caller's dialect has it.
     pub(super) fn tell<'b>(&self, body: Cow<'b, [u8]>) -> Cow<'b, [u8]> {
-        let Some((teller, _)) = self.teller.as_deref().filter(|_| self.passed.is_none()) else { return body };
+        let Some((teller, _)) = self.teller.as_deref().filter(|_| self.retells()) else { return body };
         let told = Raw::object(&body).map(|raw| teller.answer(raw));
         Cow::Owned(told.unwrap_or_default().into_bytes())
     }
 
     /// The number of the caller's next event, where its events are numbered.
     pub(super) fn next_number(&self) -> Option<u64> {
-        self.teller.as_deref().filter(|_| self.passed.is_none())?.0.next_number()
+        self.teller.as_deref().filter(|_| self.retells())?.0.next_number()
     }
 
     /// The upstream's whole answer in the canonical dialect; `None` if it is already. A body that is none of the

@@ -14,11 +14,26 @@ pub struct Routing {
     pub affinity: bool,
     /// Calls that retries may add to each hundred exchanges, 0..=100.
     pub retry_percent: u32,
+    /// Given if a stream that is slow to begin may be asked for a second time, of another entity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hedge: Option<Hedge>,
+}
+
+/// When a second call is made beside the first, and how often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hedge {
+    /// After so many milliseconds without content; absent: after the percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after_ms: Option<u64>,
+    /// After the time within which so many of a hundred calls lately said their first content.
+    pub after_percentile: u32,
+    /// Second calls for each hundred exchanges at most.
+    pub max_percent: u32,
 }
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { affinity: false, retry_percent: 20 }
+        Self { affinity: false, retry_percent: 20, hedge: None }
     }
 }
 

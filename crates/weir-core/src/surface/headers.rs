@@ -36,10 +36,14 @@ pub enum Header {
     Explain,
     /// `x-goog-api-key`: a key, on the surface of the Gemini API.
     XGoogApiKey,
+    /// `anthropic-version`: goes on to an upstream that speaks the caller's dialect.
+    AnthropicVersion,
+    /// `anthropic-beta`: as above.
+    AnthropicBeta,
 }
 
 /// How many headers there are.
-pub const HEADER_COUNT: usize = 14;
+pub const HEADER_COUNT: usize = 16;
 
 /// All request headers that core ever reads, lower case, in the order of [`Header`].
 pub const HEADERS: [&str; HEADER_COUNT] = [
@@ -57,6 +61,8 @@ pub const HEADERS: [&str; HEADER_COUNT] = [
     "x-weir-session",
     "x-weir-explain",
     "x-goog-api-key",
+    "anthropic-version",
+    "anthropic-beta",
 ];
 
 impl Header {
@@ -76,6 +82,8 @@ impl Header {
         Self::Session,
         Self::Explain,
         Self::XGoogApiKey,
+        Self::AnthropicVersion,
+        Self::AnthropicBeta,
     ];
 
     /// The header's bit in [`wanted`].
@@ -95,6 +103,8 @@ impl Header {
             Self::Session => 1 << 11,
             Self::Explain => 1 << 12,
             Self::XGoogApiKey => 1 << 13,
+            Self::AnthropicVersion => 1 << 14,
+            Self::AnthropicBeta => 1 << 15,
         }
     }
 }
@@ -152,7 +162,9 @@ fn named(disposition: &Disposition<'_>) -> u32 {
             }
             Surface::Serverless => AZURE | Header::ExtraParameters.bit(),
             Surface::AzureOpenAi | Surface::AzureOpenAiV1 => AZURE,
-            Surface::Anthropic => KEYS | Header::XApiKey.bit(),
+            Surface::Anthropic => {
+                KEYS | Header::XApiKey.bit() | Header::AnthropicVersion.bit() | Header::AnthropicBeta.bit()
+            }
             Surface::Gemini => KEYS | Header::XGoogApiKey.bit(),
             Surface::OpenAi
             | Surface::ServingEndpoints

@@ -6,6 +6,7 @@
 use super::{Form, Notes, messages, responses};
 use crate::wire::WireError;
 use crate::wire::raw::Raw;
+use alloc::borrow::ToOwned;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,6 +43,11 @@ pub fn hear(caller: CallerDialect, body: Raw<'_>) -> Result<Heard, WireError> {
         CallerDialect::Responses => (responses::request(body, &mut notes)?, responses::echo(body)),
     };
     Ok(Heard { canonical, notes, caller, echo })
+}
+
+/// What stands for a request that no canonical chat can say: for those who need only its size and its model.
+pub fn unheard(caller: CallerDialect, body: Raw<'_>) -> Heard {
+    Heard { canonical: body.as_str().to_owned(), notes: Notes::default(), caller, echo: String::new() }
 }
 
 impl Heard {

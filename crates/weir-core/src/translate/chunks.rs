@@ -75,11 +75,6 @@ impl Chunks {
         !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finish.is_some())
     }
 
-    /// Whether there is a choice, and the end of each was told.
-    pub fn all_finished(&self) -> bool {
-        !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finish.is_some())
-    }
-
     /// What was written since the last call.
     pub fn take(&mut self) -> Vec<u8> {
         core::mem::take(&mut self.out)

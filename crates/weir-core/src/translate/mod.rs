@@ -227,6 +227,11 @@ impl Decoder {
         self.chunks.take()
     }
 
+    /// Whether every choice so far said why it ended.
+    pub fn is_told(&self) -> bool {
+        self.chunks.is_finished()
+    }
+
     /// Whether the stream was none of its dialect, or told of an error.
     pub const fn is_broken(&self) -> bool {
         self.broken

@@ -30,6 +30,7 @@ pub struct Field<'a> {
 /// One top-level member. Offsets are in the body; the name's include its quotes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Member<'a> {
+    /// With its quotes.
     pub(super) name: &'a str,
     /// Whether the name is written with an escape.
     pub(super) escaped: bool,
@@ -178,8 +179,8 @@ impl<'a> Envelope<'a> {
 
     /// The text of a top-level member, if it is there and is a string.
     pub fn text_of(&self, name: &str) -> Option<Cow<'a, str>> {
-        let member = self.members.iter().find(|member| !member.escaped && member.name == name)?;
-        unquote(member.value)
+        let named = |member: &&Member<'_>| unquote(member.name).is_some_and(|plain| plain == name);
+        unquote(self.members.iter().find(named)?.value)
     }
 
     /// The task that the body's members speak of: `messages`, `input` or `prompt`, the first there is.

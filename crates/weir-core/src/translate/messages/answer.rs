@@ -3,7 +3,7 @@
 //! Stage 6. Source: `providers.md`, 4.3 and 4.5, the other way round. Of several choices the first is told: the API has
 //! one.
 
-use super::{message_id, stop_reason, usage};
+use super::{call_id, message_id, stop_reason, usage};
 use crate::wire::object::{Array, Object};
 use crate::wire::raw::Raw;
 use alloc::string::String;
@@ -43,7 +43,7 @@ fn content(message: Raw<'_>) -> String {
         let arguments = call.at("function.arguments").and_then(|text| text.text()).unwrap_or_default();
         let input = Raw::parse(&arguments).filter(Raw::is_object).map_or("{}", |raw| raw.as_str());
         let mut block = Object::new().text("type", "tool_use");
-        block.put("id", call.get("id").map_or("\"\"", |id| id.as_str()));
+        block = block.text("id", &call_id(call));
         block.put("name", call.at("function.name").map_or("\"\"", |name| name.as_str()));
         out.put(&block.raw("input", input).end());
     }

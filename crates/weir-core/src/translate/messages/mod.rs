@@ -40,6 +40,24 @@ fn message_id(id: Option<Raw<'_>>) -> String {
     format!("msg_{plain}")
 }
 
+/// What stands between a call's id and the signature of the thought before it. Gemini wants that signature back, and the
+/// API has no other place for it that every client keeps.
+const SIGNED: &str = "__thought__";
+
+/// The id of a call as the caller gets it.
+fn call_id(call: Raw<'_>) -> String {
+    let id = call.text_at("id").unwrap_or_default();
+    match call.at("extra_content.google.thought_signature").and_then(|signature| signature.text()) {
+        Some(signature) => [&id, SIGNED, &signature].concat(),
+        None => id.into_owned(),
+    }
+}
+
+/// The call's own id, and the signature that its caller brought back with it.
+fn own_id(id: &str) -> (&str, Option<&str>) {
+    id.split_once(SIGNED).map_or((id, None), |(id, signature)| (id, Some(signature)))
+}
+
 /// The API's `usage` of a canonical one: cached and written input stand beside the input here. Without one, `input` is
 /// what the input is taken for.
 fn usage(canonical: Option<Raw<'_>>, input: u64) -> String {

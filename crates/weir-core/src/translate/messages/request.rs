@@ -3,6 +3,7 @@
 //! Stage 6. Source: `providers.md`, 4.2, the other way round. Results of tools become messages of their own, before what
 //! else their turn says; thinking blocks travel as `thinking_blocks`; a budget of thinking is an effort.
 
+use super::own_id;
 use crate::translate::members::refuse;
 use crate::wire::WireError;
 use crate::wire::object::{Array, Object, Text};
@@ -121,25 +122,31 @@ fn turn(path: &str, message: Raw<'_>, out: &mut Array) -> Result<(), WireError> 
 }
 
 fn result(path: &str, block: Raw<'_>) -> Result<String, WireError> {
-    let id = block.get("tool_use_id").filter(Raw::is_text);
-    let Some(id) = id else { return Err(refuse(&format!("{path}.tool_use_id"), "a string", None)) };
+    let Some(id) = block.text_at("tool_use_id") else {
+        return Err(refuse(&format!("{path}.tool_use_id"), "a string", None));
+    };
     let content = match block.get("content") {
         Some(content) => text_of(&format!("{path}.content"), content)?,
         None => "\"\"".to_owned(),
     };
-    let message = Object::new().text("role", "tool").raw("tool_call_id", id.as_str());
+    let message = Object::new().text("role", "tool").text("tool_call_id", own_id(&id).0);
     Ok(message.raw("content", &content).end())
 }
 
 fn call(path: &str, block: Raw<'_>) -> Result<String, WireError> {
-    let (id, name) = (block.get("id").filter(Raw::is_text), block.get("name").filter(Raw::is_text));
+    let (id, name) = (block.text_at("id"), block.get("name").filter(Raw::is_text));
     let input = block.get("input").filter(Raw::is_object);
     let (Some(id), Some(name), Some(input)) = (id, name, input) else {
         return Err(refuse(path, "a call with id, name and input", Some(block)));
     };
+    let (id, signature) = own_id(&id);
     let function = Object::new().raw("name", name.as_str()).text("arguments", input.as_str()).end();
-    let call = Object::new().raw("id", id.as_str()).text("type", "function");
-    Ok(call.raw("function", &function).end())
+    let mut call = Object::new().text("id", id).text("type", "function").raw("function", &function);
+    if let Some(signature) = signature {
+        let google = Object::new().text("thought_signature", signature).end();
+        call.put("extra_content", &Object::new().raw("google", &google).end());
+    }
+    Ok(call.end())
 }
 
 fn part(path: &str, kind: &str, block: Raw<'_>) -> Result<String, WireError> {

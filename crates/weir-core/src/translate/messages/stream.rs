@@ -4,7 +4,7 @@
 //! changes; each call is a block of its own. It is fed with whole canonical events, and its last event comes of the
 //! last canonical one: a stream that breaks off has none.
 
-use super::{message_id, stop_reason, usage};
+use super::{call_id, message_id, stop_reason, usage};
 use crate::wire::object::Object;
 use crate::wire::quote;
 use crate::wire::raw::Raw;
@@ -138,7 +138,7 @@ impl Encoder {
         let known = self.calls.iter().find(|(known, _)| *known == index).map(|(_, block)| *block);
         let block = known.unwrap_or_else(|| {
             let mut block = Object::new().text("type", "tool_use");
-            block.put("id", call.get("id").map_or("\"\"", |id| id.as_str()));
+            block = block.text("id", &call_id(call));
             block.put("name", call.at("function.name").map_or("\"\"", |name| name.as_str()));
             self.start(Kind::Call(index), &block.raw("input", "{}").end());
             let block = self.blocks.saturating_sub(1);

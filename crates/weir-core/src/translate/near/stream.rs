@@ -75,7 +75,7 @@ impl Events for NearEvents {
     }
 
     fn end(&mut self, out: &mut Chunks) {
-        if out.all_finished() {
+        if out.is_finished() {
             out.close();
         }
     }

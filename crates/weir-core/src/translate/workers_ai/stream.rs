@@ -57,7 +57,7 @@ impl Events for Native {
     }
 
     fn done(&mut self, out: &mut Chunks) {
-        if !out.all_finished() {
+        if !out.is_finished() {
             out.finish(0, if out.has_calls(0) { Finish::ToolCalls } else { Finish::Stop });
         }
         out.close();

@@ -1,0 +1,105 @@
+//! Anthropic Messages in front of an upstream of the same dialect: what either says goes on byte by byte, and is counted
+//! and judged all the same.
+
+use serde_json::{Value, json};
+use weir_core::exchange::{Settings, StreamEnd};
+use weir_core::seal::key_hash;
+use weir_tests::lone::{Lone, Reply, Seen};
+
+/// A deployment whose upstream speaks the caller's own dialect.
+fn own_words() -> Lone {
+    let deployment = json!({"name": "claude", "kind": "account", "task": "llm/v1/chat", "model": "m", "entities": [
+        {"name": "e", "provider": "anthropic", "upstream_model": "claude-up", "weight": 0,
+            "target": {"http": {"base": "https://claude.example", "paths": {"native": {}}, "auth": "none"}}}]});
+    let document = json!({"account": "default", "version": 1, "deployments": [deployment],
+        "keys": [{"hash": key_hash("K"), "id": "k", "principal": "p"}]});
+    Lone::new(Settings::default(), &document.to_string())
+}
+
+const STREAM: [&str; 8] = [
+    r#"{"type":"message_start","message":{"id":"msg_1","type":"message","role":"assistant","model":"claude-up","content":[],"usage":{"input_tokens":7,"cache_read_input_tokens":2,"output_tokens":1},"beta":[1]}}"#,
+    r#"{"type":"ping"}"#,
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"server_tool_use","id":"s1","name":"web_search","input":{}}}"#,
+    r#"{"type":"content_block_delta","index":0,"delta":{"type":"input_json_delta","partial_json":"{}"}}"#,
+    r#"{"type":"content_block_stop","index":0}"#,
+    r#"{"type":"content_block_delta","index":1,"delta":{"type":"citations_delta","citation":{"url":"u"}}}"#,
+    r#"{"type":"message_delta","delta":{"stop_reason":"pause_turn","container":{"id":"c"}},"usage":{"output_tokens":5,"server_tool_use":{"web_search_requests":1}}}"#,
+    r#"{"type":"message_stop"}"#,
+];
+
+fn events(count: usize) -> String {
+    let event = |data: &&str| {
+        let kind = serde_json::from_str::<Value>(data).unwrap()["type"].as_str().unwrap().to_owned();
+        format!("event: {kind}\ndata: {data}\n\n")
+    };
+    STREAM.iter().take(count).map(event).collect()
+}
+
+const BODY: &str = r#"{"model": "claude", "max_tokens": 9, "stream": STREAMS, "temperature": 0.10,
+    "tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 1e0}], "context_management": {"edits": []},
+    "messages": [{"role": "user", "content": [{"type": "text", "text": "caf\u00e9", "cache_control": {"type": "ephemeral"}}]}]}"#;
+
+fn asked(lone: &mut Lone, streams: bool) -> Seen {
+    let body = BODY.replace("STREAMS", if streams { "true" } else { "false" });
+    let headers = [("x-api-key", "K"), ("anthropic-beta", "one,two"), ("anthropic-version", "2026-10-21")];
+    lone.exchange("https://weir.example/v1/messages", &headers, &body)
+}
+
+#[test]
+fn an_upstream_of_the_same_dialect_hears_and_says_everything_as_it_is() {
+    let whole = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-up","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{}},{"type":"text","text":"hi","citations":[1]}],"stop_reason":"end_turn","usage":{"input_tokens":7,"cache_read_input_tokens":2,"output_tokens":5,"x":1}}"#;
+    let mut lone = own_words();
+    let page = |status: u16, text: &str| Reply::Answer {
+        status,
+        kind: "application/json",
+        retry_after: None,
+        body: Ok(text.as_bytes().to_vec()),
+    };
+    lone.upstream("claude.example", &[page(200, whole)]);
+    let seen = asked(&mut lone, false);
+    assert_eq!((seen.status, String::from_utf8(seen.body).unwrap()), (200, whole.to_owned()));
+    let (headers, sent) = &seen.sent[0];
+    let wanted = BODY.replace("STREAMS", "false").replace("\"claude\"", "\"claude-up\"");
+    assert_eq!(String::from_utf8(sent.clone()).unwrap(), wanted, "only the model's name is another");
+    assert_eq!((&*headers["anthropic-version"], &*headers["anthropic-beta"]), ("2026-10-21", "one,two"));
+    assert_eq!(lone.records()[0].usage.total(), 14);
+    let refused =
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"max_tokens: too large"}}"#;
+    lone.upstream("claude.example", &[page(400, refused)]);
+    let seen = asked(&mut lone, false);
+    let error: Value = serde_json::from_slice(&seen.body).unwrap();
+    assert_eq!((seen.status, &error["error"]["type"]), (400, &json!("invalid_request_error")), "{error}");
+}
+
+#[test]
+fn its_stream_goes_on_as_it_is_however_it_is_cut_and_never_ends_well_when_it_broke() {
+    let stream = events(STREAM.len());
+    for step in [7, 50, 10_000] {
+        for (count, end) in
+            [(STREAM.len(), StreamEnd::Closed), (6, StreamEnd::Closed), (5, StreamEnd::Broken)]
+        {
+            let mut lone = own_words();
+            let text =
+                if count == STREAM.len() { stream.clone() } else { events(count) + "event: content_bl" };
+            let pieces = text.as_bytes().chunks(step).map(|piece| (1, piece.to_vec())).collect();
+            lone.upstream("claude.example", &[Reply::Stream(pieces, (1, end))]);
+            let seen = asked(&mut lone, true);
+            let told = String::from_utf8(seen.body).unwrap();
+            let whole = count == STREAM.len();
+            assert_eq!((seen.status, seen.cut), (200, !whole), "{told}");
+            let record = &lone.records()[0];
+            assert_eq!(record.complete, whole);
+            if whole {
+                assert_eq!(told, stream);
+                assert_eq!((record.usage.input, record.usage.output), (9, 5));
+            } else {
+                let (before, error) = told.split_at(events(count).len());
+                assert_eq!(before, events(count), "whole events only");
+                assert!(
+                    error.starts_with("event: error\ndata: ") && !error.contains("content_bl"),
+                    "{error}"
+                );
+            }
+        }
+    }
+}
