@@ -55,8 +55,8 @@ def client() -> openai.OpenAI:
     return responses_client("/v1")
 
 
-def ask(name: str, text, **members):
-    return client().responses.create(model=name, input=text, **members)
+def ask(name: str, said, **members):
+    return client().responses.create(model=name, input=said, **members)
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "/serving-endpoints", "/ai-gateway/mlflow/v1", "/ai-gateway/openai/v1"])
