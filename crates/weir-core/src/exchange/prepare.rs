@@ -287,13 +287,14 @@ impl Facts<'_> {
             head.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
         let translated = match &entity.target {
-            Target::Http(upstream) => match Translation::in_own_words(self, entity, upstream, &head) {
-                Some(own) => Some(own),
-                None => {
+            Target::Http(upstream) => {
+                if let Some(own) = Translation::in_own_words(self, entity, upstream, &head) {
+                    Some(own)
+                } else {
                     self.sayable()?;
                     Translation::begin(self, entity, upstream, ready, &head)?
                 }
-            },
+            }
             Target::Simulator(_) => {
                 self.sayable()?;
                 None
