@@ -143,3 +143,10 @@ def test_two_hundred_streams_at_once_are_whole_and_counted(fronts, upstream):
     assert all(answer.looks_complete for answer in answers)
     found = weir.until(lambda: recorded(fronts.urls[1], name), lambda r: r["requests"] >= CALLERS, 2.0, "all are recorded")
     assert (found["requests"], found["output_tokens"]) == (CALLERS, CALLERS * 20)
+
+
+def test_the_first_request_of_all_is_refused_at_once():
+    """Nothing was ever made here: no key, no deployment, no version of the configuration."""
+    with Isolates(fronts=1) as fresh:
+        answer = wire.send(fresh.urls[0], "POST", "/v1/chat/completions", weir.bearer("stranger"), weir.ask("hi", "m"))
+        assert (answer.status, answer.json()["error"]["code"]) == (401, "invalid_api_key")

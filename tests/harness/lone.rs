@@ -70,7 +70,8 @@ pub struct Lone {
 }
 
 impl Lone {
-    /// An isolate that routes by `snapshot`, JSON.
+    /// An isolate that routes by `snapshot`, JSON; if it is empty, by what the account's own Registry says, in which
+    /// nothing was made yet.
     pub fn new(settings: Settings, snapshot: &str) -> Self {
         let objects = Objects::new(weir_core::control::Settings::default(), Skew::default());
         Self {
@@ -278,7 +279,7 @@ impl Lone {
         while let Some(call) = self.isolate.poll_call(self.now) {
             let at = self.now.since(NOW).0 * 1_000;
             let reply = match call.kind {
-                ObjectKind::Registry => Some(self.snapshot.clone()),
+                ObjectKind::Registry if !self.snapshot.is_empty() => Some(self.snapshot.clone()),
                 kind => self.objects.message(at, kind, &call.name, &call.body, [0; 32], false),
             };
             let outcome = reply.as_deref().map_or(CallOutcome::Lost, CallOutcome::Answered);

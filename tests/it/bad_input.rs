@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use weir_core::auth::{Presented, authenticate};
 use weir_core::error::WeirError;
+use weir_core::exchange::Settings;
 use weir_core::id::{AccountId, DeploymentName, PrincipalId, RequestId};
 use weir_core::reply::{Reply, render};
 use weir_core::route;
@@ -18,10 +19,11 @@ use weir_core::snapshot::{
     Deadlines, Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task,
 };
 use weir_core::surface::{DataRoute, Disposition, HEADER_COUNT, HEADERS, HeaderValues, classify, wanted};
-use weir_core::time::UnixMillis;
+use weir_core::time::{Millis, UnixMillis};
 use weir_core::wire::bounds::BODY_BYTES_MAX;
 use weir_core::wire::envelope::Envelope;
 use weir_core::wire::invocations;
+use weir_tests::lone::Lone;
 
 #[derive(serde::Deserialize)]
 struct Vectors {
@@ -208,5 +210,19 @@ fn good_input_is_admitted_by_the_same_stages() {
             has: BTreeMap::new(),
         };
         assert_eq!(answer(&index, &row).as_deref().ok(), Some(expected), "{path}");
+    }
+}
+
+#[test]
+fn an_installation_in_which_nothing_was_made_refuses_strangers() {
+    let mut lone = Lone::new(Settings { admin_token_hash: None, seal_key: None, region: None }, "");
+    for key in ["Bearer stranger", ""] {
+        let seen = lone.exchange(
+            "https://weir.example/v1/chat/completions",
+            &[("authorization", key)],
+            r#"{"model":"chat","messages":[{"role":"user","content":"hello"}]}"#,
+        );
+        assert_eq!(seen.status, 401, "{}", String::from_utf8_lossy(&seen.body));
+        assert!(seen.took < Millis(2_000), "{:?}", seen.took);
     }
 }

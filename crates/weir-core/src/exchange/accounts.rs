@@ -125,17 +125,22 @@ impl Accounts {
         self.views.values().any(|view| view.index.as_ref().is_some_and(|index| index.has_choices()))
     }
 
-    /// A refresh was asked for. Answers the version at hand.
-    pub(super) fn asked(&mut self, now: UnixMillis, account: &AccountId) -> u64 {
+    /// A refresh was asked for. Answers the version at hand, if one is: an installation in which nothing was made yet
+    /// has a snapshot too, of version 0.
+    pub(super) fn asked(&mut self, now: UnixMillis, account: &AccountId) -> Option<u64> {
         let view = self.view(now, account);
         view.asked = Some(now);
-        view.index.as_ref().map_or(0, |index| index.version())
+        view.index.as_ref().map(|index| index.version())
     }
 
     /// A refresh asked for at `sent` was answered: a newer snapshot, or the one at hand is the newest. An older
     /// snapshot than the one at hand is a late answer and changes nothing.
     pub(super) fn refreshed(&mut self, sent: UnixMillis, account: &AccountId, newer: Option<SnapshotIndex>) {
         let view = self.view(sent, account);
+        if newer.is_none() && view.index.is_none() {
+            // There is nothing here that it could be the newest of.
+            return self.lost(sent, account);
+        }
         view.asked = None;
         view.failed = false;
         view.checked = view.checked.max(sent);
@@ -214,7 +219,7 @@ mod tests {
         let (account, mut accounts) = (AccountId::default_account(), Accounts::default());
         let start = UnixMillis(1_000_000);
         assert_eq!(word(&accounts.readiness(start, &account)), "ask");
-        accounts.asked(start, &account);
+        assert_eq!(accounts.asked(start, &account), None);
         assert_eq!(word(&accounts.readiness(start, &account)), "wait");
         accounts.refreshed(start, &account, Some(index(7)));
         for (age, want) in
@@ -238,12 +243,21 @@ mod tests {
     }
 
     #[test]
+    fn no_news_where_nothing_is_at_hand_is_a_lost_answer() {
+        let (account, mut accounts) = (AccountId::default_account(), Accounts::default());
+        let start = UnixMillis(1_000_000);
+        accounts.asked(start, &account);
+        accounts.refreshed(start, &account, None);
+        assert_eq!(word(&accounts.readiness(start, &account)), "unavailable");
+    }
+
+    #[test]
     fn a_late_answer_never_brings_an_older_version_back() {
         let (account, mut accounts) = (AccountId::default_account(), Accounts::default());
         let start = UnixMillis(1_000_000);
         accounts.refreshed(start, &account, Some(index(8)));
         accounts.refreshed(start, &account, Some(index(7)));
-        assert_eq!(accounts.asked(start, &account), 8);
+        assert_eq!(accounts.asked(start, &account), Some(8));
     }
 
     #[test]

@@ -323,7 +323,10 @@ impl Isolate {
     }
 
     pub(super) fn ask_snapshot(&mut self, now: UnixMillis, account: &AccountId) {
-        let known = self.accounts.asked(now, account);
+        let known = self
+            .accounts
+            .asked(now, account)
+            .map_or_else(|| String::from("null"), |version| version.to_string());
         let health = if self.accounts.has_choices() {
             let report = board::report(&self.health, now, self.id, account.as_str());
             format!(",\"health\":{}", report.as_deref().unwrap_or("{}"))
