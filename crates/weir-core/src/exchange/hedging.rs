@@ -15,6 +15,7 @@ use super::words::Words;
 use crate::account::price;
 use crate::account::record::UsageRecord;
 use crate::attempt::budget::RetryBudget;
+use crate::attempt::hedge::Hedging;
 use crate::attempt::plan::AttemptPlan;
 use crate::attempt::{AttemptMachine, Outcome};
 use crate::id::RequestId;
@@ -162,7 +163,7 @@ impl Isolate {
         let nothing = (handle, Action::Abort(Vec::new()));
         let Some(mut first) = self.take(handle) else { return nothing };
         let open = first.hedge_after().is_some() && first.head_at.is_none();
-        let affordable = open && self.hedges.get_mut(&first.scope).is_some_and(|hedging| hedging.withdraw());
+        let affordable = open && self.hedges.get_mut(&first.scope).is_some_and(Hedging::withdraw);
         let doubled = if affordable { first.machine.double(now) } else { None };
         let own = self.new_handle();
         let second = doubled.and_then(|(entity, timeout)| first.second(handle, entity, timeout, now));
@@ -196,15 +197,13 @@ impl Isolate {
                 self.track_outcome(now, &mut running, outcome);
                 let Some(mut rest) = self.take(first) else { return Action::Abort(Vec::new()) };
                 rest.tried.extend(running.tried.into_iter().map(|tried| Tried { entity, ..tried }));
-                match rest.leg.take().map(|leg| *leg) {
-                    Some(Leg::First { failed: Some((outcome, words)), .. }) => {
-                        self.outcome(now, random, handle, rest, &outcome, words)
-                    }
-                    Some(_) | None => {
-                        self.keep(now, first, rest);
-                        Action::Abort(Vec::new())
-                    }
+                if let Some(Leg::First { failed: Some((outcome, words)), .. }) =
+                    rest.leg.take().map(|leg| *leg)
+                {
+                    return self.outcome(now, random, handle, rest, &outcome, words);
                 }
+                self.keep(now, first, rest);
+                Action::Abort(Vec::new())
             }
             None => self.outcome(now, random, handle, running, outcome, words),
         }
@@ -230,18 +229,15 @@ impl Isolate {
                     self.track_left(now, &mut running);
                     return None;
                 };
-                match whole.leg.take().map(|leg| *leg) {
-                    Some(Leg::First { failed: Some((outcome, _)), .. }) => {
-                        self.track_outcome(now, &mut whole, &outcome);
-                        whole.exchange_calls(&mut running, entity);
-                    }
-                    Some(_) | None => {
-                        // The first call becomes the loser, and the second one's what the exchange goes on with.
-                        let mut loser = running;
-                        let lost = whole.entity;
-                        whole.exchange_calls(&mut loser, entity);
-                        self.overtaken(now, &mut loser, &mut whole, lost);
-                    }
+                if let Some(Leg::First { failed: Some((outcome, _)), .. }) = whole.leg.take().map(|leg| *leg)
+                {
+                    self.track_outcome(now, &mut whole, &outcome);
+                    whole.exchange_calls(&mut running, entity);
+                } else {
+                    // The first call becomes the loser, and the second one's what the exchange goes on with.
+                    let lost = whole.entity;
+                    whole.exchange_calls(&mut running, entity);
+                    self.overtaken(now, &mut running, &mut whole, lost);
                 }
                 Some(whole)
             }

@@ -287,13 +287,15 @@ impl Facts<'_> {
             head.push(("authorization".to_owned(), format!("Bearer {token}")));
         }
         let translated = match &entity.target {
-            Target::Http(upstream) => match Translation::in_own_words(self, entity, upstream, &head) {
-                Some(own) => Some(own),
-                None => {
+            Target::Http(upstream) => {
+                let own = Translation::in_own_words(self, entity, upstream, &head);
+                if own.is_none() {
                     self.sayable()?;
                     Translation::begin(self, entity, upstream, ready, &head)?
+                } else {
+                    own
                 }
-            },
+            }
             Target::Simulator(_) => {
                 self.sayable()?;
                 None
