@@ -163,7 +163,7 @@ impl Fleet {
         let (fact, asks) = (first.fact, first.asks.clone());
         let (own, action) = host.hedge(self.now, handle);
         if own != handle {
-            let running = Running { fact, asks, script: Vec::new(), streaming: false, whole: false };
+            let running = Running::new(fact, asks);
             host.running.insert(own, running);
             self.perform(isolate, own, action);
         }
