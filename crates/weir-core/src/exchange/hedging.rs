@@ -235,10 +235,9 @@ impl Isolate {
                     whole.exchange_calls(&mut running, entity);
                 } else {
                     // The first call becomes the loser, and the second one's what the exchange goes on with.
-                    let mut loser = running;
                     let lost = whole.entity;
-                    whole.exchange_calls(&mut loser, entity);
-                    self.overtaken(now, &mut loser, &mut whole, lost);
+                    whole.exchange_calls(&mut running, entity);
+                    self.overtaken(now, &mut running, &mut whole, lost);
                 }
                 Some(whole)
             }

@@ -288,11 +288,12 @@ impl Facts<'_> {
         }
         let translated = match &entity.target {
             Target::Http(upstream) => {
-                if let Some(own) = Translation::in_own_words(self, entity, upstream, &head) {
-                    Some(own)
-                } else {
+                let own = Translation::in_own_words(self, entity, upstream, &head);
+                if own.is_none() {
                     self.sayable()?;
                     Translation::begin(self, entity, upstream, ready, &head)?
+                } else {
+                    own
                 }
             }
             Target::Simulator(_) => {
