@@ -96,7 +96,7 @@ fn its_stream_goes_on_as_it_is_however_it_is_cut_and_never_ends_well_when_it_bro
                 let (before, error) = told.split_at(events(count).len());
                 assert_eq!(before, events(count), "whole events only");
                 assert!(
-                    error.starts_with("event: error\ndata: ") && !error.contains("content_bl"),
+                    error.trim_start().starts_with("event: error\ndata: ") && !error.contains("content_bl"),
                     "{error}"
                 );
             }
