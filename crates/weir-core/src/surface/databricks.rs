@@ -36,7 +36,7 @@ pub(super) fn ai_gateway<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition
 fn native<'a>(asked: &Asked<'a>, own: Surface, rest: &[&'a str]) -> Disposition<'a> {
     match rest {
         ["anthropic", "v1", "messages", rest @ ..] => openai::messages(asked, rest),
-        ["gemini", "v1beta", rest @ ..] => gemini::v1beta(asked, rest),
+        ["gemini", version, rest @ ..] if gemini::is_version(version) => gemini::versioned(asked, rest),
         _ => asked.unknown(own),
     }
 }

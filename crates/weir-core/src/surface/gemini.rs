@@ -32,8 +32,14 @@ impl GeminiAsk {
     }
 }
 
-/// `…/gemini/v1beta/*` below a base of Databricks.
-pub(super) fn v1beta<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
+/// Whether an API version is one that clients of Gemini name; the newest of Google's own by default. Upstreams are asked
+/// by `v1beta`, which has all that the others have.
+pub(super) fn is_version(version: &str) -> bool {
+    matches!(version, "v1beta" | "v1" | "v1alpha")
+}
+
+/// What stands behind the version of `…/gemini/{version}/*` below a base of Databricks.
+pub(super) fn versioned<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> {
     const SURFACE: Surface = Surface::Gemini;
     let ["models", called] = rest else { return asked.unknown(SURFACE) };
     let Some((name, method)) = called.rsplit_once(':') else { return asked.unknown(SURFACE) };

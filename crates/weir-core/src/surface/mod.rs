@@ -276,7 +276,11 @@ fn surface_of(address: &Address<'_>) -> Surface {
             Surface::Anthropic
         }
         ["v1", ..] => Surface::OpenAi,
-        ["serving-endpoints" | "ai-gateway" | "gateway", "gemini", "v1beta", ..] => Surface::Gemini,
+        ["serving-endpoints" | "ai-gateway" | "gateway", "gemini", version, ..]
+            if gemini::is_version(version) =>
+        {
+            Surface::Gemini
+        }
         ["serving-endpoints" | "ai-gateway", ..] => Surface::ServingEndpoints,
         ["serverless", _, ..] => Surface::Serverless,
         ["endpoints" | "gateway", ..]

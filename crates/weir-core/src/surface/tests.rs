@@ -185,6 +185,8 @@ fn databricks_and_mlflow_routes() {
             "gemini streamGenerateContent a b",
         ),
         ("POST", "/serving-endpoints/gemini/v1beta/models/m:countTokens", "gemini countTokens m"),
+        ("POST", "/serving-endpoints/gemini/v1/models/m:generateContent", "gemini generateContent m"),
+        ("POST", "/serving-endpoints/gemini/v2/models/m:generateContent", "serving_endpoints: unknown_route"),
         ("GET", "/serving-endpoints/gemini/v1beta/models/m:countTokens", "gemini: wrong_method"),
         ("POST", "/serving-endpoints/gemini/v1beta/models/m:embedContent", "gemini: unsupported"),
         ("POST", "/serving-endpoints/gemini/v1beta/models/m", "gemini: unknown_route"),
