@@ -93,7 +93,7 @@ class TestInvocations:
         name, outer, plain = weir.fresh("rows"), weir.fresh("rows-outer"), weir.fresh("rows-dbx")
         weir.create_endpoint(name, [{"name": name, "provider": "custom", "task": "llm/v1/chat", "custom_provider_config": {
             "custom_provider_url": f"{upstream.url}/{name}", "bearer_token_auth": {"token_plaintext": "t"}}}])
-        weir.create_endpoint(outer, [workspace_model(name, weir.URL, weir.KEY)])
+        weir.create_endpoint(outer, [workspace_model(name, weir.URL, weir.ADMIN)])
         weir.create_endpoint(plain, [workspace_model(plain, upstream.url, "dapi")])
         for asked_of, seen_by, token in ((name, name, "t"), (outer, name, "t"), (plain, plain, "dapi")):
             before = len(upstream.requests(seen_by))
@@ -107,8 +107,8 @@ class TestInvocations:
 
     def test_a_weir_behind_a_weir_chats_streams_and_embeds(self, endpoint, embedder):
         outer, vectors = weir.fresh("outer"), weir.fresh("outer-emb")
-        weir.create_endpoint(outer, [workspace_model(endpoint.name, weir.URL, weir.KEY)])
-        weir.create_endpoint(vectors, [workspace_model(embedder.name, weir.URL, weir.KEY, "llm/v1/embeddings")])
+        weir.create_endpoint(outer, [workspace_model(endpoint.name, weir.URL, weir.ADMIN)])
+        weir.create_endpoint(vectors, [workspace_model(embedder.name, weir.URL, weir.ADMIN, "llm/v1/embeddings")])
         status, answer = invoke(outer, {"messages": HELLO})
         assert status == 200 and answer["choices"][0]["message"]["content"] == "echo: one two"
         stream = weir.call(f"/serving-endpoints/{outer}/invocations", {"messages": HELLO, "stream": True})
