@@ -412,7 +412,8 @@ fn every_event_of_a_stream_names_its_shape() {
         request["stream_options"] = usage.clone();
         let script = ask(&json!({}), task, &request);
         let all = events(&script);
-        let told: Vec<Value> = all.iter().filter_map(|event| serde_json::from_str(&event.data).ok()).collect();
+        let told: Vec<Value> =
+            all.iter().filter_map(|event| serde_json::from_str(&event.data).ok()).collect();
         assert!(told.len() > 3 && told.last().is_some_and(|last| last["choices"] == json!([])));
         assert!(told.iter().all(|event| event["object"] == object), "{told:?}");
     }
