@@ -199,7 +199,7 @@ impl Isolate {
             }
             Event::Answer { status, headers, body } => {
                 self.track_quota(now, &running, &headers);
-                match running.canonical(now, status, body) {
+                match running.canonical(now, status, &headers, body) {
                     None => {
                         self.answered(now, random, handle, running, status, &headers, Cow::Borrowed(body))
                     }
@@ -343,7 +343,7 @@ impl Isolate {
         } else {
             Outcome::Answered {
                 status,
-                retry_after: retry_after(headers.retry_after_ms, headers.retry_after, RETRY_AFTER_MAX),
+                retry_after: retry_after(now, headers.retry_after_ms, headers.retry_after, RETRY_AFTER_MAX),
                 should_retry: headers.should_retry.and_then(|word| word.parse().ok()),
             }
         };

@@ -156,7 +156,7 @@ impl Isolate {
     pub(super) fn track_quota(&mut self, now: UnixMillis, running: &Running, headers: &UpstreamHeaders<'_>) {
         let Some(name) = called(running).filter(|_| running.track.on) else { return };
         let [requests, tokens, requests_reset, tokens_reset] = headers.quota;
-        let quota = RemainingQuota::read(requests, tokens, requests_reset, tokens_reset);
+        let quota = RemainingQuota::read(now, requests, tokens, requests_reset, tokens_reset);
         self.health.quota(now, &running.scope, name, &quota);
     }
 }
