@@ -7,9 +7,9 @@
 //! attempt like any other; of what such a stream sent nothing reaches the caller.
 
 use super::action::{Action, Event, Failure, Head, StreamEnd};
-use super::finish::Running;
 use super::isolate::Isolate;
 use super::relay::Relayed;
+use super::running::Running;
 use super::translated;
 use super::words::{Words, upstream_words};
 use crate::attempt::{Outcome, Step};
@@ -159,7 +159,7 @@ impl Isolate {
         if !(ready || full || late) {
             return self.read_on(now, handle, running);
         }
-        let Some(mut running) = self.won(now, running) else { return Action::Abort(Vec::new()) };
+        let Some(mut running) = self.won(now, handle, running) else { return Action::Abort(Vec::new()) };
         match self.commit_stream(now, random, &mut running) {
             Ok((head, bytes)) => {
                 let idle = running.deadlines.idle;

@@ -4,8 +4,8 @@
 //! whose entities stand in for each other tell anything.
 
 use super::action::UpstreamHeaders;
-use super::finish::Running;
 use super::isolate::Isolate;
+use super::running::Running;
 use crate::account::record::Usage;
 use crate::attempt::Outcome;
 use crate::attempt::health::HealthBook;

@@ -5,8 +5,8 @@
 //! upstream of the canonical dialect has none of this: one look at an empty place each time.
 
 use super::action::{Send, UpstreamHeaders};
-use super::finish::Running;
 use super::prepare::Facts;
+use super::running::Running;
 use crate::account::usage;
 use crate::sigv4::{self, AwsKeys, Signed};
 use crate::snapshot::index::ReadyEntity;
