@@ -182,7 +182,7 @@ impl Isolate {
     }
 
     /// The first upstream call.
-    pub(super) fn start(&mut self, now: UnixMillis, handle: u32, mut running: Running) -> Action {
+    pub(super) fn start(&mut self, now: UnixMillis, handle: u32, mut running: Box<Running>) -> Action {
         self.may_hedge(&mut running);
         let budget = self.retries.entry(running.scope.clone()).or_default();
         let step = running.machine.first(now, budget);
@@ -196,7 +196,7 @@ impl Isolate {
         request: &Request<'_>,
         route: &DataRoute<'_>,
         admission: &mut Admission,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let streams = matches!(&route.asks, Asks::Pass(passage) if passage.form);
         if request.length > u64::from(BODY_BYTES_MAX) && !streams {
             return Err(WireError::BodyTooLarge { max: BODY_BYTES_MAX }.into());
@@ -254,7 +254,7 @@ impl Isolate {
         asking: &Asking<'_>,
         account: AccountId,
         admission: &mut Admission,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let Asking { now, request, route, caller, index } = *asking;
         if let Asks::Pass(passage) = &route.asks {
             return self.admit_passed(asking, passage, account, admission);
@@ -281,7 +281,7 @@ impl Isolate {
         account: AccountId,
         admission: &mut Admission,
         spoken: &Spoken,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let request = Request { body: spoken.canonical(), ..*asking.request };
         self.admit_asked(&Asking { request: &request, ..*asking }, account, admission, Some(spoken))
     }
@@ -293,7 +293,7 @@ impl Isolate {
         account: AccountId,
         admission: &mut Admission,
         spoken: Option<&Spoken>,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let Asking { now, request, route, caller, index } = *asking;
         let mut envelope = Envelope::parse(request.body, route.task)?;
         let ready = match route::find(index, caller, route, &request.headers, &envelope) {

@@ -69,7 +69,7 @@ pub(super) struct Asked {
 
 impl Isolate {
     /// Asks about the prompt if something is to be asked, then makes the first upstream call.
-    pub(super) fn ask_or_start(&mut self, now: UnixMillis, handle: u32, running: Running) -> Action {
+    pub(super) fn ask_or_start(&mut self, now: UnixMillis, handle: u32, running: Box<Running>) -> Action {
         match running.filtering.as_ref().map(|filtering| filtering.about_prompt()) {
             Some(Some(questions)) if questions.is_empty() => self.start(now, handle, running),
             None => self.start(now, handle, running),
@@ -85,7 +85,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        running: Running,
+        running: Box<Running>,
         questions: Option<Vec<(u32, Question)>>,
         then: Then,
     ) -> Action {
@@ -101,7 +101,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         mut rest: VecDeque<(u32, Question)>,
         mut found: Vec<(u32, Findings)>,
         then: Then,
@@ -250,7 +250,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         asked: Asked,
         event: Event<'_>,
     ) -> Action {
@@ -283,7 +283,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         found: &[(u32, Findings)],
         then: Then,
     ) -> Action {
@@ -319,7 +319,7 @@ impl Isolate {
     }
 
     /// The text may not go on without a verdict. What an upstream has answered already is metered.
-    fn no_verdict(&mut self, now: UnixMillis, running: Running, then: &Then) -> Action {
+    fn no_verdict(&mut self, now: UnixMillis, running: Box<Running>, then: &Then) -> Action {
         let error = WeirError::from(PolicyError::NoVerdict);
         let Then::Deliver { used, .. } = *then else { return self.fail(now, running, &error) };
         self.refuse_answer(now, running, &error, used)
@@ -329,7 +329,7 @@ impl Isolate {
     pub(super) fn refuse_answer(
         &mut self,
         now: UnixMillis,
-        running: Running,
+        running: Box<Running>,
         error: &WeirError,
         used: Usage,
     ) -> Action {

@@ -28,6 +28,7 @@ use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
 use crate::translate::Notes;
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,7 +43,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         event: Event<'_>,
     ) -> Action {
         let tells = matches!(event, Event::Answer { .. } | Event::Failed(_) | Event::Resumed);
@@ -105,7 +106,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         step: Step,
         words: Option<Words>,
     ) -> Action {
@@ -168,7 +169,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         outcome: &Outcome,
         words: Option<Words>,
     ) -> Action {
@@ -181,7 +182,7 @@ impl Isolate {
 
     /// The upstream has no room, and another deployment takes what this one refuses: the request is admitted there,
     /// under that one's limits. Here it stays counted; its tokens go back.
-    fn spill(&mut self, now: UnixMillis, handle: u32, running: Running, parts: Rc<Parts>) -> Action {
+    fn spill(&mut self, now: UnixMillis, handle: u32, running: Box<Running>, parts: Rc<Parts>) -> Action {
         self.leases.settle(now, running.reservation, 0);
         let admission = Admission { spilled: true, wait: None, looks: 0, ..running.admission };
         self.admit_held(now, handle, &Held { admission, parts })
@@ -207,7 +208,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
         headers: &UpstreamHeaders<'_>,
         body: Cow<'_, [u8]>,
@@ -287,7 +288,7 @@ impl Isolate {
     }
 
     /// An exchange whose driver is gone: what its answer was is unknown, so the reservation counts as used.
-    pub(super) fn abandon(&mut self, now: UnixMillis, mut running: Running) {
+    pub(super) fn abandon(&mut self, now: UnixMillis, mut running: Box<Running>) {
         self.track_left(now, &mut running);
         if running.leg.as_deref().is_some_and(Leg::is_second) {
             return;
@@ -313,7 +314,7 @@ impl Isolate {
     }
 
     /// No answer: the tokens go back, the request stays counted.
-    pub(super) fn fail(&mut self, now: UnixMillis, mut running: Running, error: &WeirError) -> Action {
+    pub(super) fn fail(&mut self, now: UnixMillis, mut running: Box<Running>, error: &WeirError) -> Action {
         self.forget_asked(now, &mut running);
         self.track_left(now, &mut running);
         let kept = running.passed.as_ref().is_some_and(|passed| !passed.generates);

@@ -233,7 +233,7 @@ impl Isolate {
         ask: GeminiAsk,
         account: AccountId,
         admission: &mut Admission,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let Asking { now, request, route, caller, index } = *asking;
         // The same faults as for every body, with their places.
         Envelope::parse_open(request.body)?;

@@ -26,6 +26,7 @@ use crate::wire::WireError;
 use crate::wire::envelope::{Edit, Envelope};
 use crate::wire::quote;
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -159,7 +160,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
         body: &[u8],
     ) -> Action {

@@ -139,7 +139,7 @@ impl Isolate {
         first.leg = Some(Box::new(Leg::First { other: own, failed: None }));
         self.keep(now, handle, first);
         let step = second.machine.first(now, &mut RetryBudget::default());
-        (own, self.perform(now, own, second, step, None))
+        (own, self.perform(now, own, Box::new(second), step, None))
     }
 
     /// A call of two failed: the other one decides.
@@ -148,7 +148,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         outcome: &Outcome,
         words: Option<Words>,
     ) -> Action {
@@ -176,7 +176,12 @@ impl Isolate {
     }
 
     /// The call's stream is about to be the answer: the other call is over. `None` if the exchange is.
-    pub(super) fn won(&mut self, now: UnixMillis, handle: u32, mut running: Running) -> Option<Running> {
+    pub(super) fn won(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Box<Running>,
+    ) -> Option<Box<Running>> {
         let (_, took) = running.track.span(now, running.admission.began);
         if let Some(hedging) = self.hedges.get_mut(&running.scope) {
             hedging.saw(took);

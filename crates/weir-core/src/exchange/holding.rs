@@ -73,7 +73,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
     ) -> Action {
         running.held = Some(Box::new(Opening { status, ..Opening::default() }));
@@ -86,7 +86,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        running: Running,
+        running: Box<Running>,
         event: Event<'_>,
     ) -> Action {
         let outcome = match event {
@@ -114,7 +114,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         piece: &[u8],
     ) -> Action {
         let Some(bytes) = running.relayed(piece) else {
@@ -144,7 +144,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         ready: bool,
     ) -> Action {
         let late = now >= running.until;
@@ -201,7 +201,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         outcome: Outcome,
         piece: &[u8],
     ) -> Action {
@@ -214,7 +214,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         piece: &[u8],
     ) -> Action {
         let onward = running.machine.has_onward(now);
@@ -236,7 +236,7 @@ impl Isolate {
         self.weigh(now, random, handle, running, ready)
     }
 
-    fn read_on(&mut self, now: UnixMillis, handle: u32, running: Running) -> Action {
+    fn read_on(&mut self, now: UnixMillis, handle: u32, running: Box<Running>) -> Action {
         let timeout = running.until.since(now).max(Millis(1));
         self.keep(now, handle, running);
         Action::ReadPiece { timeout }

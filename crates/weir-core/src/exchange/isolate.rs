@@ -187,7 +187,7 @@ impl Isolate {
     /// Gives an exchange up, if it is there.
     pub(super) fn give_up(&mut self, now: UnixMillis, handle: u32) {
         match self.exchanges.remove(&handle).map(|exchange| exchange.stage) {
-            Some(Stage::Running(running)) => self.abandon(now, *running),
+            Some(Stage::Running(running)) => self.abandon(now, running),
             Some(Stage::Waiting(held)) => {
                 if let Some(wait) = held.admission.wait {
                     self.leases.abandon(now, wait);
@@ -206,10 +206,10 @@ impl Isolate {
         match exchange.stage {
             Stage::Waiting(held) => self.admit_held(now, handle, &held),
             Stage::Running(running) if self.logs.is_empty() => {
-                self.advance(now, random, handle, *running, event)
+                self.advance(now, random, handle, running, event)
             }
             Stage::Running(running) => {
-                let action = self.advance(now, random, handle, *running, event);
+                let action = self.advance(now, random, handle, running, event);
                 self.watch_log(now, handle, &event, &action);
                 action
             }
@@ -302,15 +302,15 @@ impl Isolate {
         if self.leases.wants_call(now) { Pause::Calls } else { Pause::For(LOOK_AGAIN) }
     }
 
-    pub(super) fn keep(&mut self, now: UnixMillis, handle: u32, running: Running) {
-        self.exchanges.insert(handle, Exchange { stage: Stage::Running(Box::new(running)), touched: now });
+    pub(super) fn keep(&mut self, now: UnixMillis, handle: u32, running: Box<Running>) {
+        self.exchanges.insert(handle, Exchange { stage: Stage::Running(running), touched: now });
     }
 
     /// The running exchange of a handle, no longer kept.
-    pub(super) fn take(&mut self, handle: u32) -> Option<Running> {
+    pub(super) fn take(&mut self, handle: u32) -> Option<Box<Running>> {
         let exchange = self.exchanges.remove(&handle)?;
         match exchange.stage {
-            Stage::Running(running) => Some(*running),
+            Stage::Running(running) => Some(running),
             Stage::Waiting(_) => {
                 self.exchanges.insert(handle, exchange);
                 None

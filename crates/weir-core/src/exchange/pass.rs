@@ -28,6 +28,7 @@ use crate::wire::error::WireError;
 use crate::wire::form;
 use crate::wire::marks::{self, Mark};
 use alloc::borrow::{Cow, ToOwned};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
@@ -359,7 +360,7 @@ impl Isolate {
         passage: &Passage<'_>,
         account: AccountId,
         admission: &mut Admission,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let (now, index): (UnixMillis, _) = (facts.now, facts.index);
         let call = Call::read(facts, passage)?;
         let mut ready = match call.deployment(facts) {

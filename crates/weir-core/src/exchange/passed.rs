@@ -258,7 +258,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        running: Running,
+        running: Box<Running>,
         event: Event<'_>,
     ) -> Action {
         match event {
@@ -293,7 +293,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
         headers: &UpstreamHeaders<'_>,
     ) -> Action {
@@ -312,7 +312,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
         body: &[u8],
     ) -> Action {
@@ -358,7 +358,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
         body: String,
         used: Usage,
@@ -373,7 +373,13 @@ impl Isolate {
         self.ask_all(now, handle, running, questions, then)
     }
 
-    fn passed_piece(&mut self, now: UnixMillis, handle: u32, mut running: Running, piece: &[u8]) -> Action {
+    fn passed_piece(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Box<Running>,
+        piece: &[u8],
+    ) -> Action {
         let late = now.since(running.admission.began) > running.deadlines.total;
         let pushed = running.passed.as_mut().filter(|_| !late).and_then(|passed| {
             let bytes = passed.push(piece)?;
@@ -392,7 +398,13 @@ impl Isolate {
         Action::PassInstead(pending)
     }
 
-    fn passed_end(&mut self, now: UnixMillis, handle: u32, mut running: Running, end: StreamEnd) -> Action {
+    fn passed_end(
+        &mut self,
+        now: UnixMillis,
+        handle: u32,
+        mut running: Box<Running>,
+        end: StreamEnd,
+    ) -> Action {
         let whole = running.passed.as_ref().is_some_and(|passed| passed.is_whole(end));
         let pending = core::mem::take(&mut running.pending);
         let Some(filtering) = running.vetted().filter(|_| whole) else {
@@ -411,7 +423,7 @@ impl Isolate {
     pub(super) fn passed_closed(
         &mut self,
         now: UnixMillis,
-        mut running: Running,
+        mut running: Box<Running>,
         end: StreamEnd,
         mut out: Vec<u8>,
     ) -> Action {

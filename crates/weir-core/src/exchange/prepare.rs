@@ -133,14 +133,15 @@ impl Facts<'_> {
         reservation: Reservation,
         entities: Vec<PreparedEntity>,
         filtering: Option<Box<Filtering>>,
-    ) -> Running {
+    ) -> Box<Running> {
         let attempts_max = AttemptPlan::ATTEMPTS_MAX.max(u32::try_from(entities.len()).unwrap_or(0));
-        let running = self.running_with(account, reservation, entities, attempts_max, filtering);
-        Running { sampling: self.ready.deployment.payload_sampling, ..running }
+        let mut running = self.running_with(account, reservation, entities, attempts_max, filtering);
+        running.sampling = self.ready.deployment.payload_sampling;
+        running
     }
 
     /// The exchange with one call, without a policy: what a filter asks of a deployment.
-    pub(super) fn running_once(&self, account: AccountId) -> Option<Running> {
+    pub(super) fn running_once(&self, account: AccountId) -> Option<Box<Running>> {
         let entities = self.prepare(&account, &HealthBook::default()).ok()?;
         Some(self.running_with(account, Reservation::default(), entities, 1, None))
     }
@@ -153,7 +154,7 @@ impl Facts<'_> {
         entities: Vec<PreparedEntity>,
         attempts_max: u32,
         filtering: Option<Box<Filtering>>,
-    ) -> Running {
+    ) -> Box<Running> {
         let deployment = &self.ready.deployment;
         let word = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         let total = deployment.deadlines.total;
@@ -176,7 +177,7 @@ impl Facts<'_> {
         let scope = format!("{account}/{}", self.ready.folded);
         let asked = (self.route.surface, self.route.operation, self.task);
         let (deadlines, machine) = (deployment.deadlines, AttemptMachine::new(plan));
-        Running {
+        Box::new(Running {
             deployment: deployment.name.to_string(),
             model: deployment.model.clone(),
             principal: self.caller.principal.to_owned(),
@@ -195,7 +196,7 @@ impl Facts<'_> {
             hedging: deployment.routing.hedge.filter(|_| self.remembers()),
             track: Track::new(self.remembers(), self.explained()),
             ..Running::bare(self.admission, (account, scope), asked, deadlines, machine, entities)
-        }
+        })
     }
 
     /// What is tracked of the exchange, if the deployment's usage is.

@@ -12,6 +12,7 @@ use crate::reply;
 use crate::surface::Header;
 use crate::time::UnixMillis;
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 
 impl Isolate {
@@ -19,7 +20,7 @@ impl Isolate {
     pub(super) fn settle(
         &mut self,
         now: UnixMillis,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
         used: Usage,
         complete: bool,

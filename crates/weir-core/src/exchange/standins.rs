@@ -78,7 +78,7 @@ impl Isolate {
         ready: &ReadyDeployment,
         account: AccountId,
         admission: &mut Admission,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let spoken = Spoken::read(CallerDialect::Responses, asking.request.body)?;
         let name = Some(Cow::Borrowed(ready.deployment.name.as_str()));
         let route = DataRoute { task: Some(Task::Chat), name, ..asking.route.clone() };
@@ -114,7 +114,7 @@ impl Isolate {
         account: AccountId,
         reservation: Reservation,
         filtering: Option<Box<Filtering>>,
-    ) -> Running {
+    ) -> Box<Running> {
         let PassPlan { matter, prepared, standin, generates, once, spills } = plan;
         let hidden = filtering.as_ref().map(|filtering| filtering.mask.as_slice()).unwrap_or_default();
         let mut calls: Vec<(PreparedEntity, Option<Mark>)> =

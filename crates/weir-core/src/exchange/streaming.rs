@@ -23,7 +23,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
     ) -> Action {
         let end_wanted = running.surface != Surface::MlflowGateway;
@@ -40,7 +40,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         piece: &[u8],
     ) -> Action {
         if now.since(running.admission.began) > running.deadlines.total || running.relay.is_none() {
@@ -72,7 +72,7 @@ impl Isolate {
     }
 
     /// The stream was begun for the caller: a policy reads what was held back of it.
-    pub(super) fn vet_pending(&mut self, now: UnixMillis, handle: u32, mut running: Running) -> Action {
+    pub(super) fn vet_pending(&mut self, now: UnixMillis, handle: u32, mut running: Box<Running>) -> Action {
         let pending = core::mem::take(&mut running.pending);
         if let Some(vetted) = running.vetted().map(|filtering| filtering.push(now, &pending)) {
             return self.vetted(now, handle, running, vetted);
@@ -88,7 +88,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         mut vetted: Vetted,
     ) -> Action {
         let mut out = Vec::new();
@@ -131,13 +131,13 @@ impl Isolate {
     }
 
     /// A stream that its content policy ended: what came of it counts, and for the caller it is whole.
-    fn filtered(&mut self, now: UnixMillis, mut running: Running) {
+    fn filtered(&mut self, now: UnixMillis, mut running: Box<Running>) {
         let used = observed(&mut running);
         self.settle(now, running, 200, used, true);
     }
 
     /// A stream that a classifier did not judge, under a policy that is closed then.
-    pub(super) fn unjudged(&mut self, now: UnixMillis, mut running: Running, out: Vec<u8>) -> Action {
+    pub(super) fn unjudged(&mut self, now: UnixMillis, mut running: Box<Running>, out: Vec<u8>) -> Action {
         let mut out = running.say(out);
         let used = observed(&mut running);
         out.extend(reply::stream_error(running.surface, running.next_number(), reply::Broken::Unjudged));
@@ -150,7 +150,7 @@ impl Isolate {
         &mut self,
         now: UnixMillis,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         end: StreamEnd,
     ) -> Action {
         let Some(relay) = running.relay.as_mut() else {
@@ -192,7 +192,13 @@ impl Isolate {
     }
 
     /// The stream is over, and nothing of it waits: regularly only if its terminal event was seen (promise 3).
-    fn closed(&mut self, now: UnixMillis, mut running: Running, end: StreamEnd, mut out: Vec<u8>) -> Action {
+    fn closed(
+        &mut self,
+        now: UnixMillis,
+        mut running: Box<Running>,
+        end: StreamEnd,
+        mut out: Vec<u8>,
+    ) -> Action {
         if running.passed.is_some() {
             return self.passed_closed(now, running, end, out);
         }

@@ -52,7 +52,7 @@ impl Isolate {
         envelope: &Envelope<'_>,
         account: AccountId,
         admission: &mut Admission,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let random = u64::try_from(admission.random & u128::from(u64::MAX)).unwrap_or(0);
         let chance = Chance { random, session: None, fitness: &|_| UNKNOWN };
         let order = select::order(&ready.deployment.entities, chance);
