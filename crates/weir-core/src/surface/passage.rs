@@ -113,7 +113,7 @@ impl Passage<'_> {
     pub const fn what(&self) -> &'static str {
         match self.matter {
             Matter::Images => "Image generation",
-            Matter::Audio => "Speech and transcription",
+            Matter::Audio => "Audio (speech, transcription)",
             Matter::Responses => "The Responses API",
             Matter::Kept => "Keeping files, batches, assistants and the like",
         }
