@@ -200,3 +200,29 @@ fn what_is_turned_away_is_a_row_with_the_status_that_its_caller_got() {
     let (_, sums) = ask(&mut world, "/api/weir/v1/usage", "group_by=deployment");
     assert_eq!(serde_json::from_str::<Value>(&sums).unwrap()["rows"][0]["requests"], json!(2));
 }
+
+#[test]
+fn a_bucket_gets_each_exchange_once_under_its_table_and_day() {
+    let row = row(NAME, &chat(&json!({"client_request_id": "mine"})), &good());
+    let mut world = World::new(&row);
+    world.objects.bucket = Some(weir_core::sorted::SortedMap::new());
+    for _ in 0..3 {
+        run(&mut world, &row);
+    }
+    let objects = world.objects.bucket.clone().unwrap();
+    assert_eq!(objects.len(), 3, "a batch each");
+    let table = logged(&mut world, "");
+    let day = table[0]["request_date"].as_str().unwrap();
+    let prefix = format!("default/main/serving/chats_payload/request_date={day}/");
+    let mut lines: Vec<Value> = Vec::new();
+    for (key, body) in &objects {
+        assert!(key.starts_with(&prefix) && key.ends_with(".jsonl"), "{key}");
+        lines.extend(body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+    }
+    assert_eq!(lines.len(), 3);
+    for row in &table {
+        assert!(lines.contains(row), "the bucket has the rows of the table: {row}");
+    }
+    let waiting = weir_core::ledger::TABLE_OUTGOING;
+    assert!(world.objects.ledgers().all(|rows| rows.all(waiting).is_empty()), "nothing waits any more");
+}

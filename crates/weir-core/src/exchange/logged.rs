@@ -13,6 +13,7 @@ use crate::id::AccountId;
 use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Serialize;
@@ -51,6 +52,9 @@ struct Item<'a> {
 #[derive(Serialize)]
 struct Payload<'a> {
     record: &'a UsageRecord,
+    /// Where it belongs in a bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<String>,
     request: Option<&'a str>,
     response: Option<&'a str>,
 }
@@ -165,9 +169,17 @@ impl Isolate {
         record.logged = Some(Logged { sampling: log.sampling, errors });
         let text = |body: &Option<Vec<u8>>| body.as_deref().map(String::from_utf8_lossy).map(String::from);
         let (request, response) = (text(&log.request), text(&log.response));
-        let payload = Payload { record: &record, request: request.as_deref(), response: response.as_deref() };
+        let table = self.table_of(&log.account, &record.deployment);
+        let payload =
+            Payload { record: &record, table, request: request.as_deref(), response: response.as_deref() };
         if let Ok(item) = serde_json::to_vec(&Item { payload }) {
             self.payloads.push_text(now, &log.account, &item);
         }
+    }
+
+    /// The inference table of a deployment, with its account, by the snapshot at hand.
+    fn table_of(&self, account: &AccountId, deployment: &str) -> Option<String> {
+        let ready = self.accounts.at_hand(account)?.find(deployment)?;
+        Some(format!("{account}/{}", ready.deployment.payload_table.as_ref()?))
     }
 }
