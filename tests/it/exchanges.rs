@@ -418,6 +418,7 @@ fn each_row_is_answered_as_the_contract_says() {
         include_str!("../vectors/exchange/serverless.json"),
         include_str!("../vectors/exchange/azure_openai.json"),
         include_str!("../vectors/exchange/passed.json"),
+        include_str!("../vectors/exchange/databricks.json"),
         include_str!("../vectors/exchange/gemini.json"),
     ];
     let (mut faulty, mut rows) = (Vec::new(), 0);
