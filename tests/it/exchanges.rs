@@ -121,6 +121,9 @@ fn snapshot() -> Value {
         json!({"http": {"base": gemini_base, "paths": {"native": {}},
         "auth": {"header": {"name": "x-goog-api-key", "sealed": sealed(gemini_base)}}}})
     };
+    let workspace_base = "https://ws.example";
+    let workspace = json!({"http": {"base": workspace_base, "paths": {"native": {}},
+        "auth": {"bearer": {"sealed": sealed(workspace_base)}}}});
     let simulator = || json!({"simulator": {}});
     let deployment = |name: &str, kind: &str, task: &str, provider: &str, target: Value, limits: Value| {
         json!({"name": name, "kind": kind, "task": task, "model": format!("model-of-{name}"),
@@ -147,6 +150,7 @@ fn snapshot() -> Value {
         deployment("up-embed", "account", "llm/v1/embeddings", "openai", open_ai(base), json!([])),
         deployment("azure-up", "account", chat, "openai", azure, json!([])),
         deployment("gem", "serving_endpoint", chat, "palm", gemini(), json!([])),
+        deployment("agent", "serving_endpoint", chat, "databricks-model-serving", workspace, json!([])),
         deployment("gem-few", "serving_endpoint", chat, "palm", gemini(), limit("tokens", 60)),
         with(deployment("gem-guarded", "account", chat, "palm", gemini(), json!([])), "content_policy",
             json!("Microsoft.DefaultV2")),

@@ -296,6 +296,9 @@ impl Isolate {
     ) -> Result<Running, Stop> {
         let Asking { now, request, route, caller, index } = *asking;
         let mut envelope = Envelope::parse(request.body, route.task)?;
+        if route.task.is_none() && invocations::is_conversation(&envelope) {
+            return self.admit_conversation(asking, &envelope, account, admission);
+        }
         let ready = match route::find(index, caller, route, &request.headers, &envelope) {
             Ok(ready) => ready,
             Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
