@@ -50,7 +50,10 @@ impl DurableObject for Ledger {
         if outgoing::is_noted(&handled.writes) {
             self.wake_again().await?;
             let shared = Rc::clone(&self.shared);
-            self.state.wait_until(async move { shared.put_all().await });
+            self.state.wait_until(async move {
+                // What was not put waits for the alarm.
+                let _ = shared.put_all().await;
+            });
         }
         Response::from_bytes(handled.reply)
     }
