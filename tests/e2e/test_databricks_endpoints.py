@@ -249,13 +249,12 @@ def test_foundation_models_exist_by_themselves_and_can_be_provisioned(w, gate):
     weir.manage("DELETE", f"{weir.CATALOG}/{entry}")
 
 
-def user(name: str) -> tuple[str, str]:
-    """A user's id, and a token of theirs; an owner, so that they may query everything."""
+def user(name: str) -> tuple[str, str, str]:
+    """A user's id, a token and a key of theirs; a key queries every endpoint, a token what its user may."""
     principal = weir.done(weir.manage("POST", "/api/weir/v1/principals", {"name": name, "kind": "user"}))
     token = weir.done(weir.manage("POST", f"/api/weir/v1/principals/{principal['id']}/tokens", {}))["token"]
     key = weir.done(weir.manage("POST", "/api/weir/v1/keys", {"name": name, "principal_id": principal["id"]}))["key"]
-    assert token
-    return principal["id"], key
+    return principal["id"], token, key
 
 
 def statuses(name: str, key: str, calls: int) -> list[int]:
@@ -266,7 +265,14 @@ def statuses(name: str, key: str, calls: int) -> list[int]:
 
 def test_two_users_at_once_have_each_their_own_limit_exactly(w, made):
     """10 calls per user and minute, one of the users with 25, both at once: neither takes from the other."""
-    (ana, ana_key), (_, ben_key) = user(weir.fresh("ana")), user(weir.fresh("ben"))
+    ana, ben = weir.fresh("ana"), weir.fresh("ben")
+    (_, ana_key, _), (_, ben_key, _) = user(ana), user(ben)
+    level = s.ServingEndpointPermissionLevel.CAN_QUERY
+    w.serving_endpoints.update_permissions(w.serving_endpoints.get(made).id, access_control_list=[
+        s.ServingEndpointAccessControlRequest(user_name=name, permission_level=level) for name in (ana, ben)])
+    for key in (ana_key, ben_key):
+        weir.until(lambda: weir.call(f"/serving-endpoints/{made}/invocations", weir.ask("one"), key=key).status,
+                   lambda status: status == 200, 6, "the user may query", every=0.2)
     minute = s.AiGatewayRateLimitRenewalPeriod.MINUTE
     each = s.AiGatewayRateLimit(key=s.AiGatewayRateLimitKey.USER, calls=10, renewal_period=minute)
     own = s.AiGatewayRateLimit(key=s.AiGatewayRateLimitKey.USER, principal=ana, calls=25, renewal_period=minute)
@@ -288,7 +294,7 @@ def test_two_users_at_once_have_each_their_own_limit_exactly(w, made):
 
 
 def test_a_group_shares_a_limit_and_a_member_with_a_limit_of_its_own_does_not(w, made):
-    (ana, ana_key), (ben, ben_key), (_, eve_key) = (user(weir.fresh(n)) for n in ("ana", "ben", "eve"))
+    (ana, _, ana_key), (ben, _, ben_key), (_, _, eve_key) = (user(weir.fresh(n)) for n in ("ana", "ben", "eve"))
     group = weir.fresh("analysts")
     weir.done(weir.manage("POST", "/api/weir/v1/principals", {"name": group, "kind": "group", "members": [ana, ben]}))
     minute = s.AiGatewayRateLimitRenewalPeriod.MINUTE
