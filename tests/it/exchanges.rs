@@ -164,6 +164,8 @@ fn snapshot() -> Value {
             json!("Microsoft.DefaultV2")),
         with(with(with(deployment("logged", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
             json!(1_000_000)), "usage_tracking", json!(true)), "payload_table", json!("main/serving/chats_payload")),
+        with(with(deployment("logged-guarded", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
+            json!(1_000_000)), "content_policy", json!("Microsoft.DefaultV2")),
         with(deployment("tracked", "account", chat, "openai", open_ai(base), limit("requests", 2)), "usage_tracking",
             json!(true)),
         with(deployment("gone", "serverless", chat, "openai", open_ai(base), json!([])), "serverless", gone),

@@ -226,3 +226,19 @@ fn a_bucket_gets_each_exchange_once_under_its_table_and_day() {
     let waiting = weir_core::ledger::TABLE_OUTGOING;
     assert!(world.objects.ledgers().all(|rows| rows.all(waiting).is_empty()), "nothing waits any more");
 }
+
+#[test]
+fn a_prompt_that_is_stopped_is_logged_with_what_its_caller_read() {
+    let name = "logged-guarded";
+    let row =
+        row(name, &json!({"messages": [{"role": "user", "content": "I want to kill myself"}]}), &good());
+    let mut world = World::new(&row);
+    let outcome = run(&mut world, &row);
+    assert_eq!(outcome.status, 400);
+    let (_, text) = ask(&mut world, "/api/weir/v1/databricks/inference_table", &format!("deployment={name}"));
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["status_code"]), (1, &json!(400)));
+    assert_eq!(lines[0]["response"].as_str().unwrap().as_bytes(), outcome.body);
+    assert!(lines[0]["request"].as_str().unwrap().contains("kill myself"));
+    assert_eq!(usage(&mut world).len(), 0, "its usage is not tracked");
+}

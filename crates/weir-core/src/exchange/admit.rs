@@ -378,24 +378,6 @@ impl Isolate {
         }
     }
 
-    /// Counts the refusal of a request whose deployment is known.
-    pub(super) fn counted<T>(
-        &mut self,
-        facts: &Facts<'_>,
-        account: &AccountId,
-        outcome: Result<T, Stop>,
-    ) -> Result<T, Stop> {
-        if let Err(Stop::Refuse(error)) = &outcome {
-            let deployment = facts.ready.deployment.name.as_str();
-            self.batches.failed(facts.now, account, deployment, error.label());
-            if let Some(tracked) = facts.tracked() {
-                let record = facts.turned_away(&tracked, error);
-                self.batches.push_failure(facts.now, account, &record);
-            }
-        }
-        outcome
-    }
-
     /// As [`Isolate::reserve`]. What the limits of a deployment refuse that spills over, the other deployment takes
     /// under its own limits (`azure.md`, C3).
     fn reserve_or_spill<'f>(

@@ -7,9 +7,13 @@
 
 use super::action::{Action, Event, Request};
 use super::isolate::Isolate;
+use super::prepare::Facts;
 use super::running::Running;
 use crate::account::record::{Logged, UsageRecord};
+use crate::error::WeirError;
 use crate::id::AccountId;
+use crate::policy::PolicyError;
+use crate::reply;
 use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
@@ -59,6 +63,11 @@ struct Payload<'a> {
     response: Option<&'a str>,
 }
 
+/// Whether the lot falls on an exchange with this random word.
+fn is_drawn(random: u128, sampling: u32) -> bool {
+    (random >> 64).checked_rem(MILLION).unwrap_or(0) < u128::from(sampling)
+}
+
 impl Logs {
     pub(super) fn is_empty(&self) -> bool {
         self.by_handle.is_empty()
@@ -100,8 +109,7 @@ impl Isolate {
             self.logs.forget(handle);
         }
         let Some(sampling) = running.sampling else { return };
-        let lot = (running.admission.random >> 64).checked_rem(MILLION).unwrap_or(0);
-        if lot >= u128::from(sampling) {
+        if !is_drawn(running.admission.random, sampling) {
             return;
         }
         let size = request.body.len();
@@ -117,6 +125,29 @@ impl Isolate {
             record: None,
         };
         self.logs.by_handle.insert(handle, log);
+    }
+
+    /// Logs an exchange whose prompt was stopped before a model was asked, with what its caller gets (`databricks.md`,
+    /// 7.2). Other refusals are no exchanges with the model.
+    pub(super) fn log_refused(&mut self, facts: &Facts<'_>, account: &AccountId, error: &WeirError) {
+        let stopped = matches!(
+            error,
+            WeirError::Policy(PolicyError::Guardrail { .. } | PolicyError::PromptFiltered { .. })
+        );
+        let Some(sampling) = facts.ready.deployment.payload_sampling.filter(|_| stopped) else { return };
+        if !is_drawn(facts.admission.random, sampling) {
+            return;
+        }
+        let body = facts.request.body;
+        let reply = reply::render(error, facts.route.surface, facts.route.operation, facts.admission.id);
+        let log = Log {
+            account: account.clone(),
+            sampling,
+            request: (body.len() <= BODY_BYTES_MAX).then(|| body.to_vec()),
+            response: Some(reply.body.into_bytes()),
+            record: Some(facts.turned_away(&facts.tracked().unwrap_or_default(), error)),
+        };
+        self.hand_over(facts.now, log);
     }
 
     /// What is logged of an exchange is logged under another handle from now on.

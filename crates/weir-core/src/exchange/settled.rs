@@ -1,13 +1,16 @@
 //! The end of an exchange: its reservation settled and its record written.
 //!
-//! Above the stages. Decides what a record says; not when an exchange ends (`finish`, `passed`).
+//! Above the stages. Decides what a record says, also of one that was turned away; not when an exchange ends (`finish`,
+//! `passed`).
 
+use super::admit::Stop;
 use super::isolate::Isolate;
 use super::prepare::Facts;
 use super::running::Running;
 use crate::account::price;
 use crate::account::record::{Tracked, Usage, UsageRecord};
 use crate::error::WeirError;
+use crate::id::AccountId;
 use crate::reply;
 use crate::surface::Header;
 use crate::time::UnixMillis;
@@ -100,8 +103,29 @@ pub(super) fn refused(
     }
 }
 
+impl Isolate {
+    /// Counts the refusal of a request whose deployment is known.
+    pub(super) fn counted<T>(
+        &mut self,
+        facts: &Facts<'_>,
+        account: &AccountId,
+        outcome: Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        if let Err(Stop::Refuse(error)) = &outcome {
+            let deployment = facts.ready.deployment.name.as_str();
+            self.batches.failed(facts.now, account, deployment, error.label());
+            if let Some(tracked) = facts.tracked() {
+                let record = facts.turned_away(&tracked, error);
+                self.batches.push_failure(facts.now, account, &record);
+            }
+            self.log_refused(facts, account, error);
+        }
+        outcome
+    }
+}
+
 impl Facts<'_> {
-    /// The record of a request that was not admitted, where usage is tracked.
+    /// The record of a request that was not admitted, where usage is tracked or bodies are logged.
     pub(super) fn turned_away(&self, tracked: &Tracked, error: &WeirError) -> UsageRecord {
         let deployment = &self.ready.deployment;
         let began = self.admission.began;
