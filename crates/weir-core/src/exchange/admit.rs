@@ -283,7 +283,9 @@ impl Isolate {
         spoken: &Spoken,
     ) -> Result<Running, Stop> {
         let request = Request { body: spoken.canonical(), ..*asking.request };
-        self.admit_asked(&Asking { request: &request, ..*asking }, account, admission, Some(spoken))
+        let admitted =
+            self.admit_asked(&Asking { request: &request, ..*asking }, account, admission, Some(spoken));
+        admitted.map_err(|stop| spoken.placed(stop))
     }
 
     /// The stages from a canonical body on. `spoken` is what the caller said, where that is another.

@@ -5,9 +5,11 @@
 //! upstream of the canonical dialect has none of this: one look at an empty place each time.
 
 use super::action::{Send, UpstreamHeaders};
+use super::admit::Stop;
 use super::finish::Running;
 use super::prepare::Facts;
 use crate::account::usage;
+use crate::error::WeirError;
 use crate::sigv4::{self, AwsKeys, Signed};
 use crate::snapshot::index::ReadyEntity;
 use crate::snapshot::{Dialect, ServedEntity, Task, Upstream, UpstreamPaths};
@@ -228,6 +230,14 @@ impl Spoken {
     /// The canonical body.
     pub(super) fn canonical(&self) -> &[u8] {
         self.heard.canonical.as_bytes()
+    }
+
+    /// An error about the canonical body, said of the caller's own.
+    pub(super) fn placed(&self, stop: Stop) -> Stop {
+        match stop {
+            Stop::Refuse(WeirError::Wire(error)) => self.heard.placed(error).into(),
+            other => other,
+        }
     }
 
     /// The answer to a question for a count of tokens.

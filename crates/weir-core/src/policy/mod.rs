@@ -40,7 +40,7 @@ pub use matcher::pattern_steps;
 pub use prompt::Texts;
 pub use reading::Reading;
 pub use ready::{ReadyPolicy, Side};
-pub use response::{ResponseEvent, response_texts};
+pub use response::{ResponseEvent, content_filters, response_texts};
 
 use alloc::string::String;
 

@@ -5,6 +5,7 @@
 //! and encoded data. A stream says a text twice or more, piece by piece and then whole; which of these is new is for
 //! the reader to say. Source: `providers.md`, 2.5 and 2.6.
 
+use crate::wire::object::{Array, Object};
 use crate::wire::raw::Raw;
 use crate::wire::tokens::{Kind, Token, Tokens};
 use alloc::borrow::Cow;
@@ -83,6 +84,19 @@ impl<'a> ResponseEvent<'a> {
             "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" | "error"
         )
     }
+}
+
+/// `content_filters` of a response, as Azure's API has them: what was found in the prompt and in the answer, JSON objects;
+/// nothing of one that is empty. `blocked` says whether the answer was filtered.
+pub fn content_filters(prompt: &str, answer: &str, blocked: bool) -> String {
+    let mut out = Array::default();
+    for (results, source, blocked) in [(prompt, "prompt", false), (answer, "completion", blocked)] {
+        if !results.is_empty() {
+            let entry = Object::new().raw("blocked", if blocked { "true" } else { "false" });
+            out.put(&entry.text("source_type", source).raw("content_filter_results", results).end());
+        }
+    }
+    out.end()
 }
 
 /// The texts of a response that a caller may read.
