@@ -15,6 +15,7 @@ mod classifier;
 mod contract;
 mod exchanges;
 mod faults;
+mod filtered;
 mod fleet;
 mod fuzz;
 mod guardrails;

@@ -29,6 +29,7 @@ pub mod action;
 mod admit;
 mod classify;
 mod describe;
+mod elements;
 mod explain;
 mod filtering;
 mod finish;

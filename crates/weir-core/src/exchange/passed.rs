@@ -6,7 +6,7 @@
 
 use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
 use super::classify::Then;
-use super::filtering::Form;
+use super::filtering::{Filtering, Form};
 use super::finish::{Running, is_event_stream};
 use super::gemini::{Seen, Watched};
 use super::holding::whole_error;
@@ -53,6 +53,8 @@ pub(super) struct Passed {
     failure: Option<(String, bool)>,
     /// Characters of what the answer said.
     chars: u64,
+    /// The number of its next event, if they are numbered.
+    next: Option<u64>,
     /// Given for a call of the Gemini API.
     gemini: Option<Box<Watched>>,
 }
@@ -76,6 +78,7 @@ impl Passed {
             terminal: false,
             said: 0,
             chars: 0,
+            next: None,
             failure: None,
             gemini: None,
         }
@@ -113,7 +116,7 @@ impl Passed {
         self.held.clear();
         self.gemini.iter_mut().for_each(|watched| **watched = Watched::default());
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
-        self.chars = 0;
+        (self.chars, self.next) = (0, None);
         let Some(mark) = usize::try_from(entity).ok().and_then(|at| self.marks.get(at)) else { return true };
         self.mark = *mark;
         mark.is_some()
@@ -161,6 +164,8 @@ impl Passed {
         for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = data.trim();
             let event = Raw::object(data.as_bytes());
+            let number = event.and_then(|event| event.get("sequence_number")?.count(u64::MAX));
+            self.next = number.map(|number| number.saturating_add(1)).or(self.next);
             let stage = match &mut self.gemini {
                 Some(watched) => watched.stage(data),
                 None => match stage_of(data, event) {
@@ -199,6 +204,11 @@ impl Passed {
         }
         let estimated = || usage::estimate(prompt_chars, self.chars);
         self.usage.unwrap_or_else(|| if self.chars > 0 { estimated() } else { Usage::default() })
+    }
+
+    /// The number of the stream's next event, if they are numbered: those of responses are.
+    pub(super) const fn next_number(&self) -> Option<u64> {
+        self.next
     }
 
     /// Whether a stream that ended so is whole. Responses and runs say when they are; of other streams the regular
@@ -246,7 +256,13 @@ impl Running {
     /// Whether a good answer with these headers is read whole: JSON, and what is none where nothing else is an answer.
     fn passed_whole(&self, headers: &UpstreamHeaders<'_>) -> bool {
         let strict = self.passed.as_ref().is_some_and(|passed| passed.hides_failures());
-        is_json(headers) || (strict && !is_event_stream(headers))
+        is_json(headers) || ((strict || self.reads_transcript()) && !is_event_stream(headers))
+    }
+
+    /// Whether a policy reads what was understood of a recording, in whatever form that is.
+    fn reads_transcript(&self) -> bool {
+        let of = |filtering: &Filtering| filtering.form == Form::Transcript && filtering.needs_text();
+        self.filtering.as_deref().is_some_and(of)
     }
 }
 
@@ -274,6 +290,9 @@ impl Isolate {
                     return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
                 }
                 self.passed_head(now, random, handle, running, status, &headers)
+            }
+            Event::Answer { status, headers, body } if running.reads_transcript() && !is_json(&headers) => {
+                self.passed_text(now, random, handle, running, status, body)
             }
             Event::Answer { status, body, .. } => {
                 self.passed_answer(now, random, handle, running, status, body)
@@ -352,6 +371,25 @@ impl Isolate {
         Action::Reply(Reply { status, headers: head.headers, body })
     }
 
+    /// A transcript that is plain text, and that a policy reads.
+    fn passed_text(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+        body: &[u8],
+    ) -> Action {
+        let Ok(text) = core::str::from_utf8(body) else {
+            return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
+        };
+        if let Err(step) = self.commit(now, random, &mut running, status) {
+            return self.perform(now, handle, running, step, None);
+        }
+        self.passed_judged(now, handle, running, status, text.to_owned(), Usage::default())
+    }
+
     /// JSON that a policy reads.
     fn passed_judged(
         &mut self,
@@ -417,7 +455,7 @@ impl Isolate {
         let passed = running.passed.as_ref();
         let whole = passed.is_some_and(|passed| passed.is_whole(end));
         let used = passed.map(|passed| passed.used(running.prompt_chars)).unwrap_or_default();
-        let surface = running.surface;
+        let (surface, number) = (running.surface, running.next_number());
         if let Some(filtering) = running.vetted().filter(|_| whole) {
             out.extend(filtering.finish());
         }
@@ -426,7 +464,7 @@ impl Isolate {
             (true, _) => Action::Close(out),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
-                Action::Abort(reply::stream_error(surface, None, reply::Broken::Upstream))
+                Action::Abort(reply::stream_error(surface, number, reply::Broken::Upstream))
             }
         }
     }

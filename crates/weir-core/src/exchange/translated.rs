@@ -344,6 +344,9 @@ impl Running {
 
     /// The number of the caller's next event, where its events are numbered.
     pub(super) fn next_number(&self) -> Option<u64> {
+        if let Some(passed) = &self.passed {
+            return passed.next_number();
+        }
         self.teller.as_deref().filter(|_| self.retells())?.0.next_number()
     }
 
