@@ -4,11 +4,18 @@
 //! incomplete message; pictures and transcripts, which have no form for it, are refused as their prompt would be
 //! (`azure.md`, B5 and B6). What is text in them is `policy::kept`'s, their streams are `vetting`'s.
 
+use super::action::Action;
 use super::filtering::{Filtering, Form, Telling};
+use super::isolate::Isolate;
+use super::running::Running;
+use crate::account::record::Usage;
+use crate::attempt::Outcome;
 use crate::policy::kept::{self, Element};
 use crate::policy::{Findings, PolicyError, Side, mask_text};
+use crate::time::UnixMillis;
 use crate::wire::envelope::Edit;
 use crate::wire::quote;
+use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -118,5 +125,34 @@ impl Filtering {
             with.push_str(&format!(",\"content_filter_results\":{results}"));
         }
         (!with.is_empty()).then(|| Edit { start: end, end, with: with.into_bytes() })
+    }
+}
+
+impl Running {
+    /// Whether a policy reads what was understood of a recording, in whatever form that is.
+    pub(super) fn reads_transcript(&self) -> bool {
+        let of = |filtering: &Filtering| filtering.form == Form::Transcript && filtering.needs_text();
+        self.filtering.as_deref().is_some_and(of)
+    }
+}
+
+impl Isolate {
+    /// A transcript that is plain text, and that a policy reads.
+    pub(super) fn passed_text(
+        &mut self,
+        now: UnixMillis,
+        random: u64,
+        handle: u32,
+        mut running: Running,
+        status: u16,
+        body: &[u8],
+    ) -> Action {
+        let Ok(text) = core::str::from_utf8(body) else {
+            return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
+        };
+        if let Err(step) = self.commit(now, random, &mut running, status) {
+            return self.perform(now, handle, running, step, None);
+        }
+        self.passed_judged(now, handle, running, status, text.to_owned(), Usage::default())
     }
 }

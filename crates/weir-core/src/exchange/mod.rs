@@ -47,6 +47,7 @@ mod passed;
 mod prepare;
 mod relay;
 mod response;
+mod running;
 mod settled;
 mod stages;
 mod standins;

@@ -6,11 +6,12 @@
 
 use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
 use super::classify::Then;
-use super::filtering::{Filtering, Form};
-use super::finish::{Running, is_event_stream};
+use super::filtering::Form;
+use super::finish::is_event_stream;
 use super::gemini::{Seen, Watched};
 use super::holding::whole_error;
 use super::isolate::Isolate;
+use super::running::Running;
 use super::stages::{Stage, stage_of};
 use super::vetting::Vetted;
 use crate::account::record::Usage;
@@ -258,12 +259,6 @@ impl Running {
         let strict = self.passed.as_ref().is_some_and(|passed| passed.hides_failures());
         is_json(headers) || ((strict || self.reads_transcript()) && !is_event_stream(headers))
     }
-
-    /// Whether a policy reads what was understood of a recording, in whatever form that is.
-    fn reads_transcript(&self) -> bool {
-        let of = |filtering: &Filtering| filtering.form == Form::Transcript && filtering.needs_text();
-        self.filtering.as_deref().is_some_and(of)
-    }
 }
 
 impl Isolate {
@@ -371,27 +366,8 @@ impl Isolate {
         Action::Reply(Reply { status, headers: head.headers, body })
     }
 
-    /// A transcript that is plain text, and that a policy reads.
-    fn passed_text(
-        &mut self,
-        now: UnixMillis,
-        random: u64,
-        handle: u32,
-        mut running: Running,
-        status: u16,
-        body: &[u8],
-    ) -> Action {
-        let Ok(text) = core::str::from_utf8(body) else {
-            return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
-        };
-        if let Err(step) = self.commit(now, random, &mut running, status) {
-            return self.perform(now, handle, running, step, None);
-        }
-        self.passed_judged(now, handle, running, status, text.to_owned(), Usage::default())
-    }
-
     /// JSON that a policy reads.
-    fn passed_judged(
+    pub(super) fn passed_judged(
         &mut self,
         now: UnixMillis,
         handle: u32,
@@ -470,7 +446,7 @@ impl Isolate {
     }
 
     /// The answer at hand is the exchange's; else what to do instead.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         now: UnixMillis,
         random: u64,
