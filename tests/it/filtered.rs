@@ -23,7 +23,7 @@ fn world() -> Lone {
     let rule = |filter: &str| json!({"filter": filter, "threshold": "medium", "blocking": true});
     let (has, chats) = (entity("has", "openai"), entity("chats", "custom"));
     let snapshot = json!({"account": "default", "version": 1, "keys": [{"hash": key_hash("K"), "id": "k", "principal": "p"}],
-        "deployments": [deployment("has", &[has.clone()]), deployment("chats", &[chats.clone()]), deployment("both", &[has, chats])],
+        "deployments": [deployment("has", std::slice::from_ref(&has)), deployment("chats", std::slice::from_ref(&chats)), deployment("both", &[has, chats])],
         "content": {"blocklists": [], "classifiers": [], "policies": [{"name": "P", "mode": "buffered",
             "prompt": [rule("self_harm"), rule("jailbreak")], "completion": [rule("self_harm")]}]}});
     Lone::new(Settings::default(), &snapshot.to_string())
@@ -302,7 +302,7 @@ fn who_stands_in_is_judged_in_its_own_form() {
     let own = json!({"id": "resp_abcdefgh", "object": "response", "status": "completed", "output": [{"type": "message", "id": "msg_abcdefgh", "role": "assistant", "content": [{"type": "output_text", "text": HARM, "annotations": []}]}]});
     for (words, status) in [("all is well", "completed"), (HARM, "incomplete")] {
         let mut lone = world();
-        lone.upstream("has.example", &[fails.clone()]);
+        lone.upstream("has.example", std::slice::from_ref(&fails));
         lone.upstream("chats.example", &[page(&chat(words))]);
         let body = json!({"model": "both", "input": "hi"});
         let (seen, told) = ask(&mut lone, "POST", "/openai/v1/responses", &body);

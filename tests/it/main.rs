@@ -27,4 +27,5 @@ mod responding;
 mod responses;
 mod simulation;
 mod tables;
+mod told;
 mod translate;

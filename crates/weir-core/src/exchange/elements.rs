@@ -16,7 +16,6 @@ use crate::time::UnixMillis;
 use crate::wire::envelope::Edit;
 use crate::wire::quote;
 use alloc::borrow::ToOwned;
-use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -122,7 +121,7 @@ impl Filtering {
         }
         if let Some(found) = found.filter(|_| !picture.end("content_filter_results").1) {
             let results = self.policy.results(Side::Completion, found);
-            with.push_str(&format!(",\"content_filter_results\":{results}"));
+            with.extend([",\"content_filter_results\":", &results]);
         }
         (!with.is_empty()).then(|| Edit { start: end, end, with: with.into_bytes() })
     }

@@ -234,10 +234,8 @@ impl Spoken {
 
     /// An error about the canonical body, said of the caller's own.
     pub(super) fn placed(&self, stop: Stop) -> Stop {
-        match stop {
-            Stop::Refuse(WeirError::Wire(error)) => self.heard.placed(error).into(),
-            other => other,
-        }
+        let Stop::Refuse(WeirError::Wire(error)) = stop else { return stop };
+        self.heard.placed(error).into()
     }
 
     /// The answer to a question for a count of tokens.

@@ -211,11 +211,32 @@ mod tests {
                 false,
             ),
             (r#"{"type":"response.audio.delta","delta":"QUJD"}"#, "response.audio///", None, &[], false),
+            (r#"{"type":"response.new","what":{"deep":["said"]}}"#, "", None, &["said"], false),
+        ] {
+            check(json, part, delta, texts, last);
+        }
+        assert_eq!(ResponseEvent::of("[DONE]"), None);
+    }
+
+    #[track_caller]
+    fn check(json: &str, part: &str, delta: Option<&str>, texts: &[&str], last: bool) {
+        let event = ResponseEvent::of(json).unwrap();
+        assert_eq!(
+            (event.part.as_str(), event.delta.as_deref(), event.is_last()),
+            (part, delta, last),
+            "{json}"
+        );
+        assert_eq!(event.texts, texts, "{json}");
+    }
+
+    #[test]
+    fn so_are_those_of_transcripts_and_runs() {
+        for (json, part, delta, texts, last) in [
             (
                 r#"{"type":"transcript.text.delta","delta":"hi"}"#,
                 "transcript.text///",
                 Some("hi"),
-                &[],
+                &[][..],
                 false,
             ),
             (
@@ -260,16 +281,8 @@ mod tests {
                 &[],
                 true,
             ),
-            (r#"{"type":"response.new","what":{"deep":["said"]}}"#, "", None, &["said"], false),
         ] {
-            let event = ResponseEvent::of(json).unwrap();
-            assert_eq!(
-                (event.part.as_str(), event.delta.as_deref(), event.is_last()),
-                (part, delta, last),
-                "{json}"
-            );
-            assert_eq!(event.texts, texts, "{json}");
+            check(json, part, delta, texts, last);
         }
-        assert_eq!(ResponseEvent::of("[DONE]"), None);
     }
 }

@@ -86,24 +86,19 @@ pub fn unheard(caller: CallerDialect, body: Raw<'_>) -> Heard {
 
 impl Heard {
     /// What stands against the canonical chat, said of the request that it was made of.
-    pub fn placed(&self, error: WireError) -> WireError {
+    pub fn placed(&self, mut error: WireError) -> WireError {
         let named = |member: &str| {
             let known = NAMES.iter().find(|(caller, name, _)| *caller == self.caller && *name == member);
             known.map(|(_, _, own)| *own)
         };
-        match error {
-            WireError::NotSupported { member, expected, got } => {
-                let own = named(&member).map(ToOwned::to_owned).or_else(|| self.place_of(&member));
-                WireError::NotSupported { member: own.unwrap_or(member), expected, got }
-            }
-            WireError::WrongType { member, expected, got } => {
-                WireError::WrongType { member: named(member).unwrap_or(member), expected, got }
-            }
-            WireError::OutOfRange { member, min, max, got } => {
-                WireError::OutOfRange { member: named(member).unwrap_or(member), min, max, got }
-            }
-            other => other,
+        if let WireError::NotSupported { member, .. } = &mut error {
+            let own = named(member).map(ToOwned::to_owned).or_else(|| self.place_of(member));
+            *member = own.unwrap_or_else(|| core::mem::take(member));
         }
+        if let WireError::WrongType { member, .. } | WireError::OutOfRange { member, .. } = &mut error {
+            *member = named(member).unwrap_or(*member);
+        }
+        error
     }
 
     /// The place of what the canonical chat has at `member`, if that is in a message.
@@ -111,10 +106,7 @@ impl Heard {
         let path = member.strip_prefix("messages.")?;
         let (number, rest) = path.split_once('.').unwrap_or((path, ""));
         let place = self.places.get(number.parse::<usize>().ok()?)?;
-        let mut own = place.of.to_owned();
-        if let Some(at) = place.at {
-            own.push_str(&format!(".{at}"));
-        }
+        let mut own = place.at.map_or_else(|| place.of.to_owned(), |at| format!("{}.{at}", place.of));
         if place.parts && !rest.is_empty() {
             own.extend([".", rest]);
         }

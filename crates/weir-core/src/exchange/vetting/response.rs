@@ -343,7 +343,7 @@ fn ended_run(run: &str) -> String {
         };
         left.put(&name, value);
     }
-    named("thread.run.incomplete", &left.end()) + &named("done", "[DONE]")
+    [named("thread.run.incomplete", &left.end()), named("done", "[DONE]")].concat()
 }
 
 fn named(kind: &str, json: &str) -> String {
