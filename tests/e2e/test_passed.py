@@ -136,10 +136,9 @@ def test_sound_of_a_known_length_that_breaks_off_does_not_look_whole(endpoint):
 def test_a_stream_of_a_response_that_breaks_off_is_an_error(endpoint):
     for step in ({"cut_after": 2}, {"cut_after": 2, "cut": "clean"}):
         endpoint.script(step)
-        with pytest.raises((openai.APIError, openai.APIConnectionError, Exception)) as caught:
+        with pytest.raises(openai.APIError, match="broke off"):
             for _ in client("/v1").responses.create(model=endpoint.name, input="one", stream=True):
                 pass
-        assert not isinstance(caught.value, AssertionError)
 
 
 def test_an_unknown_id_and_a_wrong_key(endpoint):

@@ -28,6 +28,7 @@ mod accounts;
 pub mod action;
 mod admit;
 mod classify;
+mod counting;
 mod describe;
 mod elements;
 mod explain;

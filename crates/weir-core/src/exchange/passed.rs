@@ -56,6 +56,8 @@ pub(super) struct Passed {
     chars: u64,
     /// The number of its next event, if they are numbered.
     next: Option<u64>,
+    /// What answers a question for a count if no upstream does.
+    pub(super) estimate: Option<String>,
     /// Given for a call of the Gemini API.
     gemini: Option<Box<Watched>>,
 }
@@ -81,8 +83,14 @@ impl Passed {
             chars: 0,
             next: None,
             failure: None,
+            estimate: None,
             gemini: None,
         }
+    }
+
+    /// A question for a count of tokens.
+    pub(super) fn counting(estimate: String) -> Self {
+        Self { generates: false, estimate: Some(estimate), ..Self::rows() }
     }
 
     /// A call of the Gemini API.

@@ -117,9 +117,11 @@ impl Translation {
         upstream: &Upstream,
         own: &[(String, String)],
     ) -> Option<(Self, Send)> {
-        let spoken = facts.spoken.filter(|_| facts.ready.policy.is_none())?;
-        let messages = facts.route.asks == (Asks::Messages { counts: false });
-        if !messages || Dialect::of(entity) != Some(Dialect::Anthropic) {
+        let counts = facts.route.asks.counts();
+        let spoken = facts.spoken.filter(|_| counts || facts.ready.policy.is_none())?;
+        if !matches!(facts.route.asks, Asks::Messages { .. })
+            || Dialect::of(entity) != Some(Dialect::Anthropic)
+        {
             return None;
         }
         let provider = translate::provider(Dialect::Anthropic);
@@ -139,7 +141,7 @@ impl Translation {
         let model = entity.upstream_model.clone();
         let edit = |(start, end)| Edit { start, end, with: quote::json(&model).into_bytes() };
         let send = Send {
-            url: format!("{}/v1/messages", base(upstream)),
+            url: format!("{}/v1/messages{}", base(upstream), if counts { "/count_tokens" } else { "" }),
             headers,
             edits: spoken.model.map(edit).into_iter().collect(),
             timeout: Millis(0),

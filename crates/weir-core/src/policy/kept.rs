@@ -103,7 +103,7 @@ impl<'a> Element<'a> {
         let mut edits: Vec<Edit> = self.texts().into_iter().map(blank).collect();
         let told = [("status", "\"incomplete\""), ("incomplete_details", "{\"reason\":\"content_filter\"}")];
         for (name, with) in told {
-            if let Some(value) = self.raw.get(name) {
+            if let Some(value) = self.member(name) {
                 let start = start_of(value, self.raw.as_str()).saturating_add(self.start);
                 let end = start.saturating_add(u32::try_from(value.as_str().len()).unwrap_or(0));
                 edits.retain(|edit| edit.start != start);
@@ -117,7 +117,12 @@ impl<'a> Element<'a> {
     /// The place behind its last member, and whether it has the member `name`.
     pub fn end(&self, name: &str) -> (u32, bool) {
         let length = u32::try_from(self.raw.as_str().len()).unwrap_or(0);
-        (self.start.saturating_add(length).saturating_sub(1), self.raw.get(name).is_some())
+        (self.start.saturating_add(length).saturating_sub(1), self.member(name).is_some())
+    }
+
+    /// A member's value, null as well.
+    fn member(&self, name: &str) -> Option<Raw<'a>> {
+        self.raw.members().find(|(known, _)| known == name).map(|(_, value)| value)
     }
 }
 
