@@ -86,8 +86,8 @@ impl ProbeOutcome {
 /// Whether a refusal is one of somebody whom the workspace knows.
 fn is_known_caller(refusal: &str) -> bool {
     let Ok(refusal) = crate::json::read::<Value>(refusal) else { return false };
-    let message = refusal["message"].as_str().unwrap_or_default();
-    refusal["error_code"] == "PERMISSION_DENIED" && message.contains("does not have permission")
+    let text = |member: &str| refusal.get(member).and_then(Value::as_str).unwrap_or_default();
+    text("error_code") == "PERMISSION_DENIED" && text("message").contains("does not have permission")
 }
 
 /// What credentials are opened with.
