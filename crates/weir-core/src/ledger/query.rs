@@ -92,6 +92,8 @@ pub struct UsageQuery {
     groups: SortedMap<GroupKey, Rollup>,
     rounds: u32,
     failed: bool,
+    /// Whether calls are told apart.
+    calls: bool,
 }
 
 /// A group: the start of its interval and its values of the dimensions grouped by.
@@ -158,6 +160,7 @@ impl UsageQuery {
             groups: SortedMap::new(),
             rounds: 0,
             failed: false,
+            calls: false,
         })
     }
 
@@ -186,7 +189,14 @@ impl UsageQuery {
             groups: SortedMap::new(),
             rounds: 0,
             failed: false,
+            calls: false,
         }
+    }
+
+    /// With all calls, told apart.
+    #[must_use]
+    pub(super) fn with_calls(self) -> Self {
+        Self { calls: true, ..self }
     }
 
     /// All groups: start, values of the dimensions, sums by currency.
@@ -216,6 +226,7 @@ impl UsageQuery {
                 to: segment.to.clone(),
                 interval: self.interval,
                 group_by: self.group_by.clone(),
+                calls: self.calls,
             });
             Some(LedgerAsk::new(&self.account, shard, &message))
         };

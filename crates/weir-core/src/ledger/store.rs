@@ -110,7 +110,15 @@ impl Intake {
     }
 
     fn count_failed(&mut self, text: &str) {
-        let Ok(Failed { failed }) = crate::json::read::<Failed>(text) else { return };
+        let Ok(Failed { failed, calls, mut harms }) = crate::json::read::<Failed>(text) else { return };
+        for (model, calls) in &calls {
+            let Some([deployment, name]) = totals::parse_key(model) else { continue };
+            let harms = harms.remove(model).unwrap_or_default();
+            // When each was is not told; counts travel within a second.
+            let key = |interval| sums::key_of(interval, self.now, [&deployment, &name, "", ""]);
+            self.minutes.entry(key(Interval::Minute)).or_default().add_failed(calls, &harms);
+            self.hours.entry(key(Interval::Hour)).or_default().add_failed(calls, &harms);
+        }
         for (deployment, words) in failed {
             let totals = self.totals.entry(totals::key(&deployment, "")).or_default();
             for (word, many) in words {
