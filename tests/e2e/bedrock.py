@@ -6,7 +6,7 @@ say is said here: turns alternate and begin with the user, texts are not blank, 
 configuration, each call has its result. `test_bedrock.py` shows that AWS's client, unpatched, is content with it.
 
 Steps of a script: `text`; `reasoning`; `throttle`, `fail`: an error's status and kind; `exception_after`: an exception
-event after so many text events; `cut_after`: the connection is reset there; `end_after`: the body ends there.
+event (`exception`: of this kind) after so many text events; `cut_after`: the connection is reset there; `end_after`: the body ends there.
 
 Source: AWS API reference of bedrock-runtime; botocore 1.44.5.
 """
@@ -32,9 +32,11 @@ from emulated import Call, Json, Provider, Refused
 
 ACCESS, SECRET, REGION = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "us-east-1"
 API_KEY = "bedrock-api-key-emulated"
+# Keys for a while: no call of theirs is taken without their token, and the token is signed.
+TEMPORARY, TOKEN = "ASIAEXAMPLE", "IQoJb3JpZ2luX2VjE-emulated//session+token=="
 STATUS = {"ThrottlingException": 429, "ModelTimeoutException": 408, "ModelErrorException": 424,
           "InternalServerException": 500, "ServiceUnavailableException": 503, "ValidationException": 400,
-          "AccessDeniedException": 403, "ResourceNotFoundException": 404}
+          "AccessDeniedException": 403, "ResourceNotFoundException": 404, "ServiceQuotaExceededException": 400}
 SERVICE = botocore.session.get_session().get_service_model("bedrock-runtime")
 
 
@@ -70,12 +72,16 @@ def authenticate(call: Call) -> None:
         raise refuse("UnrecognizedClientException", "Missing Authentication Token", 403)
     parts = dict(part.strip().split("=", 1) for part in shown.removeprefix("AWS4-HMAC-SHA256 ").split(","))
     stamp = call.headers.get("x-amz-date", "")
-    if parts["Credential"] != f"{ACCESS}/{stamp[:8]}/{REGION}/bedrock/aws4_request":
+    access = parts["Credential"].partition("/")[0]
+    if parts["Credential"] != f"{access}/{stamp[:8]}/{REGION}/bedrock/aws4_request" or access not in (ACCESS, TEMPORARY):
         raise refuse("UnrecognizedClientException", "The security token included in the request is invalid.", 403)
     when = datetime.datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").replace(tzinfo=datetime.timezone.utc)
     if abs((datetime.datetime.now(datetime.timezone.utc) - when).total_seconds()) > 300:
         raise refuse("InvalidSignatureException", "Signature expired", 403)
     names = parts["SignedHeaders"].split(";")
+    token = call.headers.get("x-amz-security-token")
+    if (token, "x-amz-security-token" in names) != ((TOKEN, True) if access == TEMPORARY else (None, False)):
+        raise refuse("UnrecognizedClientException", "The security token included in the request is invalid.", 403)
     if "host" not in names or "x-amz-date" not in names:
         raise refuse("InvalidSignatureException", "'Host' must be a 'SignedHeader' in the AWS Authorization.", 403)
     request = AWSRequest(call.method, f"http://{call.headers['host']}{call.target}", data=call.body,
@@ -220,7 +226,8 @@ def events_of(body: Json, step: Json) -> Iterator[bytes | None]:
             deltas = [{"toolUse": {"input": piece}} for piece in (whole[:5], whole[5:])]
         for delta in deltas:
             if sent == step.get("exception_after"):
-                yield message("exception", "modelStreamErrorException", {"message": "The model broke at 10.0.0.7"})
+                kind = step.get("exception", "modelStreamErrorException")
+                yield message("exception", kind, {"message": "The model broke at 10.0.0.7"})
                 return
             if sent == step.get("cut_after"):
                 yield None

@@ -27,9 +27,9 @@ def service():
     service.close()
 
 
-def aws(service, secret: str = bedrock.SECRET):
+def aws(service, secret: str = bedrock.SECRET, access: str = bedrock.ACCESS, token: str | None = None):
     return boto3.client("bedrock-runtime", region_name=bedrock.REGION, endpoint_url=service.url,
-                        aws_access_key_id=bedrock.ACCESS, aws_secret_access_key=secret,
+                        aws_access_key_id=access, aws_secret_access_key=secret, aws_session_token=token,
                         config=Config(retries={"max_attempts": 0}))
 
 
@@ -75,6 +75,13 @@ class TestTheVendorsClient:
         with pytest.raises(ClientError) as raised:
             aws(service).converse(modelId="m", messages=[turn("Hi"), turn("again")])
         assert raised.value.response["Error"]["Code"] == "ValidationException"
+
+    def test_temporary_keys_need_their_token(self, service):
+        answer = aws(service, access=bedrock.TEMPORARY, token=bedrock.TOKEN).converse(modelId="m", messages=[turn("Hi")])
+        assert answer["output"]["message"]["content"] == [{"text": "echo: Hi"}]
+        for token in (None, "another"):
+            with pytest.raises(ClientError, match="security token"):
+                aws(service, access=bedrock.TEMPORARY, token=token).converse(modelId="m", messages=[turn("Hi")])
 
     def test_titan_embeds(self, service):
         body = json.dumps({"inputText": "one two", "dimensions": 3})
@@ -192,6 +199,24 @@ class TestThroughWeir:
         answer = weir.call("/v1/chat/completions", weir.ask("Hi", name))
         assert answer.status == 502 and "wrong" not in answer.json()["error"]["message"], answer
         weir.delete_endpoint(name)
+
+    def test_temporary_keys(self, service):
+        for token, status in ((bedrock.TOKEN, 200), ("another", 502)):
+            name = weir.fresh("temporary")
+            weir.create_endpoint(name, [external(service, "m", aws_access_key_id_plaintext=bedrock.TEMPORARY,
+                                                 aws_session_token_plaintext=token)])
+            answer = weir.call("/v1/chat/completions", weir.ask("Hi", name))
+            assert answer.status == status and token.encode() not in answer.body, answer
+            weir.delete_endpoint(name)
+
+    @pytest.mark.parametrize(("step", "status"), [({"exception_after": 0, "exception": "throttlingException"}, 429),
+                                                  ({"exception_after": 0, "exception": "validationException"}, 400),
+                                                  ({"exception_after": 0}, 502), ({"fail": "ServiceQuotaExceededException"}, 429)])
+    def test_what_fails_before_it_says_anything_has_the_status_of_its_kind(self, service, endpoint, step, status):
+        name, model = endpoint
+        service.script(model, step)
+        answer = weir.call("/v1/chat/completions", weir.ask("one", name, stream=True))
+        assert answer.status == status and b"arn:" not in answer.body and b"10.0.0.7" not in answer.body, answer
 
     def test_an_api_key_instead(self, service):
         name = weir.fresh("key")

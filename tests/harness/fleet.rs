@@ -47,6 +47,8 @@ pub struct Told {
     pub calls: Vec<(Micros, usize)>,
     /// The records that the ledger has in the end.
     pub records: Vec<UsageRecord>,
+    /// The answers' bodies that the ledger has in the end.
+    pub bodies: Vec<String>,
     /// Calls whose drivers still wait in the end.
     pub open: usize,
 }
@@ -87,6 +89,11 @@ impl Fleet {
 
     /// The same with members of the deployment's `routing`.
     pub fn routed(seed: u64, isolates: u64, manners: &[Manner], routing: &Value) -> Self {
+        Self::with(seed, isolates, manners, &json!({"routing": routing}))
+    }
+
+    /// The same with `members` of the deployment.
+    pub fn with(seed: u64, isolates: u64, manners: &[Manner], members: &Value) -> Self {
         let mut random = Random::new(seed);
         let host = |random: &mut Random| Host::new(random.word(), 0, Skew::default(), isolate_settings());
         let entity = |at: usize| {
@@ -94,8 +101,12 @@ impl Fleet {
                 "target": {"http": {"base": format!("https://e{at}.example/v1"), "paths": "open_ai", "auth": "none"}}})
         };
         let entities: Vec<Value> = (0..manners.len()).map(entity).collect();
-        let snapshot = json!({"account": "default", "version": 1, "keys": [], "deployments": [
-            {"name": DEPLOYMENT, "kind": "account", "task": "llm/v1/chat", "model": "m", "entities": entities, "routing": routing}]});
+        let mut deployment = json!({"name": DEPLOYMENT, "kind": "account", "task": "llm/v1/chat", "model": "m", "entities": entities});
+        deployment
+            .as_object_mut()
+            .expect("an object")
+            .extend(members.as_object().cloned().unwrap_or_default());
+        let snapshot = json!({"account": "default", "version": 1, "keys": [], "deployments": [deployment]});
         Self {
             manners: manners.to_vec(),
             hosts: (0..isolates).map(|_| host(&mut random)).collect(),
@@ -131,6 +142,8 @@ impl Fleet {
         let rows = self.objects.ledgers().flat_map(|rows| rows.all(weir_core::ledger::TABLE_RECORD));
         let record = |text: &str| serde_json::from_str(text).expect("the ledger stores records");
         self.told.records = rows.map(|row| record(&row.value)).collect();
+        let rows = self.objects.ledgers().flat_map(|rows| rows.all(weir_core::ledger::TABLE_RESPONSE_BODY));
+        self.told.bodies = rows.map(|row| row.value.clone()).collect();
         self.told
     }
 

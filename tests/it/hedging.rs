@@ -77,6 +77,27 @@ fn the_delay_is_learnt_from_what_is_seen() {
     is_accounted(&told);
 }
 
+/// A logged exchange is logged once, whichever call wins, with what its caller got.
+#[test]
+fn what_is_logged_is_the_answer_whoever_gave_it() {
+    let hedge = json!({"after_ms": 400, "after_percentile": 95, "max_percent": 100});
+    let members = json!({"routing": {"hedge": hedge}, "payload_sampling": 1_000_000});
+    let fleets: [&[Manner]; 3] = [
+        &[Manner::Straggler(300), Manner::Straggler(300)],
+        &[Manner::Breaks, Manner::Healthy],
+        &[Manner::Breaks, Manner::Breaks],
+    ];
+    for manners in fleets {
+        let told = Fleet::with(5, 4, manners, &members).run(RATE, LASTS);
+        assert!(extra(&told) > 100, "{manners:?}: there are second calls");
+        is_accounted(&told);
+        assert_eq!(told.bodies.len(), told.exchanges.len(), "{manners:?}");
+        let good = told.exchanges.iter().filter(|(_, first)| first.is_some()).count();
+        let whole = told.bodies.iter().filter(|body| body.contains("word word") && body.contains("[DONE]"));
+        assert_eq!(whole.count(), good, "{manners:?}");
+    }
+}
+
 #[test]
 fn whichever_of_the_two_fails_the_other_decides() {
     let hedge = json!({"after_ms": 400, "after_percentile": 95, "max_percent": 100});

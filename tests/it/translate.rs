@@ -36,11 +36,15 @@ pub(crate) struct Row {
     pub(crate) canonical: Value,
     base64: bool,
     status: u16,
+    /// The head's word for an error's kind.
+    kind: Option<String>,
     pub(crate) refusal: Option<Value>,
     means: Value,
     pub(crate) events: Option<Vec<Value>>,
     pub(crate) chunks: Vec<Value>,
     broken: bool,
+    /// The status that a broken stream's own word stands for.
+    failure: Option<u16>,
     /// A terminal `[DONE]` follows the events.
     pub(crate) done: bool,
 }
@@ -155,7 +159,12 @@ fn message(name: &str, exception: bool, payload: &Value) -> Vec<u8> {
 
 /// What a stream, cut at `cuts`, becomes; and whether it is broken.
 fn decoded(provider: &dyn Provider, task: Task, bytes: &[u8], cuts: &[usize]) -> (String, bool) {
-    let (mut decoder, mut out, mut start) = (Decoder::new(provider, task, form()), Vec::new(), 0);
+    let mut decoder = Decoder::new(provider, task, form());
+    read_all(&mut decoder, bytes, cuts)
+}
+
+fn read_all(decoder: &mut Decoder, bytes: &[u8], cuts: &[usize]) -> (String, bool) {
+    let (mut out, mut start) = (Vec::new(), 0);
     for cut in cuts.iter().copied().chain([bytes.len()]) {
         let cut = cut.clamp(start, bytes.len());
         out.extend(decoder.push(&bytes[start..cut]));
@@ -213,14 +222,15 @@ fn every_vector_holds() {
         }
         if let Some(refusal) = &row.refusal {
             let text = refusal.to_string();
-            let means = provider.refusal(row.status, Raw::parse(&text));
+            let means = provider.refusal(row.status, row.kind.as_deref(), Raw::parse(&text));
             let got = json!({"status": means.status, "wait_ms": means.wait_ms, "should_retry": means.should_retry, "message": means.message});
             assert_eq!(got, row.means, "{name}");
         }
         if let Some(events) = &row.events {
-            let (text, broken) = decoded(provider, task, &bytes_of(events, row.done), &[]);
+            let mut decoder = Decoder::new(provider, task, form());
+            let (text, broken) = read_all(&mut decoder, &bytes_of(events, row.done), &[]);
             assert_eq!(chunks_of(&text), row.chunks, "{name}");
-            assert_eq!(broken, row.broken, "{name}");
+            assert_eq!((broken, decoder.failure()), (row.broken, row.failure), "{name}");
         }
     }
 }

@@ -115,7 +115,7 @@ pub(crate) fn answers(data: &[u8]) {
                 json(&text);
             }
         }
-        json(&provider.refusal(400 + u16::from(first % 200), Raw::object(bytes)).body());
+        json(&provider.refusal(400 + u16::from(first % 200), None, Raw::object(bytes)).body());
     }
     let Some(raw) = Raw::object(bytes) else { return };
     if mend::is_odd(raw) {

@@ -4,7 +4,9 @@
 //! Stage 5. "Equal jitter": half of the span is certain, so that an upstream gets air; half is random, so that
 //! exchanges that failed together do not return together.
 
-use crate::time::Millis;
+use crate::ledger::calendar;
+use crate::time::{Millis, UnixMillis};
+use alloc::format;
 
 /// First wait's upper end.
 const BASE_MS: u64 = 200;
@@ -21,11 +23,22 @@ pub fn delay(made: u32, random: u64) -> Millis {
 }
 
 /// `Retry-After` and its kin as a span, at most `max`: `ms` is `retry-after-ms`, `after` is `retry-after` in
-/// seconds (decimals allowed) (`providers.md`, 1.5). A date form is not an upstream's habit and reads as absent.
-pub fn retry_after(ms: Option<&str>, after: Option<&str>, max: Millis) -> Option<Millis> {
+/// seconds (decimals allowed) or the date of HTTP (`providers.md`, 1.5).
+pub fn retry_after(now: UnixMillis, ms: Option<&str>, after: Option<&str>, max: Millis) -> Option<Millis> {
     let from_ms = ms.and_then(|text| decimal_millis(text, 0));
-    let span = from_ms.or_else(|| after.and_then(|text| decimal_millis(text, 3)))?;
-    Some(span.min(max))
+    let from_after =
+        || after.and_then(|text| decimal_millis(text, 3).or_else(|| Some(http_date(text)?.since(now))));
+    Some(from_ms.or_else(from_after)?.min(max))
+}
+
+/// `Wed, 21 Oct 2026 07:28:00 GMT` (RFC 9110, 5.6.7, the form that is still written).
+fn http_date(text: &str) -> Option<UnixMillis> {
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let mut words = text.split_once(", ")?.1.split_ascii_whitespace();
+    let (day, month, year, time) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    let place = MONTHS.find(month).filter(|place| month.len() == 3 && place.is_multiple_of(3))?;
+    let month = (place / 3).saturating_add(1);
+    calendar::parse(&format!("{year}-{month:02}-{day}T{time}Z")).ok()
 }
 
 /// A non-negative decimal number as milliseconds, after shifting it by `places` decimal places.
@@ -63,6 +76,7 @@ mod tests {
 
     #[test]
     fn retry_after_is_read_in_all_its_forms() {
+        let now = calendar::parse("2026-10-21T07:28:00Z").unwrap();
         let rows = [
             (None, Some("2"), Some(2000)),
             (None, Some("0.25"), Some(250)),
@@ -70,12 +84,18 @@ mod tests {
             (Some("junk"), Some("1"), Some(1000)),
             (None, Some("86400"), Some(60_000)),
             (None, Some("-1"), None),
-            (None, Some("Wed, 21 Oct 2026 07:28:00 GMT"), None),
+            (None, Some("Wed, 21 Oct 2026 07:28:09 GMT"), Some(9_000)),
+            (None, Some("Wed, 21 Oct 2026 07:27:00 GMT"), Some(0)),
+            (None, Some("Thu, 22 Oct 2026 07:28:00 GMT"), Some(60_000)),
+            (None, Some("Wed, 21 anF 2026 07:28:00 GMT"), None),
+            (None, Some("Wed, 32 Oct 2026 07:28:00 GMT"), None),
+            (None, Some("soon, very soon"), None),
             (None, Some("99999999999999999999"), None),
             (None, None, None),
         ];
         for (ms, after, want) in rows {
-            assert_eq!(retry_after(ms, after, Millis(60_000)), want.map(Millis), "{ms:?} {after:?}");
+            let got = retry_after(now, ms, after, Millis(60_000));
+            assert_eq!(got, want.map(Millis), "{ms:?} {after:?}");
         }
     }
 }

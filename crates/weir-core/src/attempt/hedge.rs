@@ -1,8 +1,9 @@
 //! When a second call is made beside one that is slow to speak, and how often that may be.
 //!
 //! Stage 5. Decides the delay (a fixed one, or a percentile of the times to the first content that were seen) and keeps
-//! the cap: each exchange earns a part of a second call, and without a whole one none is made. It starts with nothing and
-//! saves little, so that over any time the share of second calls stays below the cap. Who is called is `plan`'s.
+//! the cap: each exchange earns a part of a second call, and of the prompt that it sends again; without a whole one of both
+//! none is made. It starts with nothing and saves little, so that over any time the share of second calls, and of what is
+//! spent on them, stays below the cap. Who is called is `plan`'s.
 
 use crate::snapshot::routing::Hedge;
 use crate::time::Millis;
@@ -27,6 +28,8 @@ const LEAST: Millis = Millis(20);
 #[derive(Clone, Debug, Default)]
 pub struct Hedging {
     saved: u32,
+    /// Characters of prompts that may be sent twice, in hundredths.
+    saved_chars: u64,
     seen: Vec<u32>,
     count: u32,
 }
@@ -36,7 +39,10 @@ impl Hedging {
     /// call; nothing if it may not, or if nobody knows yet.
     pub fn begin(&mut self, hedge: &Hedge, prompt_chars: u64) -> Option<Millis> {
         self.saved = self.saved.saturating_add(hedge.max_percent).min(SAVED_MAX);
-        if self.saved < COST || prompt_chars > PROMPT_CHARS_MAX {
+        let earned = prompt_chars.saturating_mul(u64::from(hedge.max_percent));
+        let most = PROMPT_CHARS_MAX.saturating_mul(u64::from(SAVED_MAX));
+        self.saved_chars = self.saved_chars.saturating_add(earned).min(most);
+        if prompt_chars > PROMPT_CHARS_MAX || self.left(prompt_chars).is_none() {
             return None;
         }
         let delay = match hedge.after_ms {
@@ -46,11 +52,17 @@ impl Hedging {
         Some(delay.max(LEAST))
     }
 
-    /// Takes a second call out; `false` if there is none.
-    pub fn withdraw(&mut self) -> bool {
-        let left = self.saved.checked_sub(COST);
-        self.saved = left.unwrap_or(self.saved);
+    /// Takes a second call with a prompt of so many characters out; `false` if there is none.
+    pub fn withdraw(&mut self, prompt_chars: u64) -> bool {
+        let left = self.left(prompt_chars);
+        (self.saved, self.saved_chars) = left.unwrap_or((self.saved, self.saved_chars));
         left.is_some()
+    }
+
+    /// What is saved after such a call.
+    fn left(&self, prompt_chars: u64) -> Option<(u32, u64)> {
+        let chars = prompt_chars.saturating_mul(u64::from(COST));
+        Some((self.saved.checked_sub(COST)?, self.saved_chars.checked_sub(chars)?))
     }
 
     /// A call said its first content after so long.
@@ -110,12 +122,35 @@ mod tests {
         for percent in [0, 1, 2, 5, 10, 50] {
             let (mut hedging, mut made) = (Hedging::default(), 0);
             for exchanges in 1..=5_000u32 {
-                if hedging.begin(&hedge(Some(100), percent), 10).is_some() && hedging.withdraw() {
+                if hedging.begin(&hedge(Some(100), percent), 10).is_some() && hedging.withdraw(10) {
                     made += 1;
                 }
                 assert!(made * 100 <= exchanges * percent, "{made} of {exchanges} at {percent} %");
             }
             assert!(made * 100 + 500 >= 5_000 * percent, "{made} at {percent} %: the cap is used");
+        }
+    }
+
+    #[test]
+    fn what_is_spent_on_second_calls_stays_below_the_cap_as_well() {
+        // One exchange of ten has a prompt that is a thousand times as long: it is never asked twice for the others' sake.
+        for (percent, long) in [(2, 50_000), (20, 50_000), (20, 20)] {
+            let (mut hedging, mut all, mut again, mut calls) = (Hedging::default(), 0, 0, 0);
+            for at in 0..5_000u64 {
+                let chars = if at % 10 == 0 { long } else { 50 };
+                all += chars;
+                // Only the long ones are slow.
+                if hedging.begin(&hedge(Some(100), percent), chars).is_some() && chars == long {
+                    let may = hedging.withdraw(chars);
+                    again += if may { chars } else { 0 };
+                    calls += u32::from(may);
+                }
+                assert!(
+                    again * 100 <= all * u64::from(percent),
+                    "{again} of {all} characters at {percent} %"
+                );
+            }
+            assert!(calls > 0, "{percent} % of {long}: the cap is used");
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Stage 5. Decides how long an entity without quota is to rest; nothing about entities that have some.
 
-use crate::time::Millis;
+use crate::ledger::calendar;
+use crate::time::{Millis, UnixMillis};
 
 /// How long an entity rests that has no quota left and does not say for how long.
 const UNSAID: Millis = Millis(1_000);
@@ -21,19 +22,21 @@ pub struct RemainingQuota {
 }
 
 impl RemainingQuota {
-    /// Reads the four headers; what cannot be read is unknown.
+    /// Reads the four headers; what cannot be read is unknown. Resets are spans, or times (Anthropic's).
     pub fn read(
+        now: UnixMillis,
         requests: Option<&str>,
         tokens: Option<&str>,
         requests_reset: Option<&str>,
         tokens_reset: Option<&str>,
     ) -> Self {
         let count = |text: Option<&str>| text.and_then(|text| text.trim().parse().ok());
+        let reset = |text: &str| span(text).or_else(|| Some(calendar::parse(text).ok()?.since(now)));
         Self {
             requests: count(requests),
             tokens: count(tokens),
-            requests_reset: requests_reset.and_then(span),
-            tokens_reset: tokens_reset.and_then(span),
+            requests_reset: requests_reset.and_then(reset),
+            tokens_reset: tokens_reset.and_then(reset),
         }
     }
 
@@ -99,16 +102,19 @@ mod tests {
 
     #[test]
     fn only_an_empty_quota_asks_for_rest() {
+        let now = calendar::parse("2026-01-01T00:00:00Z").unwrap();
         let rows = [
             ((Some("5"), Some("0"), None, Some("2s")), Some(2_000)),
             ((Some("0"), Some("9"), Some("1m0s"), None), Some(60_000)),
             ((Some("0"), None, None, None), Some(1_000)),
+            ((Some("1"), Some("0"), None, Some("2026-01-01T00:00:07Z")), Some(7_000)),
+            ((Some("1"), Some("0"), None, Some("2025-12-31T23:59:59Z")), Some(0)),
             ((Some("1"), Some("1"), Some("9s"), Some("9s")), None),
             ((None, None, None, None), None),
             ((Some("-"), None, None, None), None),
         ];
         for ((requests, tokens, requests_reset, tokens_reset), want) in rows {
-            let quota = RemainingQuota::read(requests, tokens, requests_reset, tokens_reset);
+            let quota = RemainingQuota::read(now, requests, tokens, requests_reset, tokens_reset);
             assert_eq!(quota.spent_for(), want.map(Millis), "{requests:?} {tokens:?}");
         }
     }

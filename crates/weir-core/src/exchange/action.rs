@@ -42,12 +42,14 @@ pub struct UpstreamHeaders<'a> {
     /// What is left of the upstream's quota (asked for by [`Send::quota`]): requests, tokens, and until when each is
     /// whole again.
     pub quota: [Option<&'a str>; 4],
+    /// `x-amzn-errortype`: the kind of an error where AWS does not tell it in the body.
+    pub error_kind: Option<&'a str>,
 }
 
 impl<'a> UpstreamHeaders<'a> {
     /// The names of the members, in their order, lower case; where providers have several for one, the first that is
     /// there counts. Source: `providers.md`, 2 and 5.
-    pub const NAMES: [&'static [&'static str]; 8] = [
+    pub const NAMES: [&'static [&'static str]; 9] = [
         &["content-type"],
         &["retry-after"],
         &["retry-after-ms"],
@@ -56,6 +58,7 @@ impl<'a> UpstreamHeaders<'a> {
         &["x-ratelimit-remaining-tokens", "anthropic-ratelimit-tokens-remaining"],
         &["x-ratelimit-reset-requests", "anthropic-ratelimit-requests-reset"],
         &["x-ratelimit-reset-tokens", "anthropic-ratelimit-tokens-reset"],
+        &["x-amzn-errortype"],
     ];
 
     /// The members from lines of text in the order of [`Self::NAMES`]; an empty or missing line is a missing member.
@@ -68,6 +71,7 @@ impl<'a> UpstreamHeaders<'a> {
             retry_after_ms: next(),
             should_retry: next(),
             quota: [next(), next(), next(), next()],
+            error_kind: next(),
         }
     }
 }

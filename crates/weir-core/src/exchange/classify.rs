@@ -7,9 +7,9 @@
 
 use super::action::{Action, Event, Request, Send};
 use super::admit::Admission;
-use super::finish::Running;
 use super::isolate::Isolate;
 use super::prepare::Facts;
+use super::running::Running;
 use super::vetting::Window;
 use crate::account::record::Usage;
 use crate::auth::Caller;

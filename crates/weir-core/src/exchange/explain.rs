@@ -6,8 +6,8 @@
 //! record of each exchange that was explained or took more than one attempt. It names entities as they are
 //! configured, never an address or a credential.
 
-use super::finish::Running;
 use super::isolate::Isolate;
+use super::running::Running;
 use super::tracking::label;
 use crate::limit::headers::Standing;
 use crate::time::UnixMillis;

@@ -4,159 +4,36 @@
 //! a stream, the end; of a stream before its first content see `holding`. Every way out of here settles the
 //! reservation and, if the upstream gave a usable answer, writes one usage record (promise 2).
 
-use super::action::{Action, Event, Failure, Head, Pause, Send, StreamEnd, UpstreamHeaders};
+use super::action::{Action, Event, Failure, Head, Pause, UpstreamHeaders};
 use super::admit::{Admission, Held};
-use super::classify::{Asked, Then};
-use super::filtering::Filtering;
+use super::classify::Then;
 use super::head::{self, HeadFacts};
 use super::hedging::Leg;
-use super::holding::{Opening, whole_error};
+use super::holding::whole_error;
 use super::isolate::Isolate;
 use super::kept::Parts;
-use super::passed::{self, Passed};
+use super::passed;
 use super::relay::StreamRelay;
+use super::running::Running;
 use super::settled::refused;
-use super::tracking::{Track, Tried};
-use super::translated::Translation;
 use super::words::{Words, upstream_words};
-use crate::account::record::Tracked;
 use crate::account::{chars, usage};
 use crate::attempt::backoff::retry_after;
-use crate::attempt::{AttemptError, AttemptMachine, Outcome, Step};
+use crate::attempt::{AttemptError, Outcome, Step};
 use crate::error::WeirError;
-use crate::id::AccountId;
-use crate::limit::Reservation;
 use crate::reply::{self, Reply};
 use crate::route::RouteError;
-use crate::route::select::Why;
-use crate::snapshot::routing::Hedge;
-use crate::snapshot::{Deadlines, Price, Task};
+use crate::snapshot::Task;
 use crate::surface::Surface;
 use crate::time::{Millis, UnixMillis};
-use crate::translate::caller::Teller;
-use crate::translate::{Decoder, Notes};
+use crate::translate::Notes;
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The longest wait of an upstream that is told to the caller.
 const RETRY_AFTER_MAX: Millis = Millis(60_000);
-
-/// An admitted exchange.
-pub(super) struct Running {
-    pub(super) admission: Admission,
-    pub(super) account: AccountId,
-    /// The deployment within the installation, for its retry budget.
-    pub(super) scope: String,
-    pub(super) task: Task,
-    pub(super) surface: Surface,
-    pub(super) operation: &'static str,
-    pub(super) deployment: String,
-    pub(super) model: String,
-    pub(super) principal: String,
-    pub(super) key: String,
-    pub(super) deadlines: Deadlines,
-    pub(super) machine: AttemptMachine,
-    pub(super) entities: Vec<PreparedEntity>,
-    /// Which of `entities` was called last.
-    pub(super) entity: u32,
-    pub(super) reservation: Reservation,
-    pub(super) prompt_chars: u64,
-    pub(super) streamed: bool,
-    pub(super) usage_wanted: bool,
-    pub(super) client_request_id: Option<String>,
-    /// Given once a stream has a head.
-    pub(super) relay: Option<StreamRelay>,
-    /// Given beside it if the stream is of another dialect than the canonical one.
-    pub(super) decoder: Option<Box<Decoder>>,
-    /// Given if the caller speaks another dialect than the canonical one, with what it must be told of its request.
-    pub(super) teller: Option<Box<(Teller, Notes)>>,
-    /// Given while an upstream is called that speaks the caller's own dialect: the beginning of an event of its stream
-    /// that is not whole yet.
-    pub(super) own_words: Option<Vec<u8>>,
-    /// Given as long as that stream is not the answer yet.
-    pub(super) held: Option<Box<Opening>>,
-    /// What was held back of it and a policy has not read yet.
-    pub(super) pending: Vec<u8>,
-    /// When the call in flight gives up waiting for its answer, or its first content.
-    pub(super) until: UnixMillis,
-    /// The deployment's content policy, if it has one.
-    pub(super) filtering: Option<Box<Filtering>>,
-    /// Given if the call is passed as it came.
-    pub(super) passed: Option<Box<Passed>>,
-    /// The same while an entity is called that is not sent the call as it came.
-    pub(super) aside: Option<Box<Passed>>,
-    pub(super) head_at: Option<UnixMillis>,
-    /// The caller's own tags, a JSON object.
-    pub(super) usage_context: Option<String>,
-    /// Given if the deployment's usage is tracked.
-    pub(super) tracked: Option<Box<Tracked>>,
-    /// Of a million exchanges, so many are logged with their bodies.
-    pub(super) sampling: Option<u32>,
-    /// The exchange's handle, if it is.
-    pub(super) log: Option<u32>,
-    /// Whether another deployment takes what this one refuses (`azure.md`, C3).
-    pub(super) spills: bool,
-    /// The request, if it is to be admitted again there when this one's upstream has no room.
-    pub(super) kept: Option<Rc<Parts>>,
-    /// Bytes of the caller's body that the driver holds.
-    pub(super) body_bytes: u32,
-    /// What a classifier is being asked.
-    pub(super) asked: Option<Box<Asked>>,
-    /// When the head of a stream came that is being read whole.
-    pub(super) whole_since: Option<UnixMillis>,
-    /// How the stream ended that waits for a classifier.
-    pub(super) over: Option<StreamEnd>,
-    /// How the deployment makes second calls, if it does.
-    pub(super) hedging: Option<Hedge>,
-    /// Given if a second call may be made beside the first: after how long.
-    pub(super) hedge: Option<Millis>,
-    /// Given while two calls of one exchange are under way: which of them this is.
-    pub(super) leg: Option<Box<Leg>>,
-    /// How the call in flight is followed.
-    pub(super) track: Track,
-    /// The attempts that failed, in order.
-    pub(super) tried: Vec<Tried>,
-}
-
-/// All that a call of one entity needs, prepared while the request was at hand.
-pub(super) struct PreparedEntity {
-    pub(super) name: String,
-    /// Why it stands at its place.
-    pub(super) why: Why,
-    /// Expected microseconds of its answer when it was chosen, as far as that was known.
-    pub(super) load: Option<u64>,
-    pub(super) price: Option<Price>,
-    pub(super) send: Send,
-    /// Given if the entity speaks another dialect than the canonical one.
-    pub(super) translation: Option<Box<Translation>>,
-    /// Whether its answers may be not quite canonical: those of servers of anyone's make.
-    pub(super) lenient: bool,
-}
-
-impl Running {
-    /// The entity that is called.
-    pub(super) fn called(&self) -> Option<&PreparedEntity> {
-        self.entities.get(usize::try_from(self.entity).ok()?)
-    }
-
-    /// Whether the answer's text must be read: then its stream cannot be handed through unread.
-    pub(super) fn needs_text(&self) -> bool {
-        self.filtering.as_ref().is_some_and(|filtering| filtering.needs_text())
-    }
-
-    /// Whether a stream is read whole before any of it goes on.
-    pub(super) fn buffers(&self) -> bool {
-        self.filtering.as_ref().is_some_and(|filtering| filtering.buffers())
-    }
-
-    /// The policy at work, if it reads the answer.
-    pub(super) fn vetted(&mut self) -> Option<&mut Filtering> {
-        if self.needs_text() { self.filtering.as_deref_mut() } else { None }
-    }
-}
 
 impl Isolate {
     /// What follows from `event` for a running exchange.
@@ -199,7 +76,7 @@ impl Isolate {
             }
             Event::Answer { status, headers, body } => {
                 self.track_quota(now, &running, &headers);
-                match running.canonical(now, status, body) {
+                match running.canonical(now, status, &headers, body) {
                     None => {
                         self.answered(now, random, handle, running, status, &headers, Cow::Borrowed(body))
                     }
@@ -343,7 +220,7 @@ impl Isolate {
         } else {
             Outcome::Answered {
                 status,
-                retry_after: retry_after(headers.retry_after_ms, headers.retry_after, RETRY_AFTER_MAX),
+                retry_after: retry_after(now, headers.retry_after_ms, headers.retry_after, RETRY_AFTER_MAX),
                 should_retry: headers.should_retry.and_then(|word| word.parse().ok()),
             }
         };

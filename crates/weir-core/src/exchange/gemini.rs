@@ -8,11 +8,11 @@
 use super::action::Send;
 use super::admit::{Admission, Stop, admit_address};
 use super::filtering::{Asked, Form};
-use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::pass::Asking;
 use super::passed::Passed;
 use super::prepare::Facts;
+use super::running::{PreparedEntity, Running};
 use super::tokens;
 use super::translated::Translation;
 use crate::account::record::Usage;

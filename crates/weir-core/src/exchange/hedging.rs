@@ -7,22 +7,19 @@
 //! outcome. What the loser told of its usage is recorded apart.
 
 use super::action::Action;
-use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
+use super::running::{PreparedEntity, Running};
 use super::settled::refused;
 use super::tracking::{Track, Tried};
 use super::words::Words;
 use crate::account::price;
 use crate::account::record::UsageRecord;
 use crate::attempt::budget::RetryBudget;
-use crate::attempt::hedge::Hedging;
 use crate::attempt::plan::AttemptPlan;
 use crate::attempt::{AttemptMachine, Outcome};
 use crate::id::RequestId;
-use crate::limit::Reservation;
 use crate::time::{Millis, UnixMillis};
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Which of the two calls of an exchange it is.
@@ -59,52 +56,18 @@ impl Running {
             retry_percent: 0,
             wait_max: Millis(0),
         };
+        let place = (self.account.clone(), self.scope.clone());
+        let asked = (self.surface, self.operation, self.task);
+        let (machine, entities) = (AttemptMachine::new(plan), Vec::from([prepared]));
         Some(Self {
-            admission: self.admission,
-            account: self.account.clone(),
-            scope: self.scope.clone(),
-            task: self.task,
-            surface: self.surface,
-            operation: self.operation,
-            deployment: String::new(),
             model: self.model.clone(),
-            principal: String::new(),
-            key: String::new(),
-            deadlines: self.deadlines,
-            machine: AttemptMachine::new(plan),
-            entities: Vec::from([prepared]),
-            entity: 0,
-            reservation: Reservation::default(),
             prompt_chars: self.prompt_chars,
             streamed: true,
             usage_wanted: self.usage_wanted,
-            client_request_id: None,
-            relay: None,
-            decoder: None,
-            teller: None,
-            own_words: None,
-            held: None,
-            pending: Vec::new(),
-            until: now,
-            filtering: None,
-            passed: None,
-            aside: None,
-            head_at: None,
-            usage_context: None,
-            tracked: None,
-            sampling: None,
-            log: None,
-            spills: false,
-            kept: None,
             body_bytes: self.body_bytes,
-            asked: None,
-            whole_since: None,
-            over: None,
-            hedging: None,
-            hedge: None,
             leg: Some(Box::new(Leg::Second { first, entity })),
             track: Track::new(self.track.on, false),
-            tried: Vec::new(),
+            ..Self::bare(self.admission, place, asked, self.deadlines, machine, entities)
         })
     }
 
@@ -140,8 +103,10 @@ impl PreparedEntity {
 }
 
 impl Isolate {
-    /// Decides whether and when an exchange that begins may make a second call. Only streams do: nothing else says when
-    /// it begins. One that may go to another deployment, or is logged, has a handle that must stay its own.
+    /// Decides whether and when an exchange that begins may make a second call. Only streams do: a plain answer says nothing
+    /// before it is whole, and how long that takes is how much it says. A call that is passed on may leave something behind
+    /// at its upstream, which two would leave twice. One that may go to another deployment has a handle that must stay its
+    /// own.
     pub(super) fn may_hedge(&mut self, running: &mut Running) {
         let Some(hedge) = running.hedging else { return };
         let apt = running.streamed
@@ -149,8 +114,7 @@ impl Isolate {
             && running.aside.is_none()
             && running.machine.is_ready()
             && !running.buffers()
-            && running.kept.is_none()
-            && running.log.is_none();
+            && running.kept.is_none();
         if apt {
             let hedging = self.hedges.entry(running.scope.clone()).or_default();
             running.hedge = hedging.begin(&hedge, running.prompt_chars);
@@ -163,7 +127,8 @@ impl Isolate {
         let nothing = (handle, Action::Abort(Vec::new()));
         let Some(mut first) = self.take(handle) else { return nothing };
         let open = first.hedge_after().is_some() && first.head_at.is_none();
-        let affordable = open && self.hedges.get_mut(&first.scope).is_some_and(Hedging::withdraw);
+        let affordable = open
+            && self.hedges.get_mut(&first.scope).is_some_and(|hedging| hedging.withdraw(first.prompt_chars));
         let doubled = if affordable { first.machine.double(now) } else { None };
         let own = self.new_handle();
         let second = doubled.and_then(|(entity, timeout)| first.second(handle, entity, timeout, now));
@@ -190,6 +155,7 @@ impl Isolate {
         match running.leg.take().map(|leg| *leg) {
             Some(Leg::First { other, .. }) => {
                 running.leg = Some(Box::new(Leg::First { other, failed: Some((outcome.clone(), words)) }));
+                self.log_goes_on(&mut running, other);
                 self.keep(now, handle, running);
                 Action::Abort(Vec::new())
             }
@@ -210,7 +176,7 @@ impl Isolate {
     }
 
     /// The call's stream is about to be the answer: the other call is over. `None` if the exchange is.
-    pub(super) fn won(&mut self, now: UnixMillis, mut running: Running) -> Option<Running> {
+    pub(super) fn won(&mut self, now: UnixMillis, handle: u32, mut running: Running) -> Option<Running> {
         let (_, took) = running.track.span(now, running.admission.began);
         if let Some(hedging) = self.hedges.get_mut(&running.scope) {
             hedging.saw(took);
@@ -229,6 +195,7 @@ impl Isolate {
                     self.track_left(now, &mut running);
                     return None;
                 };
+                self.log_goes_on(&mut whole, handle);
                 if let Some(Leg::First { failed: Some((outcome, _)), .. }) = whole.leg.take().map(|leg| *leg)
                 {
                     self.track_outcome(now, &mut whole, &outcome);

@@ -7,9 +7,9 @@
 //! attempt like any other; of what such a stream sent nothing reaches the caller.
 
 use super::action::{Action, Event, Failure, Head, StreamEnd};
-use super::finish::Running;
 use super::isolate::Isolate;
 use super::relay::Relayed;
+use super::running::Running;
 use super::translated;
 use super::words::{Words, upstream_words};
 use crate::attempt::{Outcome, Step};
@@ -57,10 +57,12 @@ impl Running {
     /// Forgets a stream that did not become the answer. Answers the outcome of the attempt and the upstream's own
     /// words, if it told of an error in `piece` or just before.
     fn forget(&mut self, outcome: Outcome, piece: &[u8]) -> (Outcome, Option<Words>) {
-        (self.held, self.decoder) = (None, None);
+        let failure = self.decoder.take().and_then(|decoder| decoder.failure());
+        self.held = None;
         let Some(relay) = self.relay.take() else { return (outcome, None) };
         let broken = outcome == Outcome::Malformed;
-        let told = || told_error(relay.fault()).or_else(|| told_error(piece));
+        let said = || failure.map(|status| (answered(status), None));
+        let told = || said().or_else(|| told_error(relay.fault())).or_else(|| told_error(piece));
         broken.then(told).flatten().unwrap_or((outcome, None))
     }
 }
@@ -157,7 +159,7 @@ impl Isolate {
         if !(ready || full || late) {
             return self.read_on(now, handle, running);
         }
-        let Some(mut running) = self.won(now, running) else { return Action::Abort(Vec::new()) };
+        let Some(mut running) = self.won(now, handle, running) else { return Action::Abort(Vec::new()) };
         match self.commit_stream(now, random, &mut running) {
             Ok((head, bytes)) => {
                 let idle = running.deadlines.idle;
@@ -180,8 +182,7 @@ impl Isolate {
         running: &mut Running,
     ) -> Result<(Head, Vec<u8>), Step> {
         let held = running.held.take().map(|held| *held).unwrap_or_default();
-        let outcome = Outcome::Answered { status: held.status, retry_after: None, should_retry: None };
-        let step = self.step(now, random, running, &outcome);
+        let step = self.step(now, random, running, &answered(held.status));
         if step != Step::Deliver {
             return Err(step);
         }
@@ -269,9 +270,13 @@ fn error_of(data: &str) -> Option<(Outcome, Option<Words>)> {
     let meant = words.find_map(status_of);
     let status = told.filter(|status| (400..600).contains(status)).or(meant).unwrap_or(500);
     let status = u16::try_from(status).unwrap_or(500);
-    let outcome = Outcome::Answered { status, retry_after: None, should_retry: None };
     let message = if status < 500 { upstream_words(data.as_bytes()) } else { None };
-    Some((outcome, message))
+    Some((answered(status), message))
+}
+
+/// The outcome of a failure with a status and nothing beside.
+const fn answered(status: u16) -> Outcome {
+    Outcome::Answered { status, retry_after: None, should_retry: None }
 }
 
 /// The status that an error's word stands for.
@@ -312,7 +317,6 @@ mod tests {
         ];
         for (events, want) in rows {
             let got = told_error(events.as_bytes()).map(|(outcome, _)| outcome);
-            let answered = |status| Outcome::Answered { status, retry_after: None, should_retry: None };
             assert_eq!(got, want.map(answered), "{events}");
         }
     }

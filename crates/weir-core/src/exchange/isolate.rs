@@ -7,8 +7,8 @@
 use super::accounts::{Accounts, LOOK_AGAIN, Readiness};
 use super::action::{Action, Event, Pause, Request};
 use super::admit::{Admission, Held};
-use super::finish::Running;
 use super::logged::Logs;
+use super::running::Running;
 use super::tokens::Tokens;
 use super::verdicts::Verdicts;
 use crate::account::batch::UsageBatches;

@@ -6,8 +6,8 @@
 //! too large. Exchanges of other deployments cost nothing but a look at an empty map.
 
 use super::action::{Action, Event, Request};
-use super::finish::Running;
 use super::isolate::Isolate;
+use super::running::Running;
 use crate::account::record::{Logged, UsageRecord};
 use crate::id::AccountId;
 use crate::sorted::SortedMap;
@@ -112,6 +112,13 @@ impl Isolate {
             response: Some(Vec::new()),
             record: None,
         };
+        self.logs.by_handle.insert(handle, log);
+    }
+
+    /// What is logged of an exchange is logged under another handle from now on.
+    pub(super) fn log_goes_on(&mut self, running: &mut Running, handle: u32) {
+        let Some(log) = running.log.and_then(|own| self.logs.by_handle.remove(&own)) else { return };
+        running.log = Some(handle);
         self.logs.by_handle.insert(handle, log);
     }
 

@@ -46,6 +46,7 @@ mod passed;
 mod prepare;
 mod relay;
 mod response;
+mod running;
 mod settled;
 mod stages;
 mod standins;

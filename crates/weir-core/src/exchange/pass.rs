@@ -8,9 +8,9 @@ mod prompt;
 
 use super::action::{Request, Send};
 use super::admit::{Admission, Stop, admit_address};
-use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::prepare::Facts;
+use super::running::{PreparedEntity, Running};
 use super::standins::PassPlan;
 use crate::attempt::AttemptError;
 use crate::auth::Caller;

@@ -7,10 +7,11 @@
 use super::action::{Action, Event, Head, StreamEnd, UpstreamHeaders};
 use super::classify::Then;
 use super::filtering::Form;
-use super::finish::{Running, is_event_stream};
+use super::finish::is_event_stream;
 use super::gemini::{Seen, Watched};
 use super::holding::whole_error;
 use super::isolate::Isolate;
+use super::running::Running;
 use super::stages::{Stage, stage_of};
 use super::vetting::Vetted;
 use crate::account::record::Usage;

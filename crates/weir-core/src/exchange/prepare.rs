@@ -6,7 +6,7 @@
 use super::action::{Request, Send};
 use super::admit::Admission;
 use super::filtering::Filtering;
-use super::finish::{PreparedEntity, Running};
+use super::running::{PreparedEntity, Running};
 use super::tracking::Track;
 use super::translated::{Spoken, Translation};
 use crate::account::chars;
@@ -173,52 +173,28 @@ impl Facts<'_> {
         };
         let header = self.request.headers.get(Header::ClientRequestId);
         let member = || self.envelope.client_request_id();
+        let scope = format!("{account}/{}", self.ready.folded);
+        let asked = (self.route.surface, self.route.operation, self.task);
+        let (deadlines, machine) = (deployment.deadlines, AttemptMachine::new(plan));
         Running {
-            admission: self.admission,
-            scope: format!("{account}/{}", self.ready.folded),
-            account,
-            surface: self.route.surface,
-            operation: self.route.operation,
-            task: self.task,
             deployment: deployment.name.to_string(),
             model: deployment.model.clone(),
             principal: self.caller.principal.to_owned(),
             key: self.caller.key.to_owned(),
-            deadlines: deployment.deadlines,
-            machine: AttemptMachine::new(plan),
-            entities,
-            entity: 0,
             reservation,
             prompt_chars: self.envelope.prompt_chars(),
             streamed: self.envelope.stream,
             usage_wanted: self.envelope.include_usage || self.spoken.is_some(),
             client_request_id: header.map(ToOwned::to_owned).or_else(|| member().map(Into::into)),
-            relay: None,
-            decoder: None,
-            held: None,
-            own_words: None,
-            pending: Vec::new(),
-            until: self.admission.began,
             teller: self.teller().map(Box::new),
             filtering,
-            passed: None,
-            aside: None,
-            head_at: None,
             usage_context: self.usage_context(),
             tracked: self.tracked().map(Box::new),
-            sampling: None,
-            log: None,
             spills: deployment.spillover.is_some(),
-            kept: None,
             body_bytes: self.body_bytes(),
-            asked: None,
-            whole_since: None,
-            over: None,
             hedging: deployment.routing.hedge.filter(|_| self.remembers()),
-            hedge: None,
-            leg: None,
             track: Track::new(self.remembers(), self.explained()),
-            tried: Vec::new(),
+            ..Running::bare(self.admission, (account, scope), asked, deadlines, machine, entities)
         }
     }
 

@@ -2,9 +2,9 @@
 //!
 //! Above the stages. Decides what a record says; not when an exchange ends (`finish`, `passed`).
 
-use super::finish::Running;
 use super::isolate::Isolate;
 use super::prepare::Facts;
+use super::running::Running;
 use crate::account::price;
 use crate::account::record::{Tracked, Usage, UsageRecord, call_key, harm_keys, model_key};
 use crate::error::WeirError;

@@ -7,11 +7,11 @@
 use super::action::Request;
 use super::admit::{Admission, Stop};
 use super::filtering::Filtering;
-use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::pass::Asking;
 use super::passed::Passed;
 use super::prepare::Facts;
+use super::running::{PreparedEntity, Running};
 use super::tracking::Track;
 use super::translated::Spoken;
 use crate::attempt::plan::AttemptPlan;

@@ -4,9 +4,9 @@
 //! seen (promise 3), and if a content policy that must judge it did. Which bytes go on is `relay`'s and `vetting`'s.
 
 use super::action::{Action, StreamEnd};
-use super::finish::Running;
 use super::isolate::Isolate;
 use super::relay::{Relayed, StreamRelay};
+use super::running::Running;
 use super::vetting::Vetted;
 use crate::account::record::Usage;
 use crate::account::usage;

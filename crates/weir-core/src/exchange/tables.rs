@@ -5,11 +5,11 @@
 
 use super::action::Send;
 use super::admit::{Admission, Stop};
-use super::finish::{PreparedEntity, Running};
 use super::isolate::Isolate;
 use super::pass::Asking;
 use super::passed::Passed;
 use super::prepare::Facts;
+use super::running::{PreparedEntity, Running};
 use super::tracking::Track;
 use crate::attempt::plan::AttemptPlan;
 use crate::id::AccountId;

@@ -4,8 +4,8 @@
 //! whose entities stand in for each other tell anything.
 
 use super::action::UpstreamHeaders;
-use super::finish::Running;
 use super::isolate::Isolate;
+use super::running::Running;
 use crate::account::record::Usage;
 use crate::attempt::Outcome;
 use crate::attempt::health::HealthBook;
@@ -156,7 +156,7 @@ impl Isolate {
     pub(super) fn track_quota(&mut self, now: UnixMillis, running: &Running, headers: &UpstreamHeaders<'_>) {
         let Some(name) = called(running).filter(|_| running.track.on) else { return };
         let [requests, tokens, requests_reset, tokens_reset] = headers.quota;
-        let quota = RemainingQuota::read(requests, tokens, requests_reset, tokens_reset);
+        let quota = RemainingQuota::read(now, requests, tokens, requests_reset, tokens_reset);
         self.health.quota(now, &running.scope, name, &quota);
     }
 }

@@ -5,8 +5,8 @@
 //! upstream of the canonical dialect has none of this: one look at an empty place each time.
 
 use super::action::{Send, UpstreamHeaders};
-use super::finish::Running;
 use super::prepare::Facts;
+use super::running::Running;
 use crate::account::usage;
 use crate::sigv4::{self, AwsKeys, Signed};
 use crate::snapshot::index::ReadyEntity;
@@ -339,14 +339,20 @@ impl Running {
 
     /// The upstream's whole answer in the canonical dialect; `None` if it is already. A body that is none of the
     /// dialect becomes an empty one, which nobody takes for an answer.
-    pub(super) fn canonical(&self, now: UnixMillis, status: u16, body: &[u8]) -> Option<Whole> {
+    pub(super) fn canonical(
+        &self,
+        now: UnixMillis,
+        status: u16,
+        headers: &UpstreamHeaders<'_>,
+        body: &[u8],
+    ) -> Option<Whole> {
         let Some(own) = self.translation() else { return self.as_claimed(now, status, body) };
         if (200..300).contains(&status) {
             let answer = translate::answer(own.provider, own.task, &own.form(self, now), body);
             let body = answer.unwrap_or_default().into_bytes();
             return Some(Whole { status, body, wait_ms: None, should_retry: None });
         }
-        let refusal = own.provider.refusal(status, error_of(body));
+        let refusal = own.provider.refusal(status, headers.error_kind, error_of(body));
         let body = refusal.body().into_bytes();
         let wait_ms = refusal.wait_ms.map(|wait| wait.to_string());
         Some(Whole { status: refusal.status, body, wait_ms, should_retry: refusal.should_retry })

@@ -261,6 +261,9 @@ pub enum UpstreamAuth {
         id: String,
         /// Sealed secret access key.
         secret: String,
+        /// Sealed session token, with temporary keys.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<String>,
     },
     /// A short-lived token that is fetched with a Google service account's key.
     ServiceAccount {
@@ -290,7 +293,7 @@ impl UpstreamAuth {
             | Self::Header { sealed, .. }
             | Self::ServiceAccount { sealed }
             | Self::Entra { sealed, .. } => Vec::from([sealed]),
-            Self::Aws { id, secret } => Vec::from([id, secret]),
+            Self::Aws { id, secret, token } => [id, secret].into_iter().chain(token).collect(),
         }
     }
 }

@@ -46,6 +46,8 @@ pub struct Chunks {
     counts: Option<String>,
     out: Vec<u8>,
     closed: bool,
+    /// The status that the stream's own word for its failure stands for.
+    failure: Option<u16>,
 }
 
 /// What was told of a choice.
@@ -62,7 +64,7 @@ impl Chunks {
     pub fn new(task: Task, form: Form) -> Self {
         let completes = task == Task::Completions;
         let (head, choices) = (String::new(), Vec::new());
-        Self { completes, form, head, choices, counts: None, out: Vec::new(), closed: false }
+        Self { completes, form, head, choices, counts: None, out: Vec::new(), closed: false, failure: None }
     }
 
     /// Whether the terminal event was written: the stream says nothing more.
@@ -73,6 +75,16 @@ impl Chunks {
     /// Whether there was a choice, and every choice's end was told.
     pub fn is_finished(&self) -> bool {
         !self.choices.is_empty() && self.choices.iter().all(|choice| choice.finish.is_some())
+    }
+
+    /// The stream told of its failure by a word that no event of the canonical dialect has, and that stands for a status.
+    pub const fn failed(&mut self, status: Option<u16>) {
+        self.failure = status;
+    }
+
+    /// The status of that failure.
+    pub const fn failure(&self) -> Option<u16> {
+        self.failure
     }
 
     /// What was written since the last call.

@@ -114,8 +114,8 @@ pub trait Provider: Sync {
         "text/event-stream"
     }
 
-    /// What an error answer means; `status` is 400..=599.
-    fn refusal(&self, status: u16, body: Option<Raw<'_>>) -> Refusal {
+    /// What an error answer means; `status` is 400..=599, `kind` the head's word for it, where there is one.
+    fn refusal(&self, status: u16, _kind: Option<&str>, body: Option<Raw<'_>>) -> Refusal {
         Refusal::common(status, body)
     }
 }
@@ -230,6 +230,11 @@ impl Decoder {
     /// Whether every choice so far said why it ended.
     pub fn is_told(&self) -> bool {
         self.chunks.is_finished()
+    }
+
+    /// The status of the failure that the stream told of, where only its own dialect says it.
+    pub const fn failure(&self) -> Option<u16> {
+        self.chunks.failure()
     }
 
     /// Whether the stream was none of its dialect, or told of an error.

@@ -164,6 +164,8 @@ fn simple(
 fn bedrock(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Option<Compiled> {
     const ID: &str = "aws_access_key_id";
     const SECRET: &str = "aws_secret_access_key";
+    // Weir's own: keys that AWS gives for a while are three.
+    const TOKEN: &str = "aws_session_token";
     const KEY: &str = "bedrock_api_key";
     let mut shown = Map::new();
     let region = word(config, "aws_region", faults);
@@ -180,7 +182,8 @@ fn bedrock(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Op
     let roles = ["instance_profile_arn", "uc_service_credential_name"];
     let named: Vec<&str> = roles.into_iter().filter(|name| config.get(name).is_some()).collect();
     let given = |name: &str| config.get(name).is_some() || config.get(&format!("{name}_plaintext")).is_some();
-    let kinds = [given(ID) || given(SECRET), given(KEY)].into_iter().filter(|kind| *kind).count();
+    let kinds =
+        [given(ID) || given(SECRET) || given(TOKEN), given(KEY)].into_iter().filter(|kind| *kind).count();
     if kinds.saturating_add(named.len()) > 1 {
         faults.note(&config.path(ID), "must not be given beside another kind of credential; give one");
         return None;
@@ -197,11 +200,21 @@ fn bedrock(config: &Members<'_>, desk: &mut Desk<'_>, faults: &mut Faults) -> Op
     } else {
         let id = credential(config, ID, Form::Header, desk, faults, &mut shown);
         let secret = credential(config, SECRET, Form::Text, desk, faults, &mut shown);
-        let (base, id, secret) = (base.as_deref()?, id?, secret?);
+        let token = given(TOKEN).then(|| credential(config, TOKEN, Form::Header, desk, faults, &mut shown));
+        let (base, id, secret, token) =
+            (base.as_deref()?, id?, secret?, token.map_or(Some(None), |t| t.map(Some))?);
         let sealed_id = seal(&id, base, &config.path(ID), desk, faults)?;
         let sealed_secret = seal(&secret, base, &config.path(SECRET), desk, faults)?;
-        let auth = UpstreamAuth::Aws { id: sealed_id, secret: sealed_secret };
-        (auth, Vec::from([id.reference, secret.reference]))
+        let mut references = Vec::from([id.reference, secret.reference]);
+        let token = match token {
+            Some(token) => {
+                let sealed = seal(&token, base, &config.path(TOKEN), desk, faults)?;
+                references.push(token.reference);
+                Some(sealed)
+            }
+            None => None,
+        };
+        (UpstreamAuth::Aws { id: sealed_id, secret: sealed_secret, token }, references)
     };
     let members = SortedMap::from([
         ("region".to_owned(), region?.to_owned()),

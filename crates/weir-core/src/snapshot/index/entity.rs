@@ -142,12 +142,15 @@ fn headers(
         UpstreamAuth::Header { name, sealed } => {
             headers.push((name.to_ascii_lowercase(), opened(sealed)?));
         }
-        UpstreamAuth::Aws { id, secret } => {
+        UpstreamAuth::Aws { id, secret, token } => {
             let keys = AwsKeys {
                 access_key_id: opened(id)?,
                 secret_access_key: opened(secret)?,
-                session_token: None,
+                session_token: token.as_deref().map(opened).transpose()?,
             };
+            if keys.session_token.as_deref().is_some_and(|token| !is_header_value(token)) {
+                return Err(EntityFault::IllegalHeader);
+            }
             return Ok((headers, Some(keys)));
         }
     }

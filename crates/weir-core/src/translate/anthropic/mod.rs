@@ -45,7 +45,7 @@ impl Provider for Anthropic {
     }
 
     /// A 429 that names no time is a limit on spending: trying again does not help (4.6).
-    fn refusal(&self, status: u16, body: Option<Raw<'_>>) -> Refusal {
+    fn refusal(&self, status: u16, _kind: Option<&str>, body: Option<Raw<'_>>) -> Refusal {
         let common = Refusal::common(status, body);
         let spent = body.and_then(|body| body.at("error.details.error_code"));
         let should_retry = spent.filter(|code| code.is("enforced_spend_limit_reached")).map(|_| false);

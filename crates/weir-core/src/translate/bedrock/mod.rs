@@ -43,16 +43,43 @@ impl Provider for Bedrock {
         "application/vnd.amazon.eventstream"
     }
 
-    /// The kinds of error have statuses of their own (8.5), but for two: a model that failed is worth one more try, and
-    /// a quota of the account that is used up is the account's, not the request's.
-    fn refusal(&self, status: u16, body: Option<Raw<'_>>) -> Refusal {
+    /// The kind says more than the status (8.5): a model that failed is worth one more try, and a quota of the account
+    /// that is used up is the account's, not the request's.
+    fn refusal(&self, status: u16, kind: Option<&str>, body: Option<Raw<'_>>) -> Refusal {
         let common = Refusal::common(status, body);
-        match status {
-            408 => common.with_status(504),
-            424 => Refusal { should_retry: Some(true), ..common.with_status(502) },
-            _ => common,
-        }
+        let told = || body?.text_at("__type").and_then(|text| status_of(&text));
+        let told = kind.and_then(status_of).or_else(told).unwrap_or(status);
+        let should_retry = (told == 424).then_some(true);
+        Refusal { should_retry, ..common.with_status(canonical(told)) }
     }
+}
+
+/// The status of the canonical dialect for one of Bedrock's.
+const fn canonical(status: u16) -> u16 {
+    match status {
+        408 => 504,
+        424 => 502,
+        status => status,
+    }
+}
+
+/// The status that a kind of error or exception stands for: `ThrottlingException`, with a namespace before a `#` and an
+/// address behind a `:` as the head has it, or `throttlingException` in a stream.
+fn status_of(kind: &str) -> Option<u16> {
+    let kind = kind.split(':').next().unwrap_or_default();
+    let kind = kind.rsplit('#').next().unwrap_or_default();
+    Some(match kind.strip_suffix("Exception")?.to_ascii_lowercase().as_str() {
+        "validation" => 400,
+        "servicequotaexceeded" => 402,
+        "accessdenied" | "unrecognizedclient" | "invalidsignature" | "expiredtoken" => 403,
+        "resourcenotfound" => 404,
+        "modeltimeout" => 408,
+        "modelerror" | "modelstreamerror" => 424,
+        "throttling" | "modelnotready" => 429,
+        "internalserver" => 500,
+        "serviceunavailable" => 503,
+        _ => return None,
+    })
 }
 
 /// The call `verb` of a model; its name or ARN is one segment of the path.

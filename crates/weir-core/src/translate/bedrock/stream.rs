@@ -49,6 +49,8 @@ impl Stream for Converse {
 impl Converse {
     fn message(&mut self, message: &Message, out: &mut Chunks) -> Result<(), Broken> {
         if message.header(":message-type") != Some("event") {
+            let kind = message.header(":exception-type").or_else(|| message.header(":error-code"));
+            out.failed(kind.and_then(super::status_of).map(super::canonical));
             return Err(Broken);
         }
         let data = Raw::object(&message.payload).ok_or(Broken)?;

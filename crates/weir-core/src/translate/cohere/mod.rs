@@ -30,7 +30,7 @@ impl Provider for Cohere {
     }
 
     /// 498 is a bad token, 499 a caller that left (5.5).
-    fn refusal(&self, status: u16, body: Option<Raw<'_>>) -> Refusal {
+    fn refusal(&self, status: u16, _kind: Option<&str>, body: Option<Raw<'_>>) -> Refusal {
         let common = Refusal::common(status, body);
         match status {
             498 => common.with_status(401),

@@ -84,7 +84,7 @@ impl Provider for Gemini {
     }
 
     /// A bad key is a 400 here (6.7); the wait stands in the body; a quota of a day is not worth another try.
-    fn refusal(&self, status: u16, body: Option<Raw<'_>>) -> Refusal {
+    fn refusal(&self, status: u16, _kind: Option<&str>, body: Option<Raw<'_>>) -> Refusal {
         let mut common = Refusal::common(status, body);
         let details = body.and_then(|body| body.at("error.details"));
         for detail in details.into_iter().flat_map(|list| list.items()) {

@@ -54,7 +54,7 @@ impl Provider for Near {
     }
 
     /// 422 is Mistral's and AI21's word for 400; the faults stand in a list (`providers.md`, 9 and 10).
-    fn refusal(&self, status: u16, body: Option<Raw<'_>>) -> Refusal {
+    fn refusal(&self, status: u16, _kind: Option<&str>, body: Option<Raw<'_>>) -> Refusal {
         if self.0 == Dialect::WorkersAi {
             return super::workers_ai::refusal(status, body);
         }

@@ -37,7 +37,7 @@ impl Provider for WorkersAi {
         stream::open()
     }
 
-    fn refusal(&self, status: u16, body: Option<Raw<'_>>) -> Refusal {
+    fn refusal(&self, status: u16, _kind: Option<&str>, body: Option<Raw<'_>>) -> Refusal {
         refusal(status, body)
     }
 }
