@@ -79,7 +79,7 @@ type Counts = SortedMap<String, SortedMap<String, u64>>;
 
 /// Counts of exchanges without an answer, among the records of a batch.
 #[derive(Serialize)]
-struct Failed<'a> {
+struct Unanswered<'a> {
     failed: &'a SortedMap<String, SortedMap<&'static str, u64>>,
     /// By `record::model_key` and `record::call_key`.
     calls: &'a Counts,
@@ -322,9 +322,12 @@ impl UsageBatches {
         let Some(lane) = self.lanes.get_mut(account) else { return };
         let Some(mut open) = lane.open.take() else { return };
         if !open.failed.is_empty() {
-            let counts =
-                serde_json::to_vec(&Failed { failed: &open.failed, calls: &open.calls, harms: &open.harms })
-                    .unwrap_or_default();
+            let counts = serde_json::to_vec(&Unanswered {
+                failed: &open.failed,
+                calls: &open.calls,
+                harms: &open.harms,
+            })
+            .unwrap_or_default();
             self.held_bytes = self.held_bytes.saturating_add(counts.len()).saturating_add(1);
             open.records.extend_from_slice(&counts);
             open.records.push(b',');

@@ -86,12 +86,12 @@ impl Isolate {
         let (surface, error) = (of.surface, of.error);
         self.batches.failed(now, account, of.deployment, error.label());
         let call = call_key(surface.label(), of.streamed, reply::status(error, surface), of.spilled);
-        let found = match error {
-            WeirError::Policy(PolicyError::PromptFiltered { results }) => Some(harms(Side::Prompt, results)),
-            WeirError::Policy(PolicyError::Guardrail { .. }) => {
-                Some(["harmful||Guardrail|", "rejected||Guardrail|"].map(String::from).to_vec())
-            }
-            _ => None,
+        let found = if let WeirError::Policy(PolicyError::PromptFiltered { results }) = error {
+            Some(harms(Side::Prompt, results))
+        } else if let WeirError::Policy(PolicyError::Guardrail { .. }) = error {
+            Some(["harmful||Guardrail|", "rejected||Guardrail|"].map(String::from).to_vec())
+        } else {
+            None
         };
         let found = found.map(|found| harm_keys(surface.label(), &found)).unwrap_or_default();
         self.batches.unanswered(account, &model_key(of.deployment, of.model), call, found);

@@ -33,11 +33,9 @@ pub(super) enum Of {
     LastLeast,
     /// The longest.
     LastMost,
-    /// Streams with tokens out.
-    Streams,
-    /// Their tokens out.
+    /// Tokens out of streams.
     StreamOutput,
-    /// Their milliseconds from head to end.
+    /// Of streams with tokens out, milliseconds from head to end.
     StreamSpan,
     /// Calls under reserved throughput.
     Reserved,
@@ -50,7 +48,7 @@ pub(super) enum Of {
 }
 
 /// How many numbers there are.
-const COUNT: usize = 18;
+const COUNT: usize = 17;
 /// The least and the greatest of a list, each with the number of how many there are.
 const LEAST: [(Of, Of); 3] =
     [(Of::FirstLeast, Of::Answered), (Of::LastLeast, Of::Answered), (Of::UsedLeast, Of::Reserved)];
@@ -90,7 +88,6 @@ impl Calls {
             last,
             last,
             last,
-            stream(1),
             stream(usage.output),
             stream(last.saturating_sub(first)),
             u64::from(record.utilization.is_some()),
@@ -159,7 +156,7 @@ mod tests {
         assert_eq!([got(Of::Calls), got(Of::Answered), got(Of::Input), got(Of::Output)], [6, 3, 37, 16]);
         assert_eq!([got(Of::First), got(Of::FirstLeast), got(Of::FirstMost)], [60, 10, 30]);
         assert_eq!([got(Of::Last), got(Of::LastLeast), got(Of::LastMost)], [340, 50, 200]);
-        assert_eq!([got(Of::Streams), got(Of::StreamOutput), got(Of::StreamSpan)], [3, 15, 280]);
+        assert_eq!([got(Of::StreamOutput), got(Of::StreamSpan)], [15, 280]);
         assert_eq!(
             [got(Of::Reserved), got(Of::Used), got(Of::UsedLeast), got(Of::UsedMost)],
             [2, 130, 40, 90]

@@ -67,7 +67,7 @@ pub(super) struct TotalsPart {
 
 /// Counts of exchanges without an answer, by deployment and word of the error: stands among the records of a batch.
 #[derive(Debug, Deserialize)]
-pub(super) struct Failed {
+pub(super) struct Unanswered {
     pub(super) failed: SortedMap<String, SortedMap<String, u64>>,
     /// By deployment and model (`totals::key`), then by `record::call_key`.
     #[serde(default)]

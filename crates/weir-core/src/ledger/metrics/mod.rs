@@ -288,8 +288,9 @@ fn calls(sums: &Sums) -> Vec<Cell<'_>> {
     }
     let [requests, input, output, cached] = left;
     if requests > 0 {
-        let calls = Calls::plain(requests, input, output, cached);
-        cells.push(Cell { values: Default::default(), counted: Counted { calls, ..Counted::default() } });
+        let plain = Calls::plain(requests, input, output, cached);
+        let counted = Counted { calls: plain, ..Counted::default() };
+        cells.push(Cell { values: Default::default(), counted });
     }
     cells
 }
