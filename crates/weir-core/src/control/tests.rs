@@ -1,6 +1,7 @@
 //! Stories told to a Registry, from `tests/vectors/control`, and what holds after every step of each.
 
 mod azure;
+mod deleted;
 mod faults;
 mod front;
 mod refused;
