@@ -34,7 +34,10 @@ const TYPES: [(&str, &str); 12] = [
     ("capabilityhosts", "There are no agents here to host."),
     ("projects", "An account is one project; make another account, or a workspace of the same name."),
     ("raitopics", "Topics are not judged; name the terms in a raiBlocklist."),
-    ("quotatiers", "There are no tiers of quota; the administrator sets quotas by PUT /api/weir/v1/defaults."),
+    (
+        "quotatiers",
+        "There are no tiers of quota; the administrator sets quotas by PUT /api/weir/v1/defaults.",
+    ),
     (
         "calculatemodelcapacity",
         "Capacity is tokens a minute: one unit of a standard SKU is 1000, one of a provisioned SKU what the model's \

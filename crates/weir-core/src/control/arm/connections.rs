@@ -89,7 +89,8 @@ fn list(desk: &Desk<'_>, location: &Location, provider: Provider) -> Result<Outc
     };
     let documents =
         desk.state.documents.range(kind.to_owned()..).take_while(|(key, _)| key.starts_with(kind));
-    let items = documents.map(|(_, row)| row).filter(wanted).map(|row| shown(provider, row, &Value::Null)).collect();
+    let items =
+        documents.map(|(_, row)| row).filter(wanted).map(|row| shown(provider, row, &Value::Null)).collect();
     listed(desk, location, items)
 }
 
@@ -133,7 +134,8 @@ fn put(
     refuse(provider, &faults)?;
     let known = desk.state.documents.get(&key(provider, name));
     if known.is_none()
-        && desk.state.documents.keys().filter(|key| key.starts_with(kind(provider))).count() >= CONNECTIONS_MAX
+        && desk.state.documents.keys().filter(|key| key.starts_with(kind(provider))).count()
+            >= CONNECTIONS_MAX
     {
         return Err(error(409, "Conflict", "There are 1000 connections already; delete some first."));
     }
@@ -153,7 +155,12 @@ fn put(
         "changed_by": desk.actor, "changed_at": desk.now,
     });
     let answer = Answer::json(200, &shown(provider, &row, &Value::Null));
-    Ok(Outcome::writing(answer, "connection.put", name, Vec::from([Change::Document(key(provider, name), row)])))
+    Ok(Outcome::writing(
+        answer,
+        "connection.put",
+        name,
+        Vec::from([Change::Document(key(provider, name), row)]),
+    ))
 }
 
 fn secrets(desk: &Desk<'_>, provider: Provider, name: &str, row: &Value) -> Result<Value, Answer> {

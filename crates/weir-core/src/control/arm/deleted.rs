@@ -59,9 +59,8 @@ pub(super) fn put_by(desk: &Desk<'_>, row: &Value, deployments: &[&DeploymentRow
         members.insert("deleted_at".to_owned(), desk.now.0.into());
     }
     let mut changes = Vec::from([Change::Document(RESOURCE.to_owned(), row)]);
-    let deployment = |row: &&DeploymentRow| {
-        Change::Document(format!("{DEPLOYMENT}{}", row.name.folded()), json!(row))
-    };
+    let deployment =
+        |row: &&DeploymentRow| Change::Document(format!("{DEPLOYMENT}{}", row.name.folded()), json!(row));
     changes.extend(deployments.iter().map(deployment));
     let below = state.documents.iter().filter(|(key, _)| is_below(key));
     changes.extend(below.map(|(key, row)| Change::Document(format!("{DOCUMENT}{key}"), row.clone())));
@@ -198,7 +197,8 @@ fn shown(row: &Value) -> Value {
     let parts: Vec<&str> = id.split('/').collect();
     let (subscription, group) =
         (parts.get(2).copied().unwrap_or_default(), parts.get(4).copied().unwrap_or_default());
-    let (name, namespace) = (parts.last().copied().unwrap_or_default(), Provider::CognitiveServices.namespace());
+    let (name, namespace) =
+        (parts.last().copied().unwrap_or_default(), Provider::CognitiveServices.namespace());
     let region = row["location"].as_str().unwrap_or_default();
     let mut properties = row["properties"].as_object().cloned().unwrap_or_default();
     let deleted = UnixMillis(row["deleted_at"].as_u64().unwrap_or(0));

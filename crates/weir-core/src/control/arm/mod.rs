@@ -5,14 +5,14 @@
 //! `Microsoft.MachineLearningServices` and an account of `Microsoft.CognitiveServices` of the same name are one
 //! account of Weir.
 
-mod absent;
+pub mod absent;
 pub mod account;
 mod assignments;
 pub mod authorization;
 pub mod capacity;
 pub mod connections;
 pub mod convention;
-mod deleted;
+pub mod deleted;
 pub mod deployments;
 pub mod offers;
 pub mod rai_blocklists;
@@ -20,7 +20,7 @@ pub mod rai_policies;
 pub mod resource;
 mod roles;
 pub mod serverless;
-mod subscription;
+pub mod subscription;
 pub mod subscriptions;
 
 use super::access::caller::Caller;
@@ -276,11 +276,8 @@ fn in_region(
         ("POST", "checkskuavailability", []) if path.provider == Provider::CognitiveServices => {
             subscription::sku_availability(request)
         }
-        ("GET", "commitmenttiers", []) => {
-            absent::handle(desk, "GET", location, "commitmenttiers", rest).unwrap_or_else(|| {
-                Err(not_supported("GET", &location.path))
-            })
-        }
+        ("GET", "commitmenttiers", []) => absent::handle(desk, "GET", location, "commitmenttiers", rest)
+            .unwrap_or_else(|| Err(not_supported("GET", &location.path))),
         (method, _, _) => Err(not_supported(method, &location.path)),
     }
 }

@@ -46,7 +46,10 @@ fn a_deleted_account_is_kept_for_two_days() {
     let (status, _) = world.admin("PUT", &format!("{ACCOUNT}{VERSION}"), &json!({"location": "eastus2"}));
     assert_eq!(status, 201, "its name is free");
     assert_eq!(seen(&world), (Vec::new(), 0));
-    assert!(!world.registry.state().documents.keys().any(|key| key.starts_with("deleted/")), "and it is gone");
+    assert!(
+        !world.registry.state().documents.keys().any(|key| key.starts_with("deleted/")),
+        "and it is gone"
+    );
 }
 
 #[test]
