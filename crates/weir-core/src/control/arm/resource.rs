@@ -164,12 +164,13 @@ fn create(desk: &Desk<'_>, request: &ManagementRequest, path: &AccountPath) -> R
     let mut faults = Faults::default();
     let properties = Members::root(&body).members("properties", &mut faults);
     let restores = properties.and_then(|members| members.boolean("restore", &mut faults));
-    if restores == Some(true) {
+    if restores == Some(true) || deleted::kept(desk.state, desk.now).is_some() {
         refuse(path.provider, &faults)?;
-        return deleted::restore(desk, path);
-    }
-    if deleted::kept(desk.state, desk.now).is_some() {
-        return Err(deleted::must_say(&path.id));
+        return if restores == Some(true) {
+            deleted::restore(desk, path)
+        } else {
+            Err(deleted::must_say(&path.id))
+        };
     }
     let mut outcome = write(desk, request, path, false)?;
     outcome.changes.extend(deleted::forget(desk.state));
