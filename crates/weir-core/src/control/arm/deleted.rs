@@ -71,10 +71,12 @@ pub(super) fn put_by(desk: &Desk<'_>, row: &Value, deployments: &[&DeploymentRow
 
 /// The row of the deleted resource, if a change puts it by.
 pub(super) fn resource_in(change: &Change) -> Option<&Value> {
-    match change {
-        Change::Document(key, row) if key == RESOURCE => Some(row),
-        _ => None,
+    if let Change::Document(key, row) = change
+        && key == RESOURCE
+    {
+        return Some(row);
     }
+    None
 }
 
 /// Forgets what is kept.

@@ -330,7 +330,7 @@ fn what_was_counted_before_calls_were_is_counted() {
     let mut objects = plain();
     for tables in objects.0.values_mut() {
         for table in ["minute", "hour"] {
-            for text in tables.get_mut(table).into_iter().flat_map(|table| table.values_mut()) {
+            for text in tables.get_mut(table).into_iter().flat_map(SortedMap::values_mut) {
                 let mut row: Value = serde_json::from_str(text).unwrap();
                 row.as_object_mut()
                     .unwrap()
