@@ -10,6 +10,7 @@ use super::super::command::{Change, Desk, Outcome};
 use super::super::content;
 use super::super::errand::{self, Entry, Errand};
 use super::super::state::{AccountKeyRow, AccountState, DeploymentRow};
+use super::super::weir::classifiers;
 use super::convention::{listed, not_found, region, wrong_method};
 use super::{AccountPath, Provider, error, resource};
 use crate::id::AccountId;
@@ -124,6 +125,12 @@ pub(super) fn restore(desk: &Desk<'_>, path: &AccountPath) -> Result<Outcome, An
             let row: Option<AccountKeyRow> = crate::json::read(&value.to_string()).ok();
             changes.extend(row.map(|row| Change::AccountKey(name.to_owned(), row)));
         } else if let Some(name) = key.strip_prefix(DOCUMENT) {
+            let classifier = value.pointer("/properties/weirClassifier").and_then(Value::as_str);
+            if let Some(gone) = classifier.filter(|classifier| !classifiers::exists(state, classifier)) {
+                let text =
+                    format!("Its policies ask the classifier '{gone}', which is gone; make it again first.");
+                return Err(error(409, "Conflict", &text));
+            }
             changes.push(Change::Document(name.to_owned(), value.clone()));
         }
     }
