@@ -113,6 +113,25 @@ class TestServerless:
         assert ask(endpoint, new["primaryKey"]).status == 200 and ask(endpoint, old.secondary_key).status == 200
         project.serverless_endpoints.begin_delete(endpoint.name).result()
 
+    def test_the_default_limits_can_be_changed_for_one_endpoint(self, project, upstream):
+        endpoint = create(project, offered(upstream.base))
+        key = project.serverless_endpoints.get_keys(endpoint.name).primary_key
+
+        def limits() -> tuple[str | None, str | None]:
+            headers = ask(endpoint, key).headers
+            return headers.get("x-ratelimit-limit-requests"), headers.get("x-ratelimit-limit-tokens")
+
+        assert limits() == ("1000", "200000")
+        try:
+            for requests, tokens in ((1, 200_000), (5_000, 900_000)):
+                own = {"requests_per_minute": requests, "tokens_per_minute": tokens}
+                weir.done(weir.manage("PUT", "/api/weir/v1/defaults", {"endpoints": {endpoint.name: own}}))
+                soon(endpoint, key, 429 if requests == 1 else 200)
+            weir.until(limits, lambda found: found == ("5000", "900000"), 5.0, "the new limits are told")
+        finally:
+            weir.done(weir.manage("PUT", "/api/weir/v1/defaults", {}))
+        project.serverless_endpoints.begin_delete(endpoint.name).result()
+
     def test_the_subscription_of_an_offer_opens_and_closes_its_endpoints(self, project, upstream):
         model = offered(upstream.base, SELLER)
         with pytest.raises(HttpResponseError) as refused:
