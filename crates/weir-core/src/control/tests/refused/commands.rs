@@ -405,6 +405,6 @@ fn lesser() -> Vec<Command> {
 
 /// All of them.
 pub(super) fn all() -> Vec<Command> {
-    let all = [resources(), endpoints(), deployments(), policies(), roles(), weirs(), super::more::all()];
+    let all = [resources(), endpoints(), deployments(), policies(), roles(), weirs(), more::all()];
     all.into_iter().flatten().collect()
 }

@@ -1,6 +1,6 @@
 //! Commands whose bodies are broken: those about an account's surroundings (names, connections, items, classifiers).
 
-use super::super::azure::ACCOUNT;
+use super::super::azure::{ACCOUNT, VERSION};
 use super::commands::{Command, arm, own, seventeen};
 use super::*;
 
@@ -59,7 +59,7 @@ pub(super) fn all() -> Vec<Command> {
 fn names_of_items_to_delete_are_texts() {
     let mut world = ready();
     let path =
-        format!("{ACCOUNT}/raiBlocklists/names/deleteRaiBlocklistItems{}", super::super::azure::VERSION);
+        format!("{ACCOUNT}/raiBlocklists/names/deleteRaiBlocklistItems{}", VERSION);
     let before = world.registry.state().clone();
     let (status, answer) = world.admin("POST", &path, &json!(["a", 17, {}]));
     assert_eq!(status, 400, "{answer}");
