@@ -58,8 +58,7 @@ pub(super) fn all() -> Vec<Command> {
 #[test]
 fn names_of_items_to_delete_are_texts() {
     let mut world = ready();
-    let path =
-        format!("{ACCOUNT}/raiBlocklists/names/deleteRaiBlocklistItems{}", VERSION);
+    let path = format!("{ACCOUNT}/raiBlocklists/names/deleteRaiBlocklistItems{VERSION}");
     let before = world.registry.state().clone();
     let (status, answer) = world.admin("POST", &path, &json!(["a", 17, {}]));
     assert_eq!(status, 400, "{answer}");
