@@ -99,7 +99,7 @@ def test_definitions_say_what_can_be_asked(monitor):
 
 
 def test_what_is_not_kept_is_refused_and_named(monitor):
-    for more, word in (({"filter": "ModelVersion eq '*'"}, "ModelVersion"), ({"aggregation": "Maximum"}, "Total"),
+    for more, word in (({"filter": "UsageChannel eq '*'"}, "UsageChannel"), ({"aggregation": "Maximum"}, "Total"),
                        ({"metricnames": "Nobody"}, "InputTokens")):
         with pytest.raises(HttpResponseError) as refused:
             monitor.metrics.list(weir.ARM.lstrip("/"), **{"metricnames": "ModelRequests", **more})

@@ -81,7 +81,7 @@ type Counts = SortedMap<String, SortedMap<String, u64>>;
 #[derive(Serialize)]
 struct Unanswered<'a> {
     failed: &'a SortedMap<String, SortedMap<&'static str, u64>>,
-    /// By `record::model_key` and `record::call_key`.
+    /// By `record::model_key` and `record::CallKind`.
     calls: &'a Counts,
     /// By `record::model_key`, and what a content policy found, the surface before it.
     harms: &'a Counts,
@@ -231,7 +231,7 @@ impl UsageBatches {
     }
 
     /// Says more of an exchange that [`Self::failed`] has counted: deployment and model, its call
-    /// (`record::call_key`), and what a content policy found, each with the surface before it.
+    /// (`record::CallKind`), and what a content policy found, each with the surface before it.
     pub fn unanswered(&mut self, account: &AccountId, model: &str, call: String, harms: Vec<String>) {
         let Some(open) = self.lanes.get_mut(account).and_then(|lane| lane.open.as_mut()) else { return };
         let mut count = |counts: fn(&mut Open) -> &mut Counts, what: String| {

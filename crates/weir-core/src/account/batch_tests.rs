@@ -41,6 +41,8 @@ fn record(id: u128) -> UsageRecord {
         judged: None,
         spilled: false,
         utilization: None,
+        operation: String::new(),
+        version: String::new(),
     }
 }
 

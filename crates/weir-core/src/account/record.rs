@@ -100,12 +100,38 @@ pub struct UsageRecord {
     /// Percent of the reserved throughput that were in use, where some is reserved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utilization: Option<u64>,
+    /// What was asked for, as Azure names it (`surface::DataRoute::operation`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub operation: String,
+    /// The model's version, where the catalog has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
 }
 
-/// By what calls are counted apart: the surface, whether it was a stream, the status, whether it spilled over. The parts
-/// have `|` between them.
-pub fn call_key(surface: &str, streamed: bool, status: u16, spilled: bool) -> String {
-    format!("{surface}|{}|{status}|{}", u8::from(streamed), u8::from(spilled))
+/// By what calls of a deployment and its model are counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallKind<'a> {
+    /// What the caller spoke.
+    pub surface: &'a str,
+    /// Whether it was a stream.
+    pub streamed: bool,
+    /// Status the caller got.
+    pub status: u16,
+    /// Whether another deployment took it than the one that was asked.
+    pub spilled: bool,
+    /// What was asked for.
+    pub operation: &'a str,
+    /// The model's version.
+    pub version: &'a str,
+}
+
+impl CallKind<'_> {
+    /// As one text: the parts in their order, with `|` between them. The version is last, whatever is in it.
+    pub fn key(&self) -> String {
+        let Self { surface, streamed, status, spilled, operation, version } = *self;
+        let (streamed, spilled) = (u8::from(streamed), u8::from(spilled));
+        format!("{surface}|{streamed}|{status}|{spilled}|{operation}|{version}")
+    }
 }
 
 /// What a content policy found in one exchange (`policy::harms`) as keys of counts: each with the surface before it, and

@@ -6,7 +6,7 @@ use super::isolate::Isolate;
 use super::prepare::Facts;
 use super::running::Running;
 use crate::account::price;
-use crate::account::record::{Tracked, Usage, UsageRecord, call_key, harm_keys, model_key};
+use crate::account::record::{CallKind, Tracked, Usage, UsageRecord, harm_keys, model_key};
 use crate::error::WeirError;
 use crate::id::AccountId;
 use crate::limit::Reservation;
@@ -65,6 +65,8 @@ impl Isolate {
             judged,
             spilled: running.admission.spilled,
             utilization,
+            operation: running.operation.to_string(),
+            version: running.version,
         };
         self.end_log(running.log, &record);
         self.leases.settle(now, running.reservation, used.total());
@@ -85,7 +87,14 @@ impl Isolate {
     pub(super) fn count_unanswered(&mut self, now: UnixMillis, account: &AccountId, of: &Unanswered<'_>) {
         let (surface, error) = (of.surface, of.error);
         self.batches.failed(now, account, of.deployment, error.label());
-        let call = call_key(surface.label(), of.streamed, reply::status(error, surface), of.spilled);
+        let call = CallKind {
+            surface: surface.label(),
+            streamed: of.streamed,
+            status: reply::status(error, surface),
+            spilled: of.spilled,
+            operation: of.operation,
+            version: of.version,
+        };
         let found = if let WeirError::Policy(PolicyError::PromptFiltered { results }) = error {
             Some(harms(Side::Prompt, results))
         } else if let WeirError::Policy(PolicyError::Guardrail { .. }) = error {
@@ -94,7 +103,7 @@ impl Isolate {
             None
         };
         let found = found.map(|found| harm_keys(surface.label(), &found)).unwrap_or_default();
-        self.batches.unanswered(account, &model_key(of.deployment, of.model), call, found);
+        self.batches.unanswered(account, &model_key(of.deployment, of.model), call.key(), found);
     }
 }
 
@@ -102,6 +111,8 @@ impl Isolate {
 pub(super) struct Unanswered<'a> {
     pub(super) deployment: &'a str,
     pub(super) model: &'a str,
+    pub(super) version: &'a str,
+    pub(super) operation: &'a str,
     pub(super) surface: Surface,
     pub(super) streamed: bool,
     pub(super) spilled: bool,
@@ -111,9 +122,16 @@ pub(super) struct Unanswered<'a> {
 impl Running {
     /// The exchange, as one without an answer.
     pub(super) fn unanswered<'a>(&'a self, error: &'a WeirError) -> Unanswered<'a> {
-        let Self { deployment, model, surface, streamed, admission, .. } = self;
-        let (surface, streamed) = (*surface, *streamed);
-        Unanswered { deployment, model, surface, streamed, spilled: admission.spilled, error }
+        Unanswered {
+            deployment: &self.deployment,
+            model: &self.model,
+            version: &self.version,
+            operation: self.operation,
+            surface: self.surface,
+            streamed: self.streamed,
+            spilled: self.admission.spilled,
+            error,
+        }
     }
 }
 
@@ -154,6 +172,8 @@ pub(super) fn refused(
         judged: None,
         spilled: running.admission.spilled,
         utilization: None,
+        operation: running.operation.to_string(),
+        version: running.version.clone(),
     }
 }
 
@@ -163,6 +183,8 @@ impl Facts<'_> {
         Unanswered {
             deployment: self.ready.deployment.name.as_str(),
             model: &self.ready.deployment.model,
+            version: &self.ready.deployment.version,
+            operation: self.route.operation,
             surface: self.route.surface,
             streamed: self.envelope.stream,
             spilled: self.admission.spilled,
@@ -203,6 +225,8 @@ impl Facts<'_> {
             judged: None,
             spilled: self.admission.spilled,
             utilization: None,
+            operation: self.route.operation.to_string(),
+            version: deployment.version.clone(),
         }
     }
 }

@@ -69,7 +69,7 @@ pub(super) struct TotalsPart {
 #[derive(Debug, Deserialize)]
 pub(super) struct Unanswered {
     pub(super) failed: SortedMap<String, SortedMap<String, u64>>,
-    /// By deployment and model (`totals::key`), then by `record::call_key`.
+    /// By deployment and model (`totals::key`), then by `record::CallKind`.
     #[serde(default)]
     pub(super) calls: SortedMap<String, SortedMap<String, u64>>,
     /// The same, by what a content policy found.

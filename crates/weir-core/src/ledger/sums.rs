@@ -5,7 +5,7 @@
 
 use super::calls::Calls;
 use super::message::{Dimension, Interval};
-use crate::account::record::{UsageRecord, call_key, harm_keys};
+use crate::account::record::{CallKind, UsageRecord, harm_keys};
 use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use crate::units::Money;
@@ -24,7 +24,7 @@ pub(super) struct Sums {
     pub(super) cost: Money,
     /// Of this, what the input cost.
     pub(super) input_cost: Money,
-    /// All calls, those that no model answered as well, by `record::call_key`.
+    /// All calls, those that no model answered as well, by `record::CallKind`.
     #[serde(skip_serializing_if = "SortedMap::is_empty")]
     pub(super) calls: SortedMap<String, Calls>,
     /// Calls by what a content policy made of them: the surface, then `judged|||`, `harmful|||`, `rejected|||`, or one of
@@ -78,8 +78,15 @@ impl Rollup {
             (Some(_), None) | (None, _) => (String::new(), Money(0)),
         };
         let sums = self.0.entry(currency).or_default();
-        let key = call_key(&record.surface, record.streamed, record.status, record.spilled);
-        sums.add_call(key, &Calls::of(record));
+        let kind = CallKind {
+            surface: &record.surface,
+            streamed: record.streamed,
+            status: record.status,
+            spilled: record.spilled,
+            operation: &record.operation,
+            version: &record.version,
+        };
+        sums.add_call(kind.key(), &Calls::of(record));
         if let Some(found) = &record.judged {
             for key in harm_keys(&record.surface, found) {
                 sums.add_harm(&key, 1);

@@ -257,7 +257,7 @@ impl Metric {
         let harm = matches!(self.worth, Harm(_));
         match dimension {
             Dim::Deployment | Dim::Model | Dim::Api | Dim::Region => true,
-            Dim::Stream | Dim::Status | Dim::Spillover => !harm,
+            Dim::Stream | Dim::Status | Dim::Spillover | Dim::Operation | Dim::Version => !harm,
             // What was judged is judged as a whole.
             Dim::TextType | Dim::Category | Dim::Severity => {
                 matches!(self.worth, Harm(kind) if !kind.eq_ignore_ascii_case("judged"))

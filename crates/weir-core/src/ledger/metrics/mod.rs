@@ -53,6 +53,8 @@ const INTERVALS: [(&str, Interval, u64); 8] = [
 enum Dim {
     Deployment,
     Model,
+    Version,
+    Operation,
     /// The surface.
     Api,
     Region,
@@ -65,7 +67,7 @@ enum Dim {
 }
 
 /// All dimensions, in the order of [`Cell`]'s values.
-const DIMENSIONS: [(Dim, &str); 10] = [
+const DIMENSIONS: [(Dim, &str); 12] = [
     (Dim::Deployment, "ModelDeploymentName"),
     (Dim::Model, "ModelName"),
     (Dim::Api, "ApiName"),
@@ -76,6 +78,8 @@ const DIMENSIONS: [(Dim, &str); 10] = [
     (Dim::TextType, "TextType"),
     (Dim::Category, "Category"),
     (Dim::Severity, "Severity"),
+    (Dim::Operation, "OperationName"),
+    (Dim::Version, "ModelVersion"),
 ];
 
 fn name_of(dim: Dim) -> &'static str {
@@ -272,9 +276,10 @@ fn calls(sums: &Sums) -> Vec<Cell<'_>> {
     let mut left = [sums.requests, sums.input, sums.output, sums.cached_input];
     let mut cells = Vec::with_capacity(sums.calls.len().saturating_add(1));
     for (key, calls) in &sums.calls {
-        let mut parts = key.split('|');
+        let mut parts = key.splitn(6, '|');
         let mut next = || parts.next().unwrap_or_default();
-        let (api, stream, status, spilled) = (next(), next(), next(), next());
+        let (api, stream, status, spilled, operation, version) =
+            (next(), next(), next(), next(), next(), next());
         let of = [Of::Answered, Of::Input, Of::Output, Of::Cached];
         left.iter_mut().zip(of).for_each(|(left, of)| *left = left.saturating_sub(calls.get(of)));
         let many = calls.get(Of::Calls);
@@ -283,7 +288,7 @@ fn calls(sums: &Sums) -> Vec<Cell<'_>> {
         let faults = [fault(class('4')), fault(status == "429"), fault(class('5'))];
         let stream = if stream == "1" { "Streaming" } else { "Non-Streaming" };
         let spilled = if spilled == "1" { "True" } else { "False" };
-        let values = ["", "", api, "", stream, status, spilled, "", "", ""];
+        let values = ["", "", api, "", stream, status, spilled, "", "", "", operation, version];
         cells.push(Cell { values, counted: Counted { calls: calls.clone(), faults, harms: 0 } });
     }
     let [requests, input, output, cached] = left;
@@ -303,7 +308,7 @@ fn harms<'a>(sums: &'a Sums, kind: &str, divided: bool) -> Vec<Cell<'a>> {
         let mut next = || parts.next().unwrap_or_default();
         let (api, word, text, category, severity) = (next(), next(), next(), next(), next());
         let whole = text.is_empty() && category.is_empty();
-        let values = ["", "", api, "", "", "", "", text, category, severity];
+        let values = ["", "", api, "", "", "", "", text, category, severity, "", ""];
         let counted = Counted { harms: *many, ..Counted::default() };
         (word == kind && whole != divided).then_some(Cell { values, counted })
     };

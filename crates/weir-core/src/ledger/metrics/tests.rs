@@ -5,7 +5,7 @@ use super::super::question::Question;
 use super::super::testing::{Objects, asked, record};
 use super::*;
 use crate::account::batch::UsageBatches;
-use crate::account::record::{UsageRecord, call_key, harm_keys, model_key};
+use crate::account::record::{CallKind, UsageRecord, harm_keys, model_key};
 use crate::id::IsolateId;
 use crate::object::CallOutcome;
 
@@ -52,8 +52,15 @@ fn busy() -> Objects {
     let prompt = harm_keys("openai", &prompt);
     for (status, harms) in [(429, Vec::new()), (429, Vec::new()), (503, Vec::new()), (400, prompt)] {
         batches.failed(UnixMillis(DAY), &account, "Demo-1", "word");
-        let call = call_key("azure_openai", false, status, false);
-        batches.unanswered(&account, &model_key("Demo-1", "gpt, \"4o\""), call, harms);
+        let call = CallKind {
+            surface: "azure_openai",
+            streamed: false,
+            status,
+            spilled: false,
+            operation: "ChatCompletions_Create",
+            version: "1|2",
+        };
+        batches.unanswered(&account, &model_key("Demo-1", "gpt, \"4o\""), call.key(), harms);
     }
     while let Some(due) = batches.due(UnixMillis(DAY)) {
         let message = batches.poll_message(due).unwrap();
@@ -168,7 +175,7 @@ fn what_metrics_cannot_answer_is_refused() {
         "metricnames=RAITotalRequests&$filter=StatusCode eq '*'",
         "metricnames=RAITotalRequests&$filter=Category eq '*'",
         "metricnames=ModelRequests,RAIHarmfulRequests&$filter=Category eq '*'",
-        "$filter=ModelVersion eq '*'",
+        "$filter=UsageChannel eq '*'",
         "$filter=ModelName like 'x'",
         "top=0",
         "orderby=colour",
@@ -274,6 +281,8 @@ fn dimensions_tell_calls_and_findings_apart() {
         [row("azure_openai,global", 4), row("openai,global", 3)]
     );
     assert_eq!(requests("ModelName eq 'gpt, \"4o\"'"), [row("gpt, \"4o\"", 7)], "failures have their model");
+    assert_eq!(requests("OperationName eq 'chatcompletions_create'"), [row("ChatCompletions_Create", 4)]);
+    assert_eq!(requests("ModelVersion eq '*'"), [row("", 3), row("1|2", 4)]);
     let found = |name: &str, filter: &str| busy_series(&format!("metricnames={name}&$filter={filter}"));
     assert_eq!(
         found("RAIHarmfulRequests", "TextType eq '*' and Category eq '*' and Severity eq '*'"),
