@@ -316,6 +316,9 @@ impl Isolate {
     pub(super) fn fail(&mut self, now: UnixMillis, mut running: Running, error: &WeirError) -> Action {
         self.forget_asked(now, &mut running);
         self.track_left(now, &mut running);
+        if let Some(estimate) = self.estimated(now, &mut running, error) {
+            return estimate;
+        }
         let kept = running.passed.as_ref().is_some_and(|passed| !passed.generates);
         let lost = matches!(error, WeirError::Attempt(AttemptError::UpstreamStatus { status: 404, .. }));
         let error = if kept && lost { &WeirError::Route(RouteError::UnknownId) } else { error };
