@@ -332,8 +332,8 @@ impl Isolate {
             self.end_log(running.log, &record);
             self.batches.push_failure(now, &running.account, &record);
         }
+        self.count_unanswered(now, &running.account, &running.unanswered(error));
         self.leases.settle(now, running.reservation, 0);
-        self.batches.failed(now, &running.account, &running.deployment, error.label());
         Action::Reply(reply)
     }
 
