@@ -97,19 +97,20 @@ const fn once() -> u32 {
     1
 }
 
+fn key(text: &str, only: Option<&str>, expires: Option<u64>) -> Value {
+    let mut key = json!({"hash": key_hash(text), "id": text, "principal": text});
+    if let Some(only) = only {
+        key["deployments"] = json!([only]);
+    }
+    if let Some(expires) = expires {
+        key["expires_at"] = json!(expires);
+    }
+    key
+}
+
 fn snapshot() -> Value {
     let seal_key = SealKey::parse(SEAL).unwrap();
     let sealed = |base: &str| seal(&seal_key, base, "sk-upstream", [7; 12]).unwrap();
-    let key = |text: &str, only: Option<&str>, expires: Option<u64>| {
-        let mut key = json!({"hash": key_hash(text), "id": text, "principal": text});
-        if let Some(only) = only {
-            key["deployments"] = json!([only]);
-        }
-        if let Some(expires) = expires {
-            key["expires_at"] = json!(expires);
-        }
-        key
-    };
     let base = "https://up.example/v1";
     let azure_base = "https://up.openai.azure.com";
     let open_ai = |base: &str| json!({"http": {"base": base, "paths": "open_ai", "auth": {"bearer": {"sealed": sealed(base)}}}});

@@ -216,7 +216,7 @@ fn a_bucket_gets_each_exchange_once_under_its_table_and_day() {
     let prefix = format!("default/main/serving/chats_payload/request_date={day}/");
     let mut lines: Vec<Value> = Vec::new();
     for (key, body) in &objects {
-        assert!(key.starts_with(&prefix) && key.ends_with(".jsonl"), "{key}");
+        assert!(key.strip_prefix(&prefix).is_some_and(|rest| rest.strip_suffix(".jsonl").is_some()), "{key}");
         lines.extend(body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
     }
     assert_eq!(lines.len(), 3);
