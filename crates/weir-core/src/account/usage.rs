@@ -5,6 +5,7 @@
 //! refused, never trusted.
 
 use super::record::Usage;
+use crate::units;
 use crate::wire::raw::Raw;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
@@ -58,9 +59,9 @@ pub fn nested(event: &str) -> Option<Usage> {
 /// What an exchange used by length of text alone, in characters: `(length + 1) / 4` (`databricks.md`, 7.6).
 pub const fn estimate(prompt_chars: u64, output_chars: u64) -> Usage {
     Usage {
-        input: prompt_chars.saturating_add(1) / 4,
+        input: units::tokens_of(prompt_chars),
         cached_input: 0,
-        output: output_chars.saturating_add(1) / 4,
+        output: units::tokens_of(output_chars),
         reasoning: 0,
         estimated: true,
     }

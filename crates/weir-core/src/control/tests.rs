@@ -1,10 +1,12 @@
 //! Stories told to a Registry, from `tests/vectors/control`, and what holds after every step of each.
 
 mod azure;
+mod deleted;
 mod faults;
 mod front;
 mod refused;
 mod restart;
+mod stories;
 
 use super::front::{FrontPlan, plan};
 use super::probe::{Probe, ProbeOutcome, Probed};
@@ -19,26 +21,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-
-const STORIES: &[(&str, &str)] = &[
-    ("catalog", include_str!("../../../../tests/vectors/control/catalog.json")),
-    ("keys", include_str!("../../../../tests/vectors/control/keys.json")),
-    ("access", include_str!("../../../../tests/vectors/control/access.json")),
-    ("roles", include_str!("../../../../tests/vectors/control/roles.json")),
-    ("production", include_str!("../../../../tests/vectors/control/production.json")),
-    ("arm", include_str!("../../../../tests/vectors/control/arm.json")),
-    ("serverless", include_str!("../../../../tests/vectors/control/serverless.json")),
-    ("resources", include_str!("../../../../tests/vectors/control/resources.json")),
-    ("identity", include_str!("../../../../tests/vectors/control/identity.json")),
-    ("endpoints", include_str!("../../../../tests/vectors/control/endpoints.json")),
-    ("endpoint_faults", include_str!("../../../../tests/vectors/control/endpoint_faults.json")),
-    ("endpoint_life", include_str!("../../../../tests/vectors/control/endpoint_life.json")),
-    ("endpoint_gateway", include_str!("../../../../tests/vectors/control/endpoint_gateway.json")),
-    ("endpoint_foundation", include_str!("../../../../tests/vectors/control/endpoint_foundation.json")),
-    ("providers", include_str!("../../../../tests/vectors/control/providers.json")),
-    ("contract", include_str!("../../../../tests/vectors/control/contract.json")),
-    ("rai", include_str!("../../../../tests/vectors/control/rai.json")),
-];
+use stories::STORIES;
 
 /// A Registry with its stored rows, as the shell keeps them.
 struct World {
@@ -376,7 +359,7 @@ fn a_credential_opens_for_its_upstream_only_and_follows_its_secret() {
     assert_eq!(probe.url, "https://a.example/v1/models");
     assert_eq!(probe.headers, vec![("authorization".to_string(), "Bearer CANARY-1".to_string())]);
     assert!(!format!("{probe:?}").contains("CANARY"));
-    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(500) }], "ready");
+    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(500), refusal: None }], "ready");
     let (base, sealed) = credential(&world);
     assert_eq!(base, "https://a.example/v1");
     assert_eq!(crate::seal::open(&key, &base, &sealed).as_deref(), Ok("CANARY-1"));
@@ -403,7 +386,7 @@ fn an_update_that_is_never_settled_fails_and_a_late_outcome_changes_nothing() {
     let (_, answer) = world.admin("GET", "/api/2.0/serving-endpoints/e", &Value::Null);
     assert_eq!(answer["state"]["config_update"], "UPDATE_FAILED");
     let version = world.registry.state().version;
-    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(200) }], "late");
+    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(200), refusal: None }], "late");
     assert_eq!(world.registry.state().version, version);
     assert_eq!(world.admin("PUT", "/api/2.0/serving-endpoints/e/config", &update).0, 200);
     // A probe of a deleted endpoint does not reach one that was made later under its name.
@@ -411,7 +394,10 @@ fn an_update_that_is_never_settled_fails_and_a_late_outcome_changes_nothing() {
     world.admin("DELETE", "/api/2.0/serving-endpoints/e", &Value::Null);
     world.admin("POST", "/api/2.0/serving-endpoints", &body);
     world.probes = old;
-    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(200) }], "of another");
+    world.probed(
+        vec![ProbeOutcome { entity: "m".to_string(), status: Some(200), refusal: None }],
+        "of another",
+    );
     assert!(world.registry.snapshot().deployments.is_empty());
 }
 

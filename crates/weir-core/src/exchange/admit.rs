@@ -283,7 +283,9 @@ impl Isolate {
         spoken: &Spoken,
     ) -> Result<Box<Running>, Stop> {
         let request = Request { body: spoken.canonical(), ..*asking.request };
-        self.admit_asked(&Asking { request: &request, ..*asking }, account, admission, Some(spoken))
+        let admitted =
+            self.admit_asked(&Asking { request: &request, ..*asking }, account, admission, Some(spoken));
+        admitted.map_err(|stop| spoken.placed(stop))
     }
 
     /// The stages from a canonical body on. `spoken` is what the caller said, where that is another.
@@ -296,6 +298,9 @@ impl Isolate {
     ) -> Result<Box<Running>, Stop> {
         let Asking { now, request, route, caller, index } = *asking;
         let mut envelope = Envelope::parse(request.body, route.task)?;
+        if route.task.is_none() && invocations::is_conversation(&envelope) {
+            return self.admit_conversation(asking, &envelope, account, admission);
+        }
         let ready = match route::find(index, caller, route, &request.headers, &envelope) {
             Ok(ready) => ready,
             Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
@@ -303,9 +308,6 @@ impl Isolate {
         // Every surface leads to every deployment, so its own rule holds beside the surface's.
         admit_address(index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
         tokens::callable(ready)?;
-        if let Some(spoken) = spoken.filter(|_| route.asks.counts()) {
-            return Err(Stop::Answer(spoken.counted(&envelope)));
-        }
         let bearers = self.bearers(now, &account, ready, admission)?;
         let task = route.task.unwrap_or(ready.deployment.task);
         let extras = match route.task {
@@ -331,6 +333,9 @@ impl Isolate {
             spoken,
             bearers: &bearers,
         };
+        if let Some(spoken) = spoken.filter(|_| route.asks.counts()) {
+            return self.admit_count(&facts, account, index, spoken.counted(&envelope));
+        }
         let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);
         let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, None, reservation, index)?));
         let (reservation, filtering) = self.counted(&facts, &account, judged)?;
@@ -373,24 +378,6 @@ impl Isolate {
                 Err(error)
             }
         }
-    }
-
-    /// Counts the refusal of a request whose deployment is known.
-    pub(super) fn counted<T>(
-        &mut self,
-        facts: &Facts<'_>,
-        account: &AccountId,
-        outcome: Result<T, Stop>,
-    ) -> Result<T, Stop> {
-        if let Err(Stop::Refuse(error)) = &outcome {
-            let deployment = facts.ready.deployment.name.as_str();
-            self.batches.failed(facts.now, account, deployment, error.label());
-            if let Some(tracked) = facts.tracked() {
-                let record = facts.turned_away(&tracked, error);
-                self.batches.push_failure(facts.now, account, &record);
-            }
-        }
-        outcome
     }
 
     /// As [`Isolate::reserve`]. What the limits of a deployment refuse that spills over, the other deployment takes

@@ -317,6 +317,9 @@ impl Isolate {
     pub(super) fn fail(&mut self, now: UnixMillis, mut running: Box<Running>, error: &WeirError) -> Action {
         self.forget_asked(now, &mut running);
         self.track_left(now, &mut running);
+        if let Some(estimate) = self.estimated(now, &mut running, error) {
+            return estimate;
+        }
         let kept = running.passed.as_ref().is_some_and(|passed| !passed.generates);
         let lost = matches!(error, WeirError::Attempt(AttemptError::UpstreamStatus { status: 404, .. }));
         let error = if kept && lost { &WeirError::Route(RouteError::UnknownId) } else { error };
@@ -330,8 +333,8 @@ impl Isolate {
             self.end_log(running.log, &record);
             self.batches.push_failure(now, &running.account, &record);
         }
+        self.count_unanswered(now, &running.account, &running.unanswered(error));
         self.leases.settle(now, running.reservation, 0);
-        self.batches.failed(now, &running.account, &running.deployment, error.label());
         Action::Reply(reply)
     }
 

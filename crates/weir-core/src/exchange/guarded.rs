@@ -53,6 +53,10 @@ impl Filtering {
         used: &Usage,
         events: bool,
     ) -> Result<Option<String>, PolicyError> {
+        if self.form.has_elements() {
+            let text = core::str::from_utf8(body).unwrap_or_default();
+            return if self.needs_text() { self.whole_elements(text, found) } else { Ok(None) };
+        }
         let Some(guard) = self.policy.guard().cloned() else { return Ok(self.whole(body, found)) };
         let Ok(text) = core::str::from_utf8(body) else { return Ok(None) };
         if self.guard {
@@ -89,7 +93,7 @@ impl Filtering {
             let told = found.iter().filter(|(of, _)| *of == at);
             let told = told.fold(Findings::default(), |joined, (_, found)| joined.joined(*found));
             let found = told.joined(self.policy.read(&self.lexicon, Side::Completion, &said));
-            if self.policy.filters(Side::Completion, found) {
+            if self.filters(found) {
                 let content = quote::json(&said);
                 let edits = mask_answer(&format!("{{\"content\":{content}}}"));
                 let shown = format!("{{\"role\":\"assistant\",\"content\":{content}}}");

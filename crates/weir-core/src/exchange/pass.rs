@@ -20,7 +20,7 @@ use crate::route::select::{self, Chance, Pick, UNKNOWN, Why};
 use crate::route::{self, RouteError};
 use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity, SnapshotIndex};
 use crate::snapshot::{DeploymentKind, ServedEntity, Target, Task, UpstreamPaths};
-use crate::surface::{DataRoute, Header, Matter, Passage, query_without_version};
+use crate::surface::{DataRoute, Header, INVOCATIONS, Matter, Passage, query_without_version};
 use crate::time::UnixMillis;
 use crate::wire::bounds::{BODY_BYTES_MAX, FORM_BYTES_MAX};
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
@@ -37,6 +37,9 @@ use alloc::vec::Vec;
 /// Providers whose API is the one that is passed through (`design.md`, 8, "Tasks"); a custom one is compatible by
 /// its own word.
 const PROVIDERS: [&str; 3] = ["openai", "azure-openai", "custom"];
+
+/// Members of bodies on `…/invocations` that are for the log alone (`databricks.md`, 10.2).
+pub(super) const LOGGED: [&str; 2] = ["client_request_id", "usage_context"];
 
 /// A request, and who asks.
 #[derive(Clone, Copy)]
@@ -103,6 +106,11 @@ fn unable(ready: &ReadyDeployment, call: &Call<'_>) -> WeirError {
     }
     let name = ready.deployment.name.as_str().to_owned();
     RouteError::ProviderLacks { name, what: passage.what() }.into()
+}
+
+/// The deployment that the caller's own header names.
+fn of_header<'a>(facts: &Asking<'a>) -> Option<Cow<'a, str>> {
+    facts.request.headers.get(Header::Deployment).map(Cow::Borrowed)
 }
 
 impl<'a> Call<'a> {
@@ -194,8 +202,12 @@ impl<'a> Call<'a> {
                 .map(Cow::Borrowed),
             Body::Form { .. } | Body::None => None,
         };
-        let header = || facts.request.headers.get(Header::Deployment).map(Cow::Borrowed);
-        of_body.filter(|name| !name.is_empty()).or_else(header)
+        of_body.filter(|name| !name.is_empty()).or_else(|| of_header(facts))
+    }
+
+    /// Whether something beside the body's `model` says whose upstream it is.
+    fn is_placed(&self, facts: &Asking<'a>) -> bool {
+        self.mark.is_some() || of_header(facts).is_some()
     }
 
     /// The deployment that takes the call.
@@ -206,6 +218,14 @@ impl<'a> Call<'a> {
             route::locate(index, facts.caller, &route, &facts.request.headers, &Envelope::empty())
         };
         if let Some(name) = self.name(facts) {
+            match located(name) {
+                // The model to begin with may be the upstream's own; then its file says where.
+                Err(RouteError::UnknownDeployment { .. })
+                    if self.passage.tunes() && self.is_placed(facts) => {}
+                found => return found,
+            }
+        }
+        if let Some(name) = of_header(facts).filter(|_| self.passage.tunes()) {
             return located(name);
         }
         if let Some(mark) = self.mark {
@@ -273,7 +293,7 @@ impl<'a> Call<'a> {
                 let send = Send {
                     url: self.url(entity),
                     headers: self.headers(facts, own.headers()),
-                    edits: self.changes(facts, entity),
+                    edits: self.changes(facts, ready, entity),
                     timeout: crate::time::Millis(0),
                     hedge: None,
                     head_first: true,
@@ -325,12 +345,16 @@ impl<'a> Call<'a> {
     }
 
     /// The model's name and the marks.
-    fn changes(&self, facts: &Asking<'a>, entity: &ServedEntity) -> Vec<Edit> {
+    fn changes(&self, facts: &Asking<'a>, ready: &ReadyDeployment, entity: &ServedEntity) -> Vec<Edit> {
         let model = index::model_for(entity);
         match &self.body {
             Body::Json(envelope) => {
-                let model = (self.generates() || envelope.model.is_some()).then_some(model);
-                let mut edits = envelope.edits(&Rewrite { model, ..Rewrite::default() });
+                let own = ready.deployment.name.as_str();
+                let is_own = |name: Cow<'_, str>| !self.passage.tunes() || name.eq_ignore_ascii_case(own);
+                let named = envelope.model.is_some_and(|field| field.text().is_none_or(is_own));
+                let model = (self.generates() || named).then_some(model);
+                let drop: &[&str] = if facts.route.operation == INVOCATIONS { &LOGGED } else { &[] };
+                let mut edits = envelope.edits(&Rewrite { model, drop, ..Rewrite::default() });
                 edits.extend(self.edits.iter().cloned());
                 edits.sort_by_key(|edit| (edit.start, edit.end));
                 edits
@@ -409,8 +433,7 @@ impl Isolate {
         if prepared.is_empty() {
             return Err(unable(ready, &call).into());
         }
-        // What a policy reads it reads in one form, so nobody stands in under one.
-        let stands_in = passage.responds() && call.mark.is_none() && ready.policy.is_none();
+        let stands_in = passage.responds() && call.mark.is_none();
         let standin = if stands_in { self.standin(&facts, &account, prepared.len())? } else { None };
         let asked = ready.policy.as_ref().map(|_| call.asked(asking)).transpose()?;
         let reservation = match self.reserve(&facts, index, &account, admission) {

@@ -5,9 +5,11 @@
 //! upstream of the canonical dialect has none of this: one look at an empty place each time.
 
 use super::action::{Send, UpstreamHeaders};
+use super::admit::Stop;
 use super::prepare::Facts;
 use super::running::Running;
 use crate::account::usage;
+use crate::error::WeirError;
 use crate::sigv4::{self, AwsKeys, Signed};
 use crate::snapshot::index::ReadyEntity;
 use crate::snapshot::{Dialect, ServedEntity, Task, Upstream, UpstreamPaths};
@@ -115,9 +117,11 @@ impl Translation {
         upstream: &Upstream,
         own: &[(String, String)],
     ) -> Option<(Self, Send)> {
-        let spoken = facts.spoken.filter(|_| facts.ready.policy.is_none())?;
-        let messages = facts.route.asks == (Asks::Messages { counts: false });
-        if !messages || Dialect::of(entity) != Some(Dialect::Anthropic) {
+        let counts = facts.route.asks.counts();
+        let spoken = facts.spoken.filter(|_| counts || facts.ready.policy.is_none())?;
+        if !matches!(facts.route.asks, Asks::Messages { .. })
+            || Dialect::of(entity) != Some(Dialect::Anthropic)
+        {
             return None;
         }
         let provider = translate::provider(Dialect::Anthropic);
@@ -137,7 +141,7 @@ impl Translation {
         let model = entity.upstream_model.clone();
         let edit = |(start, end)| Edit { start, end, with: quote::json(&model).into_bytes() };
         let send = Send {
-            url: format!("{}/v1/messages", base(upstream)),
+            url: format!("{}/v1/messages{}", base(upstream), if counts { "/count_tokens" } else { "" }),
             headers,
             edits: spoken.model.map(edit).into_iter().collect(),
             timeout: Millis(0),
@@ -228,6 +232,12 @@ impl Spoken {
     /// The canonical body.
     pub(super) fn canonical(&self) -> &[u8] {
         self.heard.canonical.as_bytes()
+    }
+
+    /// An error about the canonical body, said of the caller's own.
+    pub(super) fn placed(&self, stop: Stop) -> Stop {
+        let Stop::Refuse(WeirError::Wire(error)) = stop else { return stop };
+        self.heard.placed(error).into()
     }
 
     /// The answer to a question for a count of tokens.
@@ -334,6 +344,9 @@ impl Running {
 
     /// The number of the caller's next event, where its events are numbered.
     pub(super) fn next_number(&self) -> Option<u64> {
+        if let Some(passed) = &self.passed {
+            return passed.next_number();
+        }
         self.teller.as_deref().filter(|_| self.retells())?.0.next_number()
     }
 

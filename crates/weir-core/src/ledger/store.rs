@@ -5,7 +5,7 @@
 //! isolate says that it will not send them again (`floor`). So a batch that comes again, late or out of order,
 //! changes nothing.
 
-use super::message::{Batch, Failed, Interval, record_key};
+use super::message::{Batch, Interval, Unanswered, record_key};
 use super::payloads::Payloads;
 use super::sums::{self, Rollup};
 use super::totals::{self, Totals};
@@ -64,7 +64,7 @@ struct Known {
 
 impl Intake {
     /// Reads a batch. A record that cannot be read is counted and left out.
-    pub(super) fn new(now: UnixMillis, batch: &Batch<'_>) -> Result<Self, &'static str> {
+    pub(super) fn new(now: UnixMillis, batch: &Batch<'_>, bucket: bool) -> Result<Self, &'static str> {
         let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
         if batch.isolate.len() != 16 || !batch.isolate.bytes().all(hex) {
             return Err("an isolate is 16 lower-case hex digits");
@@ -79,7 +79,7 @@ impl Intake {
             minutes: SortedMap::new(),
             hours: SortedMap::new(),
             totals: SortedMap::new(),
-            payloads: Payloads::default(),
+            payloads: Payloads::new(bucket),
         };
         for raw in &batch.records {
             if raw.get().starts_with("{\"failed\"") {
@@ -110,7 +110,17 @@ impl Intake {
     }
 
     fn count_failed(&mut self, text: &str) {
-        let Ok(Failed { failed }) = crate::json::read::<Failed>(text) else { return };
+        let Ok(Unanswered { failed, calls, mut harms }) = crate::json::read::<Unanswered>(text) else {
+            return;
+        };
+        for (model, calls) in &calls {
+            let Some([deployment, name]) = totals::parse_key(model) else { continue };
+            let harms = harms.remove(model).unwrap_or_default();
+            // When each was is not told; counts travel within a second.
+            let key = |interval| sums::key_of(interval, self.now, [&deployment, &name, "", ""]);
+            self.minutes.entry(key(Interval::Minute)).or_default().add_failed(calls, &harms);
+            self.hours.entry(key(Interval::Hour)).or_default().add_failed(calls, &harms);
+        }
         for (deployment, words) in failed {
             let totals = self.totals.entry(totals::key(&deployment, "")).or_default();
             for (word, many) in words {
@@ -180,7 +190,8 @@ impl Intake {
             stored.add(totals);
             writes.push(put(TABLE_TOTAL, key, &stored));
         }
-        self.payloads.store(&mut writes, next);
+        self.payloads.store(&mut writes, &mut next);
+        self.payloads.send(self.now, (&self.isolate, self.seq), &mut writes, next);
         Handled { reply, writes }
     }
 
