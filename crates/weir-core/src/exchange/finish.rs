@@ -111,6 +111,9 @@ impl Isolate {
     ) -> Action {
         match step {
             Step::Send { entity, timeout } => {
+                if running.entity != entity {
+                    self.scatter(now, &mut running);
+                }
                 running.entity = entity;
                 let Some(prepared) = running.entities.get(usize::try_from(entity).unwrap_or(usize::MAX))
                 else {
@@ -123,6 +126,7 @@ impl Isolate {
                 let mut send = prepared.send.clone();
                 send.timeout = timeout;
                 send.hedge = running.hedge_after();
+                running.part(&mut send);
                 if let Some(translation) = &prepared.translation {
                     translation.sign(now, &mut send);
                 }
@@ -243,6 +247,11 @@ impl Isolate {
                 }
             };
         };
+        let (told, several) = (answer.usage, !running.gathered.is_empty());
+        let Some(body) = running.gather(body) else {
+            let step = running.machine.go_on(now);
+            return self.perform(now, handle, running, step, None);
+        };
         let step = self.step(now, random, &mut running, &outcome);
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);
@@ -251,7 +260,8 @@ impl Isolate {
             Task::Chat | Task::Completions => u64::try_from(body.len()).unwrap_or(u64::MAX),
             Task::Embeddings => 0,
         };
-        let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
+        let told = if several { usage::read(&body).and_then(|whole| whole.usage) } else { told };
+        let used = told.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
         running.head_at = Some(now);
         if let Some(tracked) = running.tracked.as_mut() {
             tracked.output_chars = chars::of_answer(&body);
@@ -315,6 +325,7 @@ impl Isolate {
     /// No answer: the tokens go back, the request stays counted.
     pub(super) fn fail(&mut self, now: UnixMillis, mut running: Running, error: &WeirError) -> Action {
         self.forget_asked(now, &mut running);
+        self.scatter(now, &mut running);
         self.track_left(now, &mut running);
         let kept = running.passed.as_ref().is_some_and(|passed| !passed.generates);
         let lost = matches!(error, WeirError::Attempt(AttemptError::UpstreamStatus { status: 404, .. }));

@@ -41,6 +41,7 @@ mod holding;
 mod isolate;
 mod kept;
 mod logged;
+mod parts;
 mod pass;
 mod passed;
 mod prepare;

@@ -8,6 +8,7 @@ use super::running::Running;
 use crate::account::price;
 use crate::account::record::{Tracked, Usage, UsageRecord};
 use crate::error::WeirError;
+use crate::id::RequestId;
 use crate::reply;
 use crate::surface::Header;
 use crate::time::UnixMillis;
@@ -59,6 +60,35 @@ impl Isolate {
         };
         self.end_log(running.log, &record);
         self.leases.settle(now, running.reservation, used.total());
+        self.batches.push(now, &running.account, &record);
+    }
+}
+
+impl Isolate {
+    /// Records what calls of an entity of the plan used that did not come to be the answer, beside the exchange's own record.
+    pub(super) fn spent(
+        &mut self,
+        now: UnixMillis,
+        running: &mut Running,
+        entity: u32,
+        used: Usage,
+        word: &'static str,
+    ) {
+        let tracked = running.tracked.take();
+        let base = refused(now, running, 200, word);
+        running.tracked = tracked;
+        let called = usize::try_from(entity).ok().and_then(|at| running.entities.get(at));
+        let price = called.and_then(|called| called.price.as_ref());
+        let record = UsageRecord {
+            id: RequestId::from_random(!running.admission.random),
+            entity: called.map(|called| called.name.clone()).unwrap_or_default(),
+            usage: used,
+            cost: price.and_then(|price| price::cost(price, &used)),
+            input_cost: price.and_then(|price| price::input_cost(price, &used)),
+            currency: price.map(|price| price.currency.clone()),
+            attempts: 1,
+            ..base
+        };
         self.batches.push(now, &running.account, &record);
     }
 }

@@ -5,6 +5,7 @@
 //! upstream of the canonical dialect has none of this: one look at an empty place each time.
 
 use super::action::{Send, UpstreamHeaders};
+use super::parts;
 use super::prepare::Facts;
 use super::running::Running;
 use crate::account::usage;
@@ -39,6 +40,8 @@ pub(super) struct Translation {
     pub(super) notes: Notes,
     /// Whether it is the caller's own dialect: then what both say goes on as it is, and is read beside that only.
     own_words: bool,
+    /// The bodies of the calls that follow the first one, each for a part of the answer.
+    pub(super) more: Vec<Vec<u8>>,
 }
 
 /// An upstream's whole answer, canonical by now.
@@ -84,7 +87,12 @@ impl Translation {
         let stream = facts.envelope.stream;
         let ask = Ask { task: facts.task, model: &entity.upstream_model, place, stream, body };
         let mut notes = facts.spoken.map(|spoken| spoken.heard.notes.clone()).unwrap_or_default();
-        let translated = translate::request(provider, &ask, &mut notes)?;
+        let parts = parts::split(facts.task, body, provider.texts_max(ask.model))?;
+        let mut bodies = parts.iter().map(|part| Ask { body: Raw::trusted(part), ..ask });
+        let first = bodies.next().unwrap_or(ask);
+        let translated = translate::request(provider, &first, &mut notes)?;
+        let more = bodies.map(|ask| Ok(translate::request(provider, &ask, &mut notes)?.body.into_bytes()));
+        let more = more.collect::<Result<Vec<_>, WireError>>()?;
         strict(facts, body, &notes)?;
         let mut headers = own.to_vec();
         headers.extend(provider.headers().iter().map(|(name, value)| (name.to_string(), value.to_string())));
@@ -104,7 +112,10 @@ impl Translation {
         let model = entity.upstream_model.clone();
         let region = place.get("region").cloned().unwrap_or_default();
         let signer = ready.aws().map(|keys| (keys.clone(), region));
-        Ok(Some((Self { provider, task: facts.task, model, base64, signer, notes, own_words: false }, send)))
+        Ok(Some((
+            Self { provider, task: facts.task, model, base64, signer, notes, own_words: false, more },
+            send,
+        )))
     }
 
     /// How a request goes on to an entity that speaks the caller's own dialect; nothing if it does not, or if a content
@@ -149,7 +160,7 @@ impl Translation {
         };
         let (task, notes) = (facts.task, Notes::default());
         let (base64, signer, own_words) = (false, None, true);
-        Some((Self { provider, task, model, base64, signer, notes, own_words }, send))
+        Some((Self { provider, task, model, base64, signer, notes, own_words, more: Vec::new() }, send))
     }
 
     /// Whether what its upstream says goes on to the caller as it is.
@@ -161,7 +172,7 @@ impl Translation {
     pub(super) fn passed(dialect: Dialect, model: &str) -> Self {
         let (provider, notes) = (translate::provider(dialect), Notes::default());
         let (task, model) = (Task::Chat, model.to_string());
-        Self { provider, task, model, base64: false, signer: None, notes, own_words: false }
+        Self { provider, task, model, base64: false, signer: None, notes, own_words: false, more: Vec::new() }
     }
 
     /// Signs a call that is about to be made, if its upstream asks for that.
@@ -178,7 +189,7 @@ impl Translation {
 
     fn form(&self, running: &Running, now: UnixMillis) -> Form {
         let (id, created) = (running.admission.id.to_string(), now.0 / 1000);
-        let input_tokens = taken_for(running.prompt_chars);
+        let input_tokens = running.share(taken_for(running.prompt_chars));
         Form { id, created, model: self.model.clone(), base64: self.base64, input_tokens }
     }
 }
@@ -270,7 +281,7 @@ fn strict(facts: &Facts<'_>, body: Raw<'_>, notes: &Notes) -> Result<(), WireErr
 }
 
 impl Running {
-    fn translation(&self) -> Option<&Translation> {
+    pub(super) fn translation(&self) -> Option<&Translation> {
         self.entities.get(usize::try_from(self.entity).ok()?)?.translation.as_deref()
     }
 

@@ -97,6 +97,11 @@ pub trait Provider: Sync {
         false
     }
 
+    /// How many texts one call for embeddings of `model` takes, where that is known.
+    fn texts_max(&self, _model: &str) -> Option<usize> {
+        None
+    }
+
     /// The request in the provider's dialect.
     ///
     /// # Errors
