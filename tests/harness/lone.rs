@@ -54,6 +54,8 @@ pub struct Seen {
     pub cut: bool,
     /// The hosts that were called, in order.
     pub calls: Vec<String>,
+    /// Their whole addresses.
+    pub urls: Vec<String>,
     /// What each was sent: its headers and its body.
     pub sent: Vec<(BTreeMap<String, String>, Vec<u8>)>,
     /// How long it took.
@@ -158,6 +160,7 @@ impl Lone {
                     let host = send.url.split('/').nth(2).expect("an address has a host").to_owned();
                     reply = self.next(&host);
                     seen.calls.push(host);
+                    seen.urls.push(send.url.clone());
                     seen.sent.push((send.headers.iter().cloned().collect(), Edit::apply(body, &send.edits)));
                     position = 0;
                     until = self.now.plus(send.timeout);

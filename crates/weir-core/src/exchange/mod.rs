@@ -41,6 +41,7 @@ mod holding;
 mod isolate;
 mod kept;
 mod logged;
+mod own_words;
 mod parts;
 mod pass;
 mod passed;

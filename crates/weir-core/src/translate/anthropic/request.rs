@@ -5,7 +5,7 @@
 //! `reasoning_effort` is a budget of thinking tokens, and thinking is not begun in the middle of a tool's loop without
 //! the blocks of the turns before.
 
-use super::Anthropic;
+use super::{Anthropic, VERTEX_VERSION};
 use crate::translate::chat::{self, Content, Format, Message, Role, Source, ToolChoice};
 use crate::translate::gemini::publishers;
 use crate::translate::members::{self, Rule, refuse};
@@ -18,8 +18,6 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// `anthropic_version` at Vertex AI.
-const VERTEX_VERSION: &str = "vertex-2023-10-16";
 /// Answers of callers that set no maximum.
 const MAX_TOKENS: u64 = 8192;
 /// Room for the answer beside its thinking.
@@ -100,7 +98,7 @@ pub(super) fn translate(
     Ok(Translated { path: path(place, ask), body: out.end() })
 }
 
-fn path(place: &Anthropic, ask: &Ask<'_>) -> String {
+pub(super) fn path(place: &Anthropic, ask: &Ask<'_>) -> String {
     match place {
         Anthropic::Own => "/v1/messages".to_owned(),
         Anthropic::Vertex => {
