@@ -126,7 +126,7 @@ impl Lone {
 
     fn run(&mut self, (handle, body): (u32, &[u8]), mut action: Action, seen: &mut Seen) {
         let (mut reply, mut position, mut piece) = (Reply::Fail(0, Failure::Unreachable), 0, Vec::new());
-        let (mut streaming, mut until) = (false, self.now);
+        let (mut streaming, mut until, mut quiet) = (false, self.now, Millis(0));
         for step in 0.. {
             assert!(step < STEPS_MAX, "no end: {action:?}");
             action = match action {
@@ -170,7 +170,7 @@ impl Lone {
                 Action::DeliverStream { head, bytes, idle, .. } => {
                     seen.head(&head);
                     seen.body.extend(bytes);
-                    streaming = true;
+                    (streaming, quiet) = (true, idle);
                     self.read(handle, &reply, &mut position, idle, &mut piece)
                 }
                 Action::ReadPiece { timeout } => {
@@ -182,7 +182,7 @@ impl Lone {
                         Action::PassInstead(bytes) => seen.body.extend(bytes),
                         _ => seen.body.extend(&piece),
                     }
-                    self.read(handle, &reply, &mut position, Millis(45_000), &mut piece)
+                    self.read(handle, &reply, &mut position, quiet, &mut piece)
                 }
                 // All was read at once, and no policy names a classifier.
                 Action::ReadMore | Action::ReadHeaders | Action::Ask { .. } => {
