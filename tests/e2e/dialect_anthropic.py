@@ -40,9 +40,10 @@ def answer(path: str, headers: Json, body: Any, _raw: bytes) -> Reply:
         need(sys.modules["dialect_gemini"].given(bearer), "Request had invalid authentication credentials.", 401)
         need(isinstance(body, dict) and "model" not in body, "model: Extra inputs are not permitted")
         body = dict(body)
-        need(body.pop("anthropic_version", None) == "vertex-2023-10-16", "anthropic_version: Field required")
+        version = {"vertex-2023-10-16": "2023-06-01", "2026-10-21": "2026-10-21"}.get(body.pop("anthropic_version", ""))
+        need(version is not None, "anthropic_version: Field required")
         need(bool(body.get("stream")) == (found["method"] == "streamRawPredict"), "stream does not fit the method")
-        body, headers = {**body, "model": found["model"]}, {"anthropic-version": "2023-06-01", "x-api-key": KEY}
+        body, headers = {**body, "model": found["model"]}, {"anthropic-version": version, "x-api-key": KEY}
     version = headers.get("anthropic-version")
     need(version in ("2023-06-01", "2026-10-21"), "anthropic-version: header is required")
     key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")

@@ -77,7 +77,7 @@ fn an_upstream_of_the_same_dialect_hears_and_says_everything_as_it_is() {
 }
 
 /// What a request with this body is sent as to Claude at Vertex AI.
-fn sent_to_vertex(body: &str) -> (String, String, Seen) {
+fn sent_to_vertex(version: &str, body: &str) -> (String, String, Seen) {
     let mut lone = at("google-cloud-vertex-ai", &json!({"project_id": "proj", "region": "eu"}));
     let whole = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-up","content":[{"type":"text","text":"hi","citations":[1]}],"stop_reason":"end_turn","usage":{"input_tokens":7,"output_tokens":5,"x":1}}"#;
     let body_of = Ok(whole.as_bytes().to_vec());
@@ -85,7 +85,7 @@ fn sent_to_vertex(body: &str) -> (String, String, Seen) {
         "claude.example",
         &[Reply::Answer { status: 200, kind: "application/json", retry_after: None, body: body_of }],
     );
-    let headers = [("x-api-key", "K"), ("anthropic-beta", "one"), ("anthropic-version", "2023-06-01")];
+    let headers = [("x-api-key", "K"), ("anthropic-beta", "one"), ("anthropic-version", version)];
     let seen = lone.exchange("https://weir.example/v1/messages", &headers, body);
     assert_eq!(seen.status, 200, "{body}: {}", String::from_utf8_lossy(&seen.body));
     assert_eq!(lone.records()[0].usage.total(), 12);
@@ -99,10 +99,12 @@ fn at_vertex_only_the_models_name_makes_room_for_the_version() {
     const VERSION: &str = r#""anthropic_version":"vertex-2023-10-16""#;
     let path = "https://claude.example/v1/projects/proj/locations/eu/publishers/anthropic/models/claude-up:rawPredict";
     let body = BODY.replace("STREAMS", "false");
-    let (url, sent, seen) = sent_to_vertex(&body);
+    let (url, sent, seen) = sent_to_vertex("2023-06-01", &body);
     assert_eq!((url.as_str(), sent), (path, body.replace("\"model\": \"claude\"", VERSION)));
     assert_eq!(seen.sent[0].0["anthropic-beta"], "one");
     assert!(String::from_utf8(seen.body).unwrap().contains(r#""citations":[1]"#), "the answer is as it came");
+    let (_, sent, _) = sent_to_vertex("2026-10-21", &body);
+    assert!(sent.contains(r#""anthropic_version":"2026-10-21""#), "a later version is the caller's: {sent}");
     // However the member is written, no model is named in the body there, and the version is named once.
     let plain = r#""max_tokens":9,"messages":[{"role":"user","content":"hi"}]"#;
     for (members, as_it_came) in [
@@ -110,7 +112,7 @@ fn at_vertex_only_the_models_name_makes_room_for_the_version() {
         (r#""mod\u0065l":"claude","temperature":1"#, false),
     ] {
         let members = members.replace("NL", "\n");
-        let (_, sent, _) = sent_to_vertex(&format!("{{{members},{plain}}}"));
+        let (_, sent, _) = sent_to_vertex("", &format!("{{{members},{plain}}}"));
         let told: Value = serde_json::from_str(&sent).unwrap();
         assert!(told.get("model").is_none() && sent.matches("anthropic_version").count() == 1, "{sent}");
         assert_eq!(sent.ends_with(&format!("{plain}}}")), as_it_came, "{sent}");

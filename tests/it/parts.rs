@@ -109,6 +109,15 @@ fn a_call_that_fails_is_made_again_alone_and_another_entity_begins_anew() {
         [("one".to_owned(), 96), ("two".to_owned(), 200)],
         "what was used is recorded, whoever it helped"
     );
+    // Whoever failed on the way has a record of its own.
+    let mut three = lone("cohere", "embed", &["one", "two", "three"]);
+    three.upstream("one.example", &[vectors(0..96), slow_down()]);
+    three.upstream("two.example", &[vectors(0..96), vectors(96..192), slow_down()]);
+    three.upstream("three.example", &[vectors(0..96), vectors(96..192), vectors(192..200)]);
+    assert_eq!(told(&ask(&mut three, 200)).1, 200);
+    let mut used: Vec<u64> = three.records().iter().map(|record| record.usage.input).collect();
+    used.sort_unstable();
+    assert_eq!(used, [96, 192, 200]);
     // Nobody gives all of it: that is an error, and what was used is recorded all the same.
     let mut failing = lone("cohere", "embed", &["one"]);
     failing.upstream("one.example", &[vectors(0..96), answer(400, &json!({"message": "text 100 is odd"}))]);

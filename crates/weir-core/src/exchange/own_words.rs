@@ -37,14 +37,16 @@ fn sent(
     dialect: Dialect,
     entity: &ServedEntity,
     upstream: &Upstream,
-    stream: bool,
+    (stream, version): (bool, Option<&str>),
 ) -> Option<(String, Vec<Edit>)> {
     let UpstreamPaths::Native(place) = &upstream.paths else { return None };
     let path = translate::messages_path(dialect, &entity.upstream_model, place, stream)?;
     let (place, with) = match dialect {
         Dialect::VertexAnthropic => {
-            let version = translate::VERTEX_VERSION;
-            (Some(spoken.member?), format!("\"{VERSION_MEMBER}\":\"{version}\""))
+            // The first version has a name of its own there; later ones are called as everywhere (PyPI anthropic 2.12.0).
+            let later = version.filter(|version| *version != translate::ANTHROPIC_VERSION);
+            let version = quote::json(later.unwrap_or(translate::VERTEX_VERSION));
+            (Some(spoken.member?), format!("\"{VERSION_MEMBER}\":{version}"))
         }
         _ => (spoken.model, quote::json(&entity.upstream_model)),
     };
@@ -66,17 +68,18 @@ impl Translation {
             return None;
         }
         let dialect = Dialect::of(entity)?;
-        let (path, edits) = sent(spoken, dialect, entity, upstream, facts.envelope.stream)?;
-        let provider = translate::provider(dialect);
-        let mut headers = own.to_vec();
         let legal =
             |value: &&str| value.len() <= 512 && value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        let given = |header| facts.request.headers.get(header);
+        let asked = (facts.envelope.stream, given(Header::AnthropicVersion).filter(legal));
+        let (path, edits) = sent(spoken, dialect, entity, upstream, asked)?;
+        let provider = translate::provider(dialect);
+        let mut headers = own.to_vec();
         let mut pass = |name: &str, given: Option<&str>, default: Option<&str>| {
             if let Some(value) = given.filter(legal).or(default) {
                 headers.push((name.to_string(), value.to_string()));
             }
         };
-        let given = |header| facts.request.headers.get(header);
         for (name, default) in provider.headers() {
             pass(name, given(Header::AnthropicVersion), Some(default));
         }

@@ -80,7 +80,8 @@ impl Isolate {
         let called = usize::try_from(entity).ok().and_then(|at| running.entities.get(at));
         let price = called.and_then(|called| called.price.as_ref());
         let record = UsageRecord {
-            id: RequestId::from_random(!running.admission.random),
+            // Of each entity once.
+            id: RequestId::from_random(!running.admission.random ^ u128::from(entity)),
             entity: called.map(|called| called.name.clone()).unwrap_or_default(),
             usage: used,
             cost: price.and_then(|price| price::cost(price, &used)),

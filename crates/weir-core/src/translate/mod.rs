@@ -52,7 +52,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 pub use answer::{Answer, Called, Choice};
-pub use anthropic::{VERTEX_VERSION, messages_path};
+pub use anthropic::{VERSION as ANTHROPIC_VERSION, VERTEX_VERSION, messages_path};
 pub use chunks::{Chunks, Form};
 pub use gemini::passed_path;
 pub use members::Notes;

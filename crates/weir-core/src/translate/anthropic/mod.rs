@@ -16,8 +16,8 @@ use alloc::boxed::Box;
 use alloc::string::String;
 
 /// The version of the API.
-const VERSION: &str = "2023-06-01";
-/// `anthropic_version` at Vertex AI.
+pub const VERSION: &str = "2023-06-01";
+/// What that version is called in `anthropic_version` at Vertex AI.
 pub const VERTEX_VERSION: &str = "vertex-2023-10-16";
 
 /// The dialect, at one of two places.
