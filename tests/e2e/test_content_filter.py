@@ -265,6 +265,49 @@ class TestResponses:
         assert text.startswith("well then I want") and events[-1].type == "response.incomplete"
 
 
+class TestWhatElseSpeaks:
+    @pytest.mark.parametrize("kind", ["dated", "v1"])
+    def test_a_response_of_a_model_that_only_chats(self, kind, upstream):
+        """By way of a chat; the members are those of a passed one."""
+        name = weir.fresh("fc")
+        weir.put_catalog(name, [{"name": name, "provider": "custom", "task": "llm/v1/chat", "custom_provider_config": {
+            "custom_provider_url": upstream.base, "bearer_token_auth": {"token_plaintext": "sk-upstream"}}}])
+        weir.put_deployment(name, name)
+        upstream.script(name, {"text": MILD}, {"text": f"well then {HARM} and more"}, {"text": f"well then {HARM} and more"})
+        client = RESPONDERS[kind]()
+        told = client.responses.create(model=name, input="one")
+        prompt, answer = told.model_dump()["content_filters"]
+        assert told.output_text == MILD and (prompt["blocked"], answer["blocked"]) == (False, False)
+        assert answer["content_filter_results"]["violence"] == {"filtered": False, "severity": "low"}
+        left = client.responses.create(model=name, input="one")
+        assert (left.status, left.incomplete_details.reason, left.output_text) == ("incomplete", "content_filter", "")
+        with client.responses.stream(model=name, input="one") as stream:
+            events = list(stream)
+        assert events[-1].type == "response.incomplete" and events[-1].response.model_dump()["content_filters"][1]["blocked"]
+        assert not any(HARM in event.model_dump_json() for event in events)
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model=name, input="one", tools=[
+                {"type": "function", "name": "f", "description": HARM, "parameters": {"type": "object"}, "strict": False}])
+        assert caught.value.code == "content_filter"
+        weir.manage("DELETE", weir.arm(f"/deployments/{name}"))
+        weir.manage("DELETE", f"{weir.CATALOG}/{name}")
+
+    def test_pictures_and_transcripts(self, deployment):
+        deployment.script({"text": "a weir at dawn"}, {"text": HARM}, {"text": "all is well"}, {"text": HARM})
+        client = azure()
+        [picture] = client.images.generate(model=deployment.name, prompt="a river").model_dump()["data"]
+        assert picture["revised_prompt"] == "a weir at dawn" and picture["content_filter_results"]["self_harm"] == SAFE
+        assert picture["prompt_filter_results"]["jailbreak"] == {"filtered": False, "detected": False}
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.images.generate(model=deployment.name, prompt="a river")
+        assert caught.value.code == "content_filter"
+        hears = lambda: client.audio.transcriptions.create(model=deployment.name, file=("a.wav", b"RIFF"))  # noqa: E731
+        assert hears().text == "all is well"
+        with pytest.raises(openai.BadRequestError) as caught:
+            hears()
+        assert caught.value.code == "content_filter"
+
+
 @pytest.fixture(scope="module")
 def management() -> Iterator[CognitiveServicesManagementClient]:
     class Administrator:

@@ -92,9 +92,9 @@ async def passed(x: Any, up: Any) -> None:
         form = form_of(x)
         model = form.get("model", b"").decode() or None
         file = form.get("file", form.get("image", b""))
-        record_passed(x, up, model, file=hashlib.sha256(file).hexdigest())
+        step = record_passed(x, up, model, file=hashlib.sha256(file).hexdigest())
         if parts[0] == "audio":
-            return await x.answer(200, {"text": f"{len(file)} bytes", "usage": {
+            return await x.answer(200, {"text": step.get("text", f"{len(file)} bytes"), "usage": {
                 "type": "tokens", "input_tokens": 5, "output_tokens": 2, "total_tokens": 7}})
         if parts[0] == "images":
             return await x.answer(200, {"created": 1_764_000_000, "data": [{"b64_json": base64.b64encode(file[:9]).decode()}]})
@@ -107,7 +107,8 @@ async def passed(x: Any, up: Any) -> None:
     if step.get("status"):
         return await x.answer(step["status"], step.get("body", {}))
     if parts[:2] == ["images", "generations"]:
-        return await x.answer(200, {"created": 1_764_000_000, "data": [{"b64_json": "AAAA"}], "usage": {
+        said = {"revised_prompt": step["text"]} if "text" in step else {}
+        return await x.answer(200, {"created": 1_764_000_000, "data": [{"b64_json": "AAAA", **said}], "usage": {
             "input_tokens": 2, "output_tokens": 9, "total_tokens": 11}})
     if parts[:2] == ["audio", "speech"]:
         data = hashlib.sha256(asked["input"].encode()).digest() * 4096

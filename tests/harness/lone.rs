@@ -94,6 +94,11 @@ impl Lone {
 
     /// One exchange, from the request to its settled end.
     pub fn exchange(&mut self, url: &str, headers: &[(&str, &str)], body: &str) -> Seen {
+        self.request("POST", url, headers, body)
+    }
+
+    /// The same of any method.
+    pub fn request(&mut self, method: &str, url: &str, headers: &[(&str, &str)], body: &str) -> Seen {
         let mut slots = [None; HEADER_COUNT];
         for (name, value) in headers {
             let at = HEADERS.iter().position(|known| known == name).expect("a header that core reads");
@@ -101,7 +106,7 @@ impl Lone {
         }
         let (headers, bytes) = (HeaderValues::new(slots), body.as_bytes());
         let length = bytes.len() as u64;
-        let request = Request { method: "POST", url, headers, body: bytes, length, all_headers: true };
+        let request = Request { method, url, headers, body: bytes, length, all_headers: true };
         let began = self.now;
         let (handle, action) = self.isolate.begin(self.now, u128::from(self.now.0), &request);
         let mut seen = Seen::default();

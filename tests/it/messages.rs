@@ -16,7 +16,7 @@ fn form() -> Form {
 
 /// The body as an Anthropic upstream gets it by way of the canonical dialect.
 fn there_and_back(body: &Value) -> Value {
-    let canonical = messages::request(Raw::parse(&body.to_string()).unwrap()).unwrap();
+    let (canonical, _) = messages::request(Raw::parse(&body.to_string()).unwrap()).unwrap();
     let (place, mut notes) = (SortedMap::new(), Notes::default());
     let body = Raw::parse(&canonical).unwrap();
     let stream = body.get("stream").is_some_and(|stream| stream.is_true());
@@ -208,7 +208,7 @@ fn answers_come_back_as_they_were() {
         "usage": {"input_tokens": 3, "cache_creation_input_tokens": 2, "cache_read_input_tokens": 4, "output_tokens": 9}});
     let provider = translate::provider(Dialect::Anthropic);
     let canonical = translate::answer(provider, Task::Chat, &form(), message.to_string().as_bytes()).unwrap();
-    let back = messages::answer(Raw::parse(&canonical).unwrap(), 5);
+    let back = Encoder::new(5).answer(Raw::parse(&canonical).unwrap());
     assert_eq!(serde_json::from_str::<Value>(&back).unwrap(), message);
 }
 
@@ -218,7 +218,7 @@ fn the_signature_of_a_thought_comes_back_with_its_call() {
         "extra_content": {"google": {"thought_signature": "c2ln+/=="}}});
     let answer = json!({"id": "x", "choices": [{"message": {"role": "assistant", "tool_calls": [call]}, "finish_reason": "tool_calls"}]});
     let told: Value =
-        serde_json::from_str(&messages::answer(Raw::parse(&answer.to_string()).unwrap(), 1)).unwrap();
+        serde_json::from_str(&Encoder::new(1).answer(Raw::parse(&answer.to_string()).unwrap())).unwrap();
     let block = &told["content"][0];
     let mut encoder = Encoder::new(1);
     let mut delta = call.clone();
@@ -230,8 +230,8 @@ fn the_signature_of_a_thought_comes_back_with_its_call() {
     let back = json!({"messages": [
         {"role": "assistant", "content": [block]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": id, "content": "ok"}]}]});
-    let canonical: Value =
-        serde_json::from_str(&messages::request(Raw::parse(&back.to_string()).unwrap()).unwrap()).unwrap();
+    let (canonical, _) = messages::request(Raw::parse(&back.to_string()).unwrap()).unwrap();
+    let canonical: Value = serde_json::from_str(&canonical).unwrap();
     assert_eq!(canonical["messages"][0]["tool_calls"][0], call);
     assert_eq!(canonical["messages"][1]["tool_call_id"], "call_1");
 }

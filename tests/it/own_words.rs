@@ -151,3 +151,44 @@ fn its_stream_goes_on_as_it_is_however_it_is_cut_and_never_ends_well_when_it_bro
         }
     }
 }
+
+#[test]
+fn its_service_counts_and_nobody_is_left_without_a_count() {
+    let page = |status: u16, text: &str| Reply::Answer {
+        status,
+        kind: "application/json",
+        retry_after: None,
+        body: Ok(text.as_bytes().to_vec()),
+    };
+    let refused =
+        r#"{"type":"error","error":{"type":"invalid_request_error","message":"messages: too odd"}}"#;
+    let body = BODY.replace("\"stream\": STREAMS, ", "");
+    for (reply, status, want) in [
+        (page(200, r#"{"input_tokens":1234,"new":true}"#), 200, r#"{"input_tokens":1234,"new":true}"#),
+        (
+            page(404, r#"{"type":"error","error":{"type":"not_found_error","message":"x"}}"#),
+            200,
+            "{\"input_tokens\":",
+        ),
+        (
+            page(429, r#"{"type":"error","error":{"type":"rate_limit_error","message":"x"}}"#),
+            200,
+            "{\"input_tokens\":",
+        ),
+        (page(200, "<html>"), 200, "{\"input_tokens\":"),
+        (page(400, refused), 400, "messages: too odd"),
+    ] {
+        let mut lone = own_words();
+        lone.upstream("claude.example", &[reply]);
+        let headers = [("x-api-key", "K"), ("anthropic-version", "2026-10-21")];
+        let seen = lone.exchange("https://weir.example/v1/messages/count_tokens", &headers, &body);
+        let told = String::from_utf8(seen.body).unwrap();
+        assert!(seen.status == status && told.contains(want), "{}: {told}", seen.status);
+        assert_eq!(seen.calls[0], "claude.example");
+        assert_eq!(
+            String::from_utf8(seen.sent[0].1.clone()).unwrap(),
+            body.replace("\"claude\"", "\"claude-up\"")
+        );
+        assert!(lone.records().iter().all(|record| record.usage.total() == 0), "a count is free");
+    }
+}

@@ -22,7 +22,7 @@ fn canonical(body: &Value) -> Value {
     serde_json::from_str(&heard(body).unwrap().canonical).unwrap()
 }
 
-fn teller() -> Teller {
+pub(crate) fn teller() -> Teller {
     heard(&json!({"input": "x"})).unwrap().teller(&form())
 }
 
@@ -159,6 +159,11 @@ fn grow(item: &mut Value, name: &str, data: &Value) {
             part["logprobs"].as_array_mut().unwrap().extend(more);
         }
         "response.refusal.delta" => grow(&mut item["content"][place("content_index")]["refusal"]),
+        "response.output_text.annotation.added" => {
+            let list = item["content"][place("content_index")]["annotations"].as_array_mut().unwrap();
+            assert_eq!(list.len(), place("annotation_index"));
+            list.push(data["annotation"].clone());
+        }
         "response.output_text.done" => {
             assert_eq!(item["content"][place("content_index")]["text"], data["text"]);
         }

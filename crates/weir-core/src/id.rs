@@ -125,13 +125,18 @@ impl RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every exchange writes one: a table, since a formatted byte costs as much as this whole.
+        let digit =
+            |nibble: u8| char::from(b"0123456789abcdef".get(usize::from(nibble)).copied().unwrap_or(b'0'));
+        let mut text = String::with_capacity(36);
         for (at, byte) in self.0.to_be_bytes().into_iter().enumerate() {
             if matches!(at, 4 | 6 | 8 | 10) {
-                f.write_str("-")?;
+                text.push('-');
             }
-            write!(f, "{byte:02x}")?;
+            text.push(digit(byte >> 4));
+            text.push(digit(byte & 0xf));
         }
-        Ok(())
+        f.write_str(&text)
     }
 }
 

@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Tokens(pub u64);
 
+/// Tokens by length of text alone, in characters: `(length + 1) / 4` (`databricks.md`, 7.6).
+pub const fn tokens_of(chars: u64) -> u64 {
+    chars.saturating_add(1) / 4
+}
+
 impl Tokens {
     /// Sum; stays at the maximum instead of wrapping.
     #[must_use]

@@ -197,6 +197,7 @@ fn round_of(
         let (running, milliseconds) =
             place.start(*variant, upstream).with_context(|| variant.name().to_owned())?;
         started.insert(variant.name(), milliseconds);
+        measure::warm(&running)?;
         servers.push(running);
     }
     let (process, loads) = sections.split_last_mut().context("no sections")?;

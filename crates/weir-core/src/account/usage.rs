@@ -5,13 +5,10 @@
 //! refused, never trusted.
 
 use super::record::Usage;
+use crate::units;
 use crate::wire::raw::Raw;
-use alloc::borrow::{Cow, ToOwned};
-use alloc::boxed::Box;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use serde::Deserialize;
-use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 /// The largest count that is believed, in tokens. No model has a window near it; a larger number is a fault of
 /// the upstream (a negative count in an unsigned field), and counting it would close the caller's limits.
@@ -31,78 +28,50 @@ pub struct Answer<'a> {
     pub error: bool,
 }
 
-/// Reads an answer in one pass; `None` if it is not one JSON object: the upstream answered garbage.
+/// Reads an answer; `None` if it is not one JSON object: the upstream answered garbage.
 pub fn read(body: &[u8]) -> Option<Answer<'_>> {
-    let top = top(body)?;
-    Some(Answer {
-        usage: top.usage.and_then(from_member),
-        error: top.error.is_some_and(|raw| raw.get() != "null"),
-        model: top.model.and_then(|raw| crate::json::read::<Text<'_>>(raw.get()).ok()).map(|text| text.0),
-    })
+    let mut answer = Answer { usage: None, model: None, error: false };
+    for (name, value) in Raw::object(body)?.members() {
+        match &*name {
+            "usage" => answer.usage = from_member(value),
+            "model" => answer.model = value.text(),
+            "error" => answer.error = !value.is_null(),
+            _ => {}
+        }
+    }
+    Some(answer)
 }
 
 /// The `usage` member of an OpenAI-style answer (chat, completions, embeddings, or one event of a stream). `None` if
 /// there is none, it is null, or its counts are absurd: then [`estimate`]. Large answers are read from their
 /// end, where upstreams put it, and parsed whole only if it is not there.
 pub fn from_json(body: &[u8]) -> Option<Usage> {
-    if body.len() > TAIL {
-        let tail = body.get(body.len().saturating_sub(TAIL)..).unwrap_or(body);
-        if let Some(found) = from_tail(tail) {
-            return from_member(&found);
-        }
-    }
-    top(body)?.usage.and_then(from_member)
+    let tail = body.get(body.len().saturating_sub(TAIL)..).filter(|tail| tail.len() < body.len());
+    tail.and_then(from_tail).or_else(|| read(body)?.usage)
 }
 
 /// The last `usage` member of an event, however deep it stands; `None` as in [`from_json`].
 pub fn nested(event: &str) -> Option<Usage> {
     let (_, behind) = event.rsplit_once("\"usage\"")?;
-    let value = behind.trim_start().strip_prefix(':')?;
-    let mut values = serde_json::Deserializer::from_str(value).into_iter::<&RawValue>();
-    from_member(values.next()?.ok()?)
-}
-
-/// Whether `body` is one whole JSON object and nothing else.
-pub fn is_json_object(body: &[u8]) -> bool {
-    let mut json = serde_json::Deserializer::from_slice(body);
-    json.deserialize_map(AnyObject).is_ok() && json.end().is_ok()
+    from_member(Raw::first(behind.trim_start().strip_prefix(':')?)?)
 }
 
 /// What an exchange used by length of text alone, in characters: `(length + 1) / 4` (`databricks.md`, 7.6).
 pub const fn estimate(prompt_chars: u64, output_chars: u64) -> Usage {
     Usage {
-        input: prompt_chars.saturating_add(1) / 4,
+        input: units::tokens_of(prompt_chars),
         cached_input: 0,
-        output: output_chars.saturating_add(1) / 4,
+        output: units::tokens_of(output_chars),
         reasoning: 0,
         estimated: true,
     }
 }
 
-/// The members of an answer that Weir reads.
-#[derive(Deserialize)]
-struct Top<'a> {
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
-}
-
-/// Parses the whole answer; `None` unless it is an object (a derived shape would take an array as well).
-fn top(body: &[u8]) -> Option<Top<'_>> {
-    body.trim_ascii_start().starts_with(b"{").then(|| serde_json::from_slice(body).ok())?
-}
-
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
 /// Finds the top-level `usage` in the last bytes of an answer.
 ///
 /// In well-formed JSON `"usage"` after `,` or `{` begins a member (inside a string its quotes would be
 /// escaped), and if what follows is the rest of one object up to the answer's end, that object is the answer.
-fn from_tail(tail: &[u8]) -> Option<Box<RawValue>> {
+fn from_tail(tail: &[u8]) -> Option<Usage> {
     let at = memchr::memmem::rfind(tail, b"\"usage\"")?;
     let (before, member) = tail.split_at_checked(at)?;
     match before.trim_ascii_end().last() {
@@ -112,58 +81,55 @@ fn from_tail(tail: &[u8]) -> Option<Box<RawValue>> {
     let mut object = Vec::with_capacity(member.len().saturating_add(1));
     object.push(b'{');
     object.extend_from_slice(member);
-    top(&object)?.usage.map(ToOwned::to_owned)
-}
-
-#[derive(Deserialize)]
-struct Counts<'a> {
-    #[serde(borrow, default)]
-    prompt_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    completion_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    total_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    prompt_tokens_details: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    completion_tokens_details: Option<&'a RawValue>,
-    /// As the Responses API and images name them.
-    #[serde(borrow, default)]
-    input_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    output_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    input_tokens_details: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    output_tokens_details: Option<&'a RawValue>,
-    /// Where newer foundation models of Databricks have it (`databricks.md`, 10.4).
-    #[serde(borrow, default)]
-    reasoning_tokens: Option<&'a RawValue>,
-}
-
-#[derive(Default, Deserialize)]
-struct Details<'a> {
-    #[serde(borrow, default)]
-    cached_tokens: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    reasoning_tokens: Option<&'a RawValue>,
+    read(&object)?.usage
 }
 
 /// The text of a `usage` member alone, as an observer of streams keeps it; `None` as in [`from_json`].
 pub(super) fn from_text(member: &[u8]) -> Option<Usage> {
-    from_member(serde_json::from_slice::<&RawValue>(member).ok()?)
+    from_member(Raw::object(member)?)
+}
+
+/// The counts as the upstream wrote them; those that are null are absent.
+#[derive(Default)]
+struct Counts<'a> {
+    input: Option<Raw<'a>>,
+    output: Option<Raw<'a>>,
+    total: Option<Raw<'a>>,
+    cached: Option<Raw<'a>>,
+    reasoning: Option<Raw<'a>>,
+}
+
+impl<'a> Counts<'a> {
+    /// The Responses API and images say input and output for prompt and completion; newer foundation models of
+    /// Databricks have the reasoning beside the others (`databricks.md`, 10.4).
+    fn read(usage: Raw<'a>) -> Self {
+        let mut counts = Self::default();
+        for (name, value) in usage.members().filter(|(_, value)| !value.is_null()) {
+            let (count, value) = match &*name {
+                "prompt_tokens" | "input_tokens" => (&mut counts.input, Some(value)),
+                "completion_tokens" | "output_tokens" => (&mut counts.output, Some(value)),
+                "total_tokens" => (&mut counts.total, Some(value)),
+                "prompt_tokens_details" | "input_tokens_details" => {
+                    (&mut counts.cached, value.get("cached_tokens"))
+                }
+                "completion_tokens_details" | "output_tokens_details" => {
+                    (&mut counts.reasoning, value.get("reasoning_tokens"))
+                }
+                "reasoning_tokens" => (&mut counts.reasoning, Some(value)),
+                _ => continue,
+            };
+            *count = count.or(value);
+        }
+        counts
+    }
 }
 
 /// A `usage` object's counts. One of the three main counts that is there and not believable refuses the whole;
 /// a missing one follows from the other two; parts are never more than what they are a part of.
-fn from_member(raw: &RawValue) -> Option<Usage> {
-    let counts: Counts<'_> = object(raw)?;
-    let main = |raw: Option<&RawValue>| raw.map(|raw| count(raw.get()).ok_or(())).transpose().ok();
-    let (input, output) = (
-        main(counts.prompt_tokens.or(counts.input_tokens))?,
-        main(counts.completion_tokens.or(counts.output_tokens))?,
-    );
-    let total = main(counts.total_tokens)?;
+fn from_member(usage: Raw<'_>) -> Option<Usage> {
+    let counts = Counts::read(usage);
+    let main = |raw: Option<Raw<'_>>| raw.map(|raw| raw.count(TOKENS_MAX).ok_or(())).transpose().ok();
+    let (input, output, total) = (main(counts.input)?, main(counts.output)?, main(counts.total)?);
     let (input, output) = match (input, output, total) {
         (Some(input), Some(output), _) => (input, output),
         (Some(input), None, total) => (input, total.unwrap_or(input).saturating_sub(input)),
@@ -171,48 +137,14 @@ fn from_member(raw: &RawValue) -> Option<Usage> {
         (None, None, Some(total)) => (total, 0),
         (None, None, None) => return None,
     };
-    let part = |raw: Option<&RawValue>| raw.and_then(|raw| count(raw.get())).unwrap_or(0);
-    let cached = part(details(counts.prompt_tokens_details.or(counts.input_tokens_details)).cached_tokens);
-    let reasoning = part(
-        details(counts.completion_tokens_details.or(counts.output_tokens_details))
-            .reasoning_tokens
-            .or(counts.reasoning_tokens),
-    );
+    let part = |raw: Option<Raw<'_>>| raw.and_then(|raw| raw.count(TOKENS_MAX)).unwrap_or(0);
     Some(Usage {
         input,
-        cached_input: cached.min(input),
+        cached_input: part(counts.cached).min(input),
         output,
-        reasoning: reasoning.min(output),
+        reasoning: part(counts.reasoning).min(output),
         estimated: false,
     })
-}
-
-fn details(raw: Option<&RawValue>) -> Details<'_> {
-    raw.and_then(object).unwrap_or_default()
-}
-
-fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
-    raw.get().starts_with('{').then(|| crate::json::read(raw.get()).ok())?
-}
-
-/// A believable count ([`TOKENS_MAX`]) from a JSON number's text.
-fn count(text: &str) -> Option<u64> {
-    Raw::trusted(text).count(TOKENS_MAX)
-}
-
-struct AnyObject;
-
-impl<'de> Visitor<'de> for AnyObject {
-    type Value = ();
-
-    fn expecting(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
 }
 
 #[cfg(test)]
@@ -305,7 +237,6 @@ mod tests {
             ("<html></html>", false),
             (&*format!("{{\"a\":{deep}"), false),
         ] {
-            assert_eq!(is_json_object(body.as_bytes()), object);
             assert_eq!(read(body.as_bytes()).is_some(), object);
             assert_eq!(from_json(body.as_bytes()), None);
         }

@@ -283,7 +283,9 @@ impl Isolate {
         spoken: &Spoken,
     ) -> Result<Running, Stop> {
         let request = Request { body: spoken.canonical(), ..*asking.request };
-        self.admit_asked(&Asking { request: &request, ..*asking }, account, admission, Some(spoken))
+        let admitted =
+            self.admit_asked(&Asking { request: &request, ..*asking }, account, admission, Some(spoken));
+        admitted.map_err(|stop| spoken.placed(stop))
     }
 
     /// The stages from a canonical body on. `spoken` is what the caller said, where that is another.
@@ -303,9 +305,6 @@ impl Isolate {
         // Every surface leads to every deployment, so its own rule holds beside the surface's.
         admit_address(index, ready.deployment.kind == DeploymentKind::Serverless, request)?;
         tokens::callable(ready)?;
-        if let Some(spoken) = spoken.filter(|_| route.asks.counts()) {
-            return Err(Stop::Answer(spoken.counted(&envelope)));
-        }
         let bearers = self.bearers(now, &account, ready, admission)?;
         let task = route.task.unwrap_or(ready.deployment.task);
         let extras = match route.task {
@@ -331,6 +330,9 @@ impl Isolate {
             spoken,
             bearers: &bearers,
         };
+        if let Some(spoken) = spoken.filter(|_| route.asks.counts()) {
+            return self.admit_count(&facts, account, index, spoken.counted(&envelope));
+        }
         let reserved = self.reserve_or_spill(index, &mut facts, &account, admission);
         let judged = reserved.and_then(|reservation| Ok(self.judge(&facts, None, reservation, index)?));
         let (reservation, filtering) = self.counted(&facts, &account, judged)?;

@@ -7,6 +7,7 @@
 
 use super::action::{Action, Event, Request, Send};
 use super::admit::Admission;
+use super::filtering::{Filtering, Form};
 use super::isolate::Isolate;
 use super::prepare::Facts;
 use super::running::Running;
@@ -307,7 +308,7 @@ impl Isolate {
                 let (kind, body) = if events {
                     ("text/event-stream", running.say(body))
                 } else {
-                    ("application/json", running.tell(Cow::Owned(body)).into_owned())
+                    (kind_of(&running, &body), running.tell(Cow::Owned(body)).into_owned())
                 };
                 let body = String::from_utf8_lossy(&body).into_owned();
                 let head = self.head(now, &running, status, kind);
@@ -345,6 +346,13 @@ impl Isolate {
             self.give_up(now, inner);
         }
     }
+}
+
+/// What a whole answer is; a transcript may be plain text.
+fn kind_of(running: &Running, body: &[u8]) -> &'static str {
+    let spoken = |filtering: &Filtering| filtering.form == Form::Transcript && !body.starts_with(b"{");
+    let plain = running.filtering.as_deref().is_some_and(spoken);
+    if plain { "text/plain; charset=utf-8" } else { "application/json" }
 }
 
 fn is_open(running: &Running) -> bool {

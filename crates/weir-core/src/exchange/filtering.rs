@@ -34,7 +34,13 @@ pub(super) enum Form {
     Completions,
     /// A response, as the Responses API has it.
     Response,
-    /// In none that is read: vectors, pictures, sound.
+    /// What the API keeps and tells again: messages and runs of threads, items of conversations.
+    Kept,
+    /// Pictures, with the prompts that a model made of the caller's.
+    Pictures,
+    /// What was understood of a recording: JSON, or text as it is.
+    Transcript,
+    /// In none that is read: vectors, sound, files.
     Unread,
 }
 
@@ -69,7 +75,13 @@ pub(super) enum Place {
     Json(u32),
     /// A field of a form: these bytes are its text.
     Form(u32, u32),
+    /// What tools and forms of answers are declared as: read by lists only, and never changed, because a name or a
+    /// pattern in it would be another.
+    Declared,
 }
+
+/// Members of a body that declare something that a model reads.
+pub(super) const DECLARED: [&str; 4] = ["tools", "functions", "response_format", "text"];
 
 impl<'a> Asked<'a> {
     /// What a canonical body asks for.
@@ -84,14 +96,25 @@ impl<'a> Asked<'a> {
             place: Place::Json(field.start),
             operator: false,
         });
-        Self { form, parts: part.into_iter().collect(), answers: envelope.n, tells: true }
+        let mut parts: Vec<Part<'a>> = part.into_iter().collect();
+        if task == Task::Chat {
+            let declared = DECLARED.iter().filter_map(|name| envelope.raw_of(name));
+            parts.extend(declared.map(Part::declared));
+        }
+        Self { form, parts, answers: envelope.n, tells: true }
     }
 }
 
-impl Part<'_> {
+impl<'a> Part<'a> {
+    /// What a member of [`DECLARED`] holds: the operator's words.
+    pub(super) const fn declared(json: &'a str) -> Self {
+        Self { json: Cow::Borrowed(json), place: Place::Declared, operator: true }
+    }
+
     /// What to change in the body so that no model sees personal data of it.
-    fn mask(&self) -> Vec<Edit> {
+    pub(super) fn mask(&self) -> Vec<Edit> {
         match self.place {
+            Place::Declared => Vec::new(),
             Place::Json(start) => mask_prompt(&self.json, start),
             Place::Form(start, end) => {
                 let edits = mask_prompt(&self.json, 0);
@@ -181,7 +204,7 @@ impl Filtering {
         let masks = guard.is_some_and(|guard| guard.mask_prompt);
         let mut texts = (asks && !parts.is_empty()).then(Texts::default);
         if let Some(texts) = &mut texts {
-            for part in parts {
+            for part in parts.iter().filter(|part| !matches!(part.place, Place::Declared)) {
                 let hidden = if masks { masked(&part.json) } else { String::new() };
                 texts.push(if masks { &hidden } else { &part.json }, part.operator);
             }
@@ -200,10 +223,20 @@ impl Filtering {
             guard: shows,
             mask: if masks { parts.iter().flat_map(Part::mask).collect() } else { Vec::new() },
             index: None,
-            masked: parts.first().filter(|_| shows).map_or_else(String::new, |part| masked(&part.json)),
+            masked: parts
+                .iter()
+                .find(|part| shows && !part.operator)
+                .map_or_else(String::new, |part| masked(&part.json)),
         };
         filtering.prompt_found(Findings::default())?;
         Ok(filtering)
+    }
+
+    /// The answer will be in another form than was thought. Called before anything of it is there.
+    pub(super) fn turn_to(&mut self, form: Form) {
+        self.form = form;
+        // It was not filtered before, so it is not now.
+        self.prompt_found(Findings::default()).unwrap_or_default();
     }
 
     /// Judges the prompt by what is known of it and what was found in addition.
@@ -222,7 +255,7 @@ impl Filtering {
                 }
                 return Err(PolicyError::PromptFiltered { results: told });
             }
-            if self.form == Form::Response {
+            if matches!(self.form, Form::Response | Form::Pictures) {
                 self.prompt_results = told;
                 return Ok(());
             }
@@ -247,8 +280,16 @@ impl Filtering {
             return Some(questions);
         };
         let body = core::str::from_utf8(body).unwrap_or_default();
-        let texts =
-            if self.form == Form::Response { texts_of_response(body) } else { texts_of(body, events) };
+        let texts = match self.form {
+            Form::Response => texts_of_response(body),
+            form if form.has_elements() => self.texts_of_elements(body),
+            Form::Chat
+            | Form::Completions
+            | Form::Kept
+            | Form::Pictures
+            | Form::Transcript
+            | Form::Unread => texts_of(body, events),
+        };
         for (at, text) in texts {
             let asked = self.policy.about_answer(&prompt.all, &text)?;
             questions.extend(asked.into_iter().map(|question| (at, question)));
@@ -271,7 +312,7 @@ impl Filtering {
         self.form != Form::Unread
             && (self.policy.looks_at(Side::Completion)
                 || self.telling != Telling::Nothing
-                || (self.form == Form::Response && self.masks()))
+                || (!matches!(self.form, Form::Chat | Form::Completions) && self.masks()))
     }
 
     /// Whether personal data in an answer gives way to placeholders.
@@ -320,9 +361,12 @@ impl Filtering {
             let index = choice.index;
             let text = match self.form {
                 Form::Completions => "\"text\":\"\"",
-                Form::Chat | Form::Response | Form::Unread => {
-                    "\"message\":{\"role\":\"assistant\",\"content\":\"\"}"
-                }
+                Form::Chat
+                | Form::Response
+                | Form::Kept
+                | Form::Pictures
+                | Form::Transcript
+                | Form::Unread => "\"message\":{\"role\":\"assistant\",\"content\":\"\"}",
             };
             let with = format!(
                 "{{\"index\":{index},{text},\"logprobs\":null,\"finish_reason\":\"content_filter\"{told}}}"

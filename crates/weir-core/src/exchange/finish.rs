@@ -327,6 +327,9 @@ impl Isolate {
         self.forget_asked(now, &mut running);
         self.scatter(now, &mut running);
         self.track_left(now, &mut running);
+        if let Some(estimate) = self.estimated(now, &mut running, error) {
+            return estimate;
+        }
         let kept = running.passed.as_ref().is_some_and(|passed| !passed.generates);
         let lost = matches!(error, WeirError::Attempt(AttemptError::UpstreamStatus { status: 404, .. }));
         let error = if kept && lost { &WeirError::Route(RouteError::UnknownId) } else { error };

@@ -52,6 +52,10 @@ impl Filtering {
         used: &Usage,
         events: bool,
     ) -> Result<Option<String>, PolicyError> {
+        if self.form.has_elements() {
+            let text = core::str::from_utf8(body).unwrap_or_default();
+            return if self.needs_text() { self.whole_elements(text, found) } else { Ok(None) };
+        }
         let Some(guard) = self.policy.guard().cloned() else { return Ok(self.whole(body, found)) };
         let Ok(text) = core::str::from_utf8(body) else { return Ok(None) };
         if self.guard {

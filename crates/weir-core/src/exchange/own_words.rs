@@ -63,11 +63,14 @@ impl Translation {
         upstream: &Upstream,
         own: &[(String, String)],
     ) -> Option<(Self, Send)> {
-        let spoken = facts.spoken.filter(|_| facts.ready.policy.is_none())?;
-        if facts.route.asks != (Asks::Messages { counts: false }) {
+        let counts = facts.route.asks.counts();
+        let spoken = facts.spoken.filter(|_| counts || facts.ready.policy.is_none())?;
+        let dialect = Dialect::of(entity)?;
+        // Vertex AI counts elsewhere, and names the model in the body there.
+        let there = !counts || dialect == Dialect::Anthropic;
+        if !there || !matches!(facts.route.asks, Asks::Messages { .. }) {
             return None;
         }
-        let dialect = Dialect::of(entity)?;
         let legal =
             |value: &&str| value.len() <= 512 && value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         let given = |header| facts.request.headers.get(header);
@@ -85,7 +88,7 @@ impl Translation {
         }
         pass("anthropic-beta", given(Header::AnthropicBeta), None);
         let send = Send {
-            url: format!("{}{path}", base(upstream)),
+            url: format!("{}{path}{}", base(upstream), if counts { "/count_tokens" } else { "" }),
             headers,
             edits,
             timeout: Millis(0),

@@ -408,8 +408,7 @@ impl Isolate {
         if prepared.is_empty() {
             return Err(unable(ready, &call).into());
         }
-        // What a policy reads it reads in one form, so nobody stands in under one.
-        let stands_in = passage.responds() && call.mark.is_none() && ready.policy.is_none();
+        let stands_in = passage.responds() && call.mark.is_none();
         let standin = if stands_in { self.standin(&facts, &account, prepared.len())? } else { None };
         let asked = ready.policy.as_ref().map(|_| call.asked(asking)).transpose()?;
         let reservation = match self.reserve(&facts, index, &account, admission) {

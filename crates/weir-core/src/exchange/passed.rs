@@ -54,6 +54,10 @@ pub(super) struct Passed {
     failure: Option<(String, bool)>,
     /// Characters of what the answer said.
     chars: u64,
+    /// The number of its next event, if they are numbered.
+    next: Option<u64>,
+    /// What answers a question for a count if no upstream does.
+    pub(super) estimate: Option<String>,
     /// Given for a call of the Gemini API.
     gemini: Option<Box<Watched>>,
 }
@@ -77,9 +81,16 @@ impl Passed {
             terminal: false,
             said: 0,
             chars: 0,
+            next: None,
             failure: None,
+            estimate: None,
             gemini: None,
         }
+    }
+
+    /// A question for a count of tokens.
+    pub(super) fn counting(estimate: String) -> Self {
+        Self { generates: false, estimate: Some(estimate), ..Self::rows() }
     }
 
     /// A call of the Gemini API.
@@ -114,7 +125,7 @@ impl Passed {
         self.held.clear();
         self.gemini.iter_mut().for_each(|watched| **watched = Watched::default());
         (self.usage, self.terminal, self.said, self.failure) = (None, false, 0, None);
-        self.chars = 0;
+        (self.chars, self.next) = (0, None);
         let Some(mark) = usize::try_from(entity).ok().and_then(|at| self.marks.get(at)) else { return true };
         self.mark = *mark;
         mark.is_some()
@@ -162,6 +173,8 @@ impl Passed {
         for data in event.lines().filter_map(|line| line.strip_prefix("data:")) {
             let data = data.trim();
             let event = Raw::object(data.as_bytes());
+            let number = event.and_then(|event| event.get("sequence_number")?.count(u64::MAX));
+            self.next = number.map(|number| number.saturating_add(1)).or(self.next);
             let stage = match &mut self.gemini {
                 Some(watched) => watched.stage(data),
                 None => match stage_of(data, event) {
@@ -200,6 +213,11 @@ impl Passed {
         }
         let estimated = || usage::estimate(prompt_chars, self.chars);
         self.usage.unwrap_or_else(|| if self.chars > 0 { estimated() } else { Usage::default() })
+    }
+
+    /// The number of the stream's next event, if they are numbered: those of responses are.
+    pub(super) const fn next_number(&self) -> Option<u64> {
+        self.next
     }
 
     /// Whether a stream that ended so is whole. Responses and runs say when they are; of other streams the regular
@@ -247,7 +265,7 @@ impl Running {
     /// Whether a good answer with these headers is read whole: JSON, and what is none where nothing else is an answer.
     fn passed_whole(&self, headers: &UpstreamHeaders<'_>) -> bool {
         let strict = self.passed.as_ref().is_some_and(|passed| passed.hides_failures());
-        is_json(headers) || (strict && !is_event_stream(headers))
+        is_json(headers) || ((strict || self.reads_transcript()) && !is_event_stream(headers))
     }
 }
 
@@ -275,6 +293,9 @@ impl Isolate {
                     return self.outcome(now, random, handle, running, &Outcome::Malformed, None);
                 }
                 self.passed_head(now, random, handle, running, status, &headers)
+            }
+            Event::Answer { status, headers, body } if running.reads_transcript() && !is_json(&headers) => {
+                self.passed_text(now, random, handle, running, status, body)
             }
             Event::Answer { status, body, .. } => {
                 self.passed_answer(now, random, handle, running, status, body)
@@ -354,7 +375,7 @@ impl Isolate {
     }
 
     /// JSON that a policy reads.
-    fn passed_judged(
+    pub(super) fn passed_judged(
         &mut self,
         now: UnixMillis,
         handle: u32,
@@ -418,7 +439,7 @@ impl Isolate {
         let passed = running.passed.as_ref();
         let whole = passed.is_some_and(|passed| passed.is_whole(end));
         let used = passed.map(|passed| passed.used(running.prompt_chars)).unwrap_or_default();
-        let surface = running.surface;
+        let (surface, number) = (running.surface, running.next_number());
         if let Some(filtering) = running.vetted().filter(|_| whole) {
             out.extend(filtering.finish());
         }
@@ -427,13 +448,13 @@ impl Isolate {
             (true, _) => Action::Close(out),
             (false, StreamEnd::CallerLeft) => Action::Abort(Vec::new()),
             (false, StreamEnd::Closed | StreamEnd::Broken | StreamEnd::TimedOut) => {
-                Action::Abort(reply::stream_error(surface, None, reply::Broken::Upstream))
+                Action::Abort(reply::stream_error(surface, number, reply::Broken::Upstream))
             }
         }
     }
 
     /// The answer at hand is the exchange's; else what to do instead.
-    fn commit(
+    pub(super) fn commit(
         &mut self,
         now: UnixMillis,
         random: u64,

@@ -5,7 +5,7 @@
 //! that nothing of it is left in any member. What is text in it is `policy`'s; its stream is `vetting`'s.
 
 use super::filtering::{Filtering, Telling};
-use crate::policy::{Findings, Side, response_texts};
+use crate::policy::{Findings, Side, content_filters, response_texts};
 use crate::wire::object::Object;
 use crate::wire::raw::Raw;
 use alloc::format;
@@ -65,15 +65,9 @@ impl Filtering {
         if self.telling == Telling::Nothing {
             return None;
         }
-        let entry = |blocked: bool, source: &str, results: &str| {
-            format!(
-                "{{\"blocked\":{blocked},\"source_type\":\"{source}\",\"content_filter_results\":{results}}}"
-            )
-        };
-        let prompt = entry(false, "prompt", &self.prompt_results);
         let results = self.policy.results(Side::Completion, found);
-        let answer = entry(self.policy.filters(Side::Completion, found), "completion", &results);
-        Some(format!("[{prompt},{answer}]"))
+        let blocked = self.policy.filters(Side::Completion, found);
+        Some(content_filters(&self.prompt_results, &results, blocked))
     }
 }
 

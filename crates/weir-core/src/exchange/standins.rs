@@ -2,11 +2,12 @@
 //!
 //! Above the stages. Decides that those that have it are called first, as the call came: what they make is stored where
 //! they are. The others stand in for them by way of a chat, as far as the deployment has a fallback and the request can
-//! be said so and no policy reads along; where none has it, the request is a chat from the beginning.
+//! be said so; where none has it, the request is a chat from the beginning. A content policy reads the answer in the form
+//! of the entity that gives it.
 
 use super::action::Request;
 use super::admit::{Admission, Stop};
-use super::filtering::Filtering;
+use super::filtering::{Asked, Filtering, Form, Part};
 use super::isolate::Isolate;
 use super::pass::Asking;
 use super::passed::Passed;
@@ -22,7 +23,7 @@ use crate::snapshot::Task;
 use crate::snapshot::index::ReadyDeployment;
 use crate::surface::{DataRoute, Matter};
 use crate::translate::caller::CallerDialect;
-use crate::wire::envelope::Envelope;
+use crate::wire::envelope::{Edit, Envelope};
 use crate::wire::marks::Mark;
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
@@ -64,8 +65,15 @@ impl StandIn {
 impl Running {
     /// The entity at this place is called next: with the call as it came, if it has the API.
     pub(super) fn turn_to(&mut self, entity: u32) {
+        let aside = self.aside.is_some();
         let Some(mut passed) = self.passed.take().or_else(|| self.aside.take()) else { return };
-        let place = if passed.begin(entity) { &mut self.passed } else { &mut self.aside };
+        let as_it_came = passed.begin(entity);
+        if aside == as_it_came
+            && let Some(filtering) = &mut self.filtering
+        {
+            filtering.turn_to(if as_it_came { Form::Response } else { Form::Chat });
+        }
+        let place = if as_it_came { &mut self.passed } else { &mut self.aside };
         *place = Some(passed);
     }
 }
@@ -125,7 +133,19 @@ impl Isolate {
             edits.sort_by_key(|edit| (edit.start, edit.end));
         }
         if let Some(standin) = &standin {
-            let others = standin.with(facts, |chat| chat.prepare(&account, &self.health));
+            let others = standin.with(facts, |chat| {
+                let asked = Asked::of(Task::Chat, chat.envelope);
+                let mask = asked
+                    .parts
+                    .iter()
+                    .filter(|_| !hidden.is_empty())
+                    .flat_map(Part::mask)
+                    .collect::<Vec<_>>();
+                if mask.is_empty() {
+                    return chat.prepare(&account, &self.health);
+                }
+                chat.prepare_masked(&Edit::apply(chat.request.body, &mask), &account, &self.health)
+            });
             let mut others: Vec<PreparedEntity> = others.unwrap_or_default();
             others.retain(|other| calls.iter().all(|(having, _)| having.name != other.name));
             calls.extend(others.into_iter().map(|entity| (entity, None)));

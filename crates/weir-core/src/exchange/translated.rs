@@ -5,11 +5,13 @@
 //! upstream of the canonical dialect has none of this: one look at an empty place each time.
 
 use super::action::{Send, UpstreamHeaders};
+use super::admit::Stop;
 use super::own_words;
 use super::parts;
 use super::prepare::Facts;
 use super::running::Running;
 use crate::account::usage;
+use crate::error::WeirError;
 use crate::sigv4::{self, AwsKeys, Signed};
 use crate::snapshot::index::ReadyEntity;
 use crate::snapshot::{Dialect, ServedEntity, Task, Upstream, UpstreamPaths};
@@ -200,6 +202,12 @@ impl Spoken {
         self.heard.canonical.as_bytes()
     }
 
+    /// An error about the canonical body, said of the caller's own.
+    pub(super) fn placed(&self, stop: Stop) -> Stop {
+        let Stop::Refuse(WeirError::Wire(error)) = stop else { return stop };
+        self.heard.placed(error).into()
+    }
+
     /// The answer to a question for a count of tokens.
     pub(super) fn counted(&self, envelope: &Envelope<'_>) -> String {
         self.heard.counted(taken_for(envelope.prompt_chars()))
@@ -287,6 +295,9 @@ impl Running {
 
     /// The number of the caller's next event, where its events are numbered.
     pub(super) fn next_number(&self) -> Option<u64> {
+        if let Some(passed) = &self.passed {
+            return passed.next_number();
+        }
         self.teller.as_deref().filter(|_| self.retells())?.0.next_number()
     }
 

@@ -75,7 +75,7 @@ impl Filtering {
     /// Begins to vet a stream of the form.
     fn begun(&mut self) -> Box<dyn Vets> {
         self.vetting.take().unwrap_or_else(|| match self.form {
-            Form::Response => Box::new(Spoken::default()),
+            Form::Response | Form::Kept | Form::Pictures | Form::Transcript => Box::new(Spoken::default()),
             Form::Chat | Form::Completions | Form::Unread => Box::new(Choices::default()),
         })
     }
@@ -86,7 +86,7 @@ impl Filtering {
         let mut out = Vec::with_capacity(events.len().saturating_add(512));
         let plain: Vec<u8>;
         let mut rest = events;
-        if self.form == Form::Response && memchr::memchr(b'\r', events).is_some() {
+        if !matches!(self.form, Form::Chat | Form::Completions) && memchr::memchr(b'\r', events).is_some() {
             plain = events.iter().copied().filter(|byte| *byte != b'\r').collect();
             rest = &plain;
         }

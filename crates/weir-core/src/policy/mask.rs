@@ -31,7 +31,7 @@ const PLACEHOLDERS: [&str; KINDS.len()] = [
 const SAID: [&str; 5] = ["content", "text", "reasoning_content", "refusal", "arguments"];
 
 /// The text with placeholders; `None` if there is nothing to mask.
-pub(super) fn mask(text: &str) -> Option<String> {
+pub fn mask(text: &str) -> Option<String> {
     let mut personal = Personal::collecting();
     personal.push(text);
     personal.end();

@@ -16,6 +16,7 @@ mod classifier;
 mod findings;
 mod fold;
 mod guardrail;
+pub mod kept;
 mod lexicon;
 mod mask;
 mod matcher;
@@ -35,12 +36,12 @@ pub use answer::{AnswerParts, ChoiceParts};
 pub use classifier::{Matter, Question, ReadyClassifier, missing};
 pub use findings::Findings;
 pub use lexicon::{Lexicon, is_term};
-pub use mask::{mask_answer, mask_events, mask_prompt, texts_of_events};
+pub use mask::{mask as mask_text, mask_answer, mask_events, mask_prompt, texts_of_events};
 pub use matcher::pattern_steps;
 pub use prompt::Texts;
 pub use reading::Reading;
 pub use ready::{ReadyPolicy, Side};
-pub use response::{ResponseEvent, response_texts};
+pub use response::{ResponseEvent, content_filters, response_texts};
 
 use alloc::string::String;
 

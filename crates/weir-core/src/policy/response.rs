@@ -1,10 +1,11 @@
-//! The texts of a response (`OpenAI`'s Responses API), and of one event of its stream.
+//! The texts of a response (`OpenAI`'s Responses API), and of one event of its stream, or of a run's or a transcript's.
 //!
 //! Stage `policy`. Decides what of them is text that the caller may read: of a response the strings of its `output`,
 //! of an event those of the response in it, or all of its own; never identifiers, states, log probabilities, padding
 //! and encoded data. A stream says a text twice or more, piece by piece and then whole; which of these is new is for
 //! the reader to say. Source: `providers.md`, 2.5 and 2.6.
 
+use crate::wire::object::{Array, Object};
 use crate::wire::raw::Raw;
 use crate::wire::tokens::{Kind, Token, Tokens};
 use alloc::borrow::Cow;
@@ -13,7 +14,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// Members whose strings are no text.
-const NO_TEXT: [&str; 16] = [
+pub(super) const NO_TEXT: [&str; 22] = [
     "type",
     "id",
     "item_id",
@@ -29,6 +30,12 @@ const NO_TEXT: [&str; 16] = [
     "obfuscation",
     "result",
     "partial_image_b64",
+    "b64_json",
+    "url",
+    "model",
+    "thread_id",
+    "run_id",
+    "message_id",
     "image_url",
 ];
 /// Members of a response beside its `output` that hold what a model said.
@@ -58,6 +65,11 @@ impl<'a> ResponseEvent<'a> {
     pub fn of(json: &'a str) -> Option<Self> {
         let event = Raw::object(json.as_bytes())?;
         let kind = event.text_at("type").unwrap_or_default();
+        if let Some(object) =
+            event.text_at("object").filter(|object| kind.is_empty() && object.starts_with("thread."))
+        {
+            return Some(Self::of_thread(event, object));
+        }
         let response = event.get("response").filter(Raw::is_object);
         let delta = event.text_at("delta").filter(|_| kind.ends_with(".delta") && kind != SOUND);
         let texts = match (response, &delta) {
@@ -76,13 +88,54 @@ impl<'a> ResponseEvent<'a> {
         Some(Self { kind, sequence, response, part, delta, texts })
     }
 
+    /// An event of a run: pieces of a message or of a step, these as a whole, or the run, whose end is the stream's.
+    fn of_thread(event: Raw<'a>, object: Cow<'a, str>) -> Self {
+        let said = match &*object {
+            "thread.message" => {
+                event.get("content").filter(|_| event.get("role").is_some_and(|role| role.is("assistant")))
+            }
+            "thread.run" => event.get("required_action"),
+            "thread.run.step" => event.get("step_details"),
+            _ => event.get("delta"),
+        };
+        let mut texts = said.map_or_else(Vec::new, |said| texts(said.as_str()));
+        let stem = object.strip_suffix(".delta");
+        let piece = stem.map(|_| core::mem::take(&mut texts).concat()).filter(|piece| !piece.is_empty());
+        let part = format!("{}/{}", stem.unwrap_or(&object), event.text_at("id").unwrap_or_default());
+        let response = (object == "thread.run").then_some(event);
+        Self { kind: object, sequence: None, response, part, delta: piece.map(Cow::Owned), texts }
+    }
+
     /// Whether it ends its stream.
     pub fn is_last(&self) -> bool {
-        matches!(
-            self.kind.as_ref(),
-            "response.completed" | "response.incomplete" | "response.failed" | "response.cancelled" | "error"
-        )
+        let ran = |response: Raw<'_>| {
+            let status = response.text_at("status").unwrap_or_default();
+            !matches!(&*status, "queued" | "in_progress" | "cancelling")
+        };
+        match self.kind.as_ref() {
+            "response.completed"
+            | "response.incomplete"
+            | "response.failed"
+            | "response.cancelled"
+            | "error"
+            | "transcript.text.done" => true,
+            "thread.run" => self.response.is_some_and(ran),
+            _ => false,
+        }
     }
+}
+
+/// `content_filters` of a response, as Azure's API has them: what was found in the prompt and in the answer, JSON objects;
+/// nothing of one that is empty. `blocked` says whether the answer was filtered.
+pub fn content_filters(prompt: &str, answer: &str, blocked: bool) -> String {
+    let mut out = Array::default();
+    for (results, source, blocked) in [(prompt, "prompt", false), (answer, "completion", blocked)] {
+        if !results.is_empty() {
+            let entry = Object::new().raw("blocked", if blocked { "true" } else { "false" });
+            out.put(&entry.text("source_type", source).raw("content_filter_results", results).end());
+        }
+    }
+    out.end()
 }
 
 /// The texts of a response that a caller may read.
@@ -160,14 +213,76 @@ mod tests {
             (r#"{"type":"response.audio.delta","delta":"QUJD"}"#, "response.audio///", None, &[], false),
             (r#"{"type":"response.new","what":{"deep":["said"]}}"#, "", None, &["said"], false),
         ] {
-            let event = ResponseEvent::of(json).unwrap();
-            assert_eq!(
-                (event.part.as_str(), event.delta.as_deref(), event.is_last()),
-                (part, delta, last),
-                "{json}"
-            );
-            assert_eq!(event.texts, texts, "{json}");
+            check(json, part, delta, texts, last);
         }
         assert_eq!(ResponseEvent::of("[DONE]"), None);
+    }
+
+    #[track_caller]
+    fn check(json: &str, part: &str, delta: Option<&str>, texts: &[&str], last: bool) {
+        let event = ResponseEvent::of(json).unwrap();
+        assert_eq!(
+            (event.part.as_str(), event.delta.as_deref(), event.is_last()),
+            (part, delta, last),
+            "{json}"
+        );
+        assert_eq!(event.texts, texts, "{json}");
+    }
+
+    #[test]
+    fn so_are_those_of_transcripts_and_runs() {
+        for (json, part, delta, texts, last) in [
+            (
+                r#"{"type":"transcript.text.delta","delta":"hi"}"#,
+                "transcript.text///",
+                Some("hi"),
+                &[][..],
+                false,
+            ),
+            (
+                r#"{"type":"transcript.text.done","text":"hi there"}"#,
+                "transcript.text///",
+                None,
+                &["hi there"],
+                true,
+            ),
+            (
+                r#"{"id":"msg_1","object":"thread.message.delta","delta":{"content":[{"index":0,"type":"text","text":{"value":"hi"}}]}}"#,
+                "thread.message/msg_1",
+                Some("hi"),
+                &[],
+                false,
+            ),
+            (
+                r#"{"id":"msg_1","object":"thread.message","role":"assistant","content":[{"type":"text","text":{"value":"hi there"}}]}"#,
+                "thread.message/msg_1",
+                None,
+                &["hi there"],
+                false,
+            ),
+            (
+                r#"{"id":"step_1","object":"thread.run.step.delta","delta":{"step_details":{"type":"tool_calls","tool_calls":[{"index":0,"id":"c","function":{"arguments":"{}"}}]}}}"#,
+                "thread.run.step/step_1",
+                Some("{}"),
+                &[],
+                false,
+            ),
+            (
+                r#"{"id":"run_1","object":"thread.run","status":"queued","instructions":"x"}"#,
+                "thread.run/run_1",
+                None,
+                &[],
+                false,
+            ),
+            (
+                r#"{"id":"run_1","object":"thread.run","status":"completed"}"#,
+                "thread.run/run_1",
+                None,
+                &[],
+                true,
+            ),
+        ] {
+            check(json, part, delta, texts, last);
+        }
     }
 }

@@ -32,6 +32,14 @@ pub(super) struct Frame<'a> {
     pub(super) random: u64,
 }
 
+impl<'a> Frame<'a> {
+    /// What every event of a stream begins with; text completions have one shape for both.
+    fn event_head(&self) -> Head<'a> {
+        let object = if self.chat { "chat.completion.chunk" } else { self.head.object };
+        Head { object, ..self.head }
+    }
+}
+
 /// A part of a choice in a stream.
 #[derive(Clone, Copy, Debug)]
 enum Part<'a> {
@@ -132,7 +140,7 @@ fn events(frame: &Frame<'_>, shape: &Shape, choices: &[Choice]) -> Vec<Event> {
     }
     if shape.include_usage && frame.config.usage != UsageReport::Omit {
         let usage = Some(Nullable::Value(WireUsage::of(frame.prompt_tokens, told)));
-        let last = Answer { head: frame.head, choices: Vec::<()>::new(), usage };
+        let last = Answer { head: frame.event_head(), choices: Vec::<()>::new(), usage };
         events.push(Event { bytes: framed(&json(&last)), timed: false, ending: true });
     }
     events.push(Event { bytes: sse::DONE.to_vec(), timed: false, ending: true });
@@ -169,9 +177,8 @@ fn event(frame: &Frame<'_>, index: u64, part: Part<'_>, usage: Option<Nullable<W
         Part::Finish(reason) => Some(reason),
         Part::Role { .. } | Part::Text(..) | Part::CallHead(..) | Part::CallPiece(..) => None,
     };
-    let head = frame.head;
+    let head = frame.event_head();
     if frame.chat {
-        let head = Head { object: "chat.completion.chunk", ..head };
         let choice = ChatDelta { index, delta: delta(part), logprobs: None, finish_reason };
         return framed(&json(&Answer { head, choices: vec![choice], usage }));
     }

@@ -401,6 +401,25 @@ fn faults_strike_as_directed() {
 }
 
 #[test]
+fn every_event_of_a_stream_names_its_shape() {
+    let usage = json!({"include_usage": true});
+    let rows = [
+        (Task::Chat, json!({"messages": user("Hi")}), "chat.completion.chunk"),
+        (Task::Completions, json!({"prompt": "Hi"}), "text_completion"),
+    ];
+    for (task, mut request, object) in rows {
+        request["stream"] = json!(true);
+        request["stream_options"] = usage.clone();
+        let script = ask(&json!({}), task, &request);
+        let all = events(&script);
+        let told: Vec<Value> =
+            all.iter().filter_map(|event| serde_json::from_str(&event.data).ok()).collect();
+        assert!(told.len() > 3 && told.last().is_some_and(|last| last["choices"] == json!([])));
+        assert!(told.iter().all(|event| event["object"] == object), "{told:?}");
+    }
+}
+
+#[test]
 fn streams_break_off_fall_silent_and_take_time_as_directed() {
     let request = json!({"messages": user("Hi"), "stream": true, "stream_options": {"include_usage": true}});
     // Role, "one", " two", finish, usage, [DONE].

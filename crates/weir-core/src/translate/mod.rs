@@ -26,6 +26,7 @@ pub mod caller;
 pub mod chat;
 pub mod chunks;
 mod completions;
+mod course;
 pub mod embeddings;
 pub mod members;
 pub mod messages;

@@ -179,8 +179,13 @@ impl<'a> Envelope<'a> {
 
     /// The text of a top-level member, if it is there and is a string.
     pub fn text_of(&self, name: &str) -> Option<Cow<'a, str>> {
+        unquote(self.raw_of(name)?)
+    }
+
+    /// The value of a top-level member, JSON, if it is there.
+    pub fn raw_of(&self, name: &str) -> Option<&'a str> {
         let named = |member: &&Member<'_>| unquote(member.name).is_some_and(|plain| plain == name);
-        unquote(self.members.iter().find(named)?.value)
+        self.members.iter().find(named).map(|member| member.value)
     }
 
     /// The task that the body's members speak of: `messages`, `input` or `prompt`, the first there is.

@@ -29,6 +29,14 @@ impl<'a> Raw<'a> {
         Some(Self(text.trim_matches([' ', '\t', '\n', '\r'])))
     }
 
+    /// The value that `text` begins with, whatever comes after it.
+    pub fn first(text: &'a str) -> Option<Self> {
+        let text = text.trim_start_matches([' ', '\t', '\n', '\r']);
+        let mut cursor = Cursor::new(text.as_bytes(), 0);
+        cursor.value(&mut 0).ok()?;
+        text.get(..usize::try_from(cursor.at()).ok()?).map(Self)
+    }
+
     /// As [`Self::parse`], for bytes that must be UTF-8 and one object.
     pub fn object(bytes: &'a [u8]) -> Option<Self> {
         Self::parse(core::str::from_utf8(bytes).ok()?).filter(Self::is_object)
@@ -167,6 +175,8 @@ mod tests {
             assert!(Raw::parse(text).is_none(), "{text}");
         }
         assert!(Raw::parse(&"[".repeat(500)).is_none());
+        assert!(Raw::first("[1} ").is_none() && Raw::first("").is_none());
+        assert_eq!(Raw::first(" {\"a\":1},x").unwrap().as_str(), "{\"a\":1}");
         assert!(Raw::object(b"[]").is_none() && Raw::object(b"\xff").is_none());
     }
 

@@ -1,13 +1,13 @@
 //! What of a passed call a model reads, and in which form its answer is.
 //!
 //! Above the stages. Decides which members of a body are the prompt: those of pictures, of speech, of responses, and of
-//! what is kept for a later answer (threads, assistants, conversations). Tools and metadata are not judged, as they are
-//! not in chats (`azure.md`, B5). Answers are read where they are text: responses, whole, streamed or told again, and
-//! stored chat completions.
+//! what is kept for a later answer (threads, assistants, conversations), with the tools that are declared there; never
+//! metadata. Answers are read where they hold a model's words: responses, whole, streamed or told again, stored chat
+//! completions, threads, runs and conversations, pictures' rewritten prompts, transcripts. Files are not read.
 
 use super::{Asking, Body, Call};
 use crate::exchange::admit::Stop;
-use crate::exchange::filtering::{Asked, Form, Part, Place};
+use crate::exchange::filtering::{Asked, DECLARED, Form, Part, Place};
 use crate::surface::Matter;
 use crate::wire::bounds::FORM_BYTES_MAX;
 use crate::wire::error::WireError;
@@ -54,6 +54,9 @@ impl Call<'_> {
             let read = operator || prompt.contains(&name.as_ref());
             let start = value.as_str().as_ptr().addr().saturating_sub(body.as_ptr().addr());
             let place = Place::Json(u32::try_from(start).unwrap_or(u32::MAX));
+            if DECLARED.contains(&name.as_ref()) {
+                return Some(Part::declared(value.as_str()));
+            }
             (read && !value.is_null()).then(|| Part { json: Cow::Borrowed(value.as_str()), place, operator })
         };
         // The envelope has found it well formed.
@@ -68,10 +71,13 @@ impl Call<'_> {
     fn form(&self) -> Form {
         let mut segments = self.path.split('/');
         match (self.passage.matter, segments.next(), segments.nth(1), segments.next()) {
-            (Matter::Responses, _, Some("input_items"), _) => Form::Unread,
+            (Matter::Responses, _, Some("input_items"), _) => Form::Kept,
             (Matter::Responses, ..) => Form::Response,
             (Matter::Kept, Some("chat"), Some(_), None) => Form::Chat,
-            (Matter::Kept | Matter::Images | Matter::Audio, ..) => Form::Unread,
+            (Matter::Kept, Some("chat" | "threads" | "conversations"), ..) => Form::Kept,
+            (Matter::Images, ..) => Form::Pictures,
+            (Matter::Audio, ..) if !self.path.ends_with("/speech") => Form::Transcript,
+            (Matter::Kept | Matter::Audio, ..) => Form::Unread,
         }
     }
 }

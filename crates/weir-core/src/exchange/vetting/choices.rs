@@ -310,7 +310,9 @@ fn end(filtering: &Filtering, out: &mut Vec<u8>) {
 fn ending(filtering: &Filtering, head: &str, choice: &Choice) -> String {
     let empty = match filtering.form {
         Form::Completions => "\"text\":\"\"",
-        Form::Chat | Form::Response | Form::Unread => "\"delta\":{}",
+        Form::Chat | Form::Response | Form::Kept | Form::Pictures | Form::Transcript | Form::Unread => {
+            "\"delta\":{}"
+        }
     };
     let told = filtering.told(&filtering.policy.results(Side::Completion, choice.found()));
     format!(

@@ -1,4 +1,4 @@
-//! A response's stream under a content policy (`OpenAI`'s Responses API), event by event.
+//! A response's stream under a content policy (`OpenAI`'s Responses API), event by event; a run's and a transcript's as well.
 //!
 //! Above the stages. Such a stream says each text twice or more: piece by piece, then whole, then with its item and
 //! with the response. Each text that comes in pieces is one `Choice`; a whole text that is one of those is known, any
@@ -8,7 +8,7 @@
 
 use super::choice::Choice;
 use super::{HELD_BYTES_MAX, State, Vets, data};
-use crate::exchange::filtering::Filtering;
+use crate::exchange::filtering::{Filtering, Form};
 use crate::policy::{ChoiceParts, Findings, ResponseEvent, Side, mask_answer, mask_prompt};
 use crate::snapshot::content::FilterMode;
 use crate::time::UnixMillis;
@@ -24,6 +24,8 @@ use alloc::vec::Vec;
 
 /// Texts of one stream that come in pieces; further ones are read as the last one's.
 const PARTS_MAX: usize = 128;
+/// What ends a filtered transcript, which has no form for it: an error, on which clients raise.
+const TRANSCRIPT_FILTERED: &str = "event: error\ndata: {\"type\":\"error\",\"error\":{\"message\":\"What was understood was filtered by the content policy of this deployment.\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":\"content_filter\"}}\n\n";
 /// Bytes of a text that are kept to know it again.
 const KEPT_BYTES_MAX: usize = 1024 * 1_024;
 
@@ -209,15 +211,14 @@ impl Spoken {
             (self.state.over, self.filtered) = (true, true);
             self.held.clear();
             self.state.held_bytes = 0;
-            let response =
-                if self.response.is_empty() { "{\"object\":\"response\"}" } else { &self.response };
-            let response = filtering.incomplete(Raw::trusted(response), self.found());
-            let event = Object::new()
-                .text("type", "response.incomplete")
-                .number("sequence_number", self.sequence.saturating_add(1))
-                .raw("response", &response)
-                .end();
-            out.extend_from_slice(format!("event: response.incomplete\ndata: {event}\n\n").as_bytes());
+            let end = match filtering.form {
+                Form::Kept => ended_run(&self.response),
+                Form::Transcript => TRANSCRIPT_FILTERED.to_owned(),
+                Form::Chat | Form::Completions | Form::Response | Form::Pictures | Form::Unread => {
+                    self.incomplete(filtering)
+                }
+            };
+            out.extend_from_slice(end.as_bytes());
             return;
         }
         let mut found = self.found;
@@ -229,6 +230,17 @@ impl Spoken {
             !over
         });
         self.found = found;
+    }
+
+    /// The last event of a filtered response.
+    fn incomplete(&self, filtering: &Filtering) -> String {
+        let response = if self.response.is_empty() { "{\"object\":\"response\"}" } else { &self.response };
+        let response = filtering.incomplete(Raw::trusted(response), self.found());
+        let event = Object::new()
+            .text("type", "response.incomplete")
+            .number("sequence_number", self.sequence.saturating_add(1))
+            .raw("response", &response);
+        named("response.incomplete", &event.end())
     }
 
     /// Takes an event that goes on when its texts are certain.
@@ -317,6 +329,21 @@ fn told(filtering: &Filtering, event: &str, found: Findings) -> Option<String> {
     let raw = Raw::object(json.as_bytes())?;
     let response = filtering.annotated(raw.get("response")?, found)?;
     Some(named(&raw.text_at("type")?, &with(raw, "response", &response)))
+}
+
+/// The last events of a filtered run.
+fn ended_run(run: &str) -> String {
+    let mut left = Object::new();
+    for (name, value) in Raw::trusted(if run.is_empty() { "{}" } else { run }).members() {
+        let value = match &*name {
+            "status" => "\"incomplete\"",
+            "incomplete_details" => "{\"reason\":\"content_filter\"}",
+            "required_action" => "null",
+            _ => value.as_str(),
+        };
+        left.put(&name, value);
+    }
+    [named("thread.run.incomplete", &left.end()), named("done", "[DONE]")].concat()
 }
 
 fn named(kind: &str, json: &str) -> String {

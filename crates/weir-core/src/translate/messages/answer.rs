@@ -1,24 +1,23 @@
 //! A canonical answer as a message of Anthropic's.
 //!
-//! Stage 6. Source: `providers.md`, 4.3 and 4.5, the other way round. Of several choices the first is told: the API has
-//! one.
+//! Stage 6. Source: `providers.md`, 4.3 and 4.5, the other way round.
 
 use super::{call_id, message_id, stop_reason, usage};
+use crate::translate::course::Course;
 use crate::wire::object::{Array, Object};
 use crate::wire::raw::Raw;
 use alloc::string::String;
 
 /// The message that `body`, a canonical chat completion, is. `input` is what the input is taken for where nobody counted.
-pub fn answer(body: Raw<'_>, input: u64) -> String {
-    let choice = body.get("choices").and_then(|list| list.items().next());
-    let message = choice.and_then(|choice| choice.get("message"));
-    let finish = choice.and_then(|choice| choice.text_at("finish_reason")).unwrap_or_default();
+pub(super) fn answer(body: Raw<'_>, input: u64) -> String {
+    let mut course = Course::new(input);
+    let message = course.see(body).and_then(|choice| choice.get("message"));
     let mut out = Object::new().text("id", &message_id(body.get("id"))).text("type", "message");
     out.put("role", "\"assistant\"");
     out.put_some("model", body.get("model"));
     out.put("content", &message.map_or_else(|| String::from("[]"), content));
-    out = out.text("stop_reason", stop_reason(&finish)).raw("stop_sequence", "null");
-    out.raw("usage", &usage(body.get("usage"), input)).end()
+    out = out.text("stop_reason", stop_reason(&course.finish)).raw("stop_sequence", "null");
+    out.raw("usage", &usage(Raw::trusted(&course.usage()))).end()
 }
 
 /// The answer to a question for a count.

@@ -8,7 +8,7 @@ mod answer;
 mod request;
 mod stream;
 
-pub use answer::{answer, counted};
+pub use answer::counted;
 pub use request::request;
 pub use stream::Encoder;
 
@@ -58,11 +58,10 @@ fn own_id(id: &str) -> (&str, Option<&str>) {
     id.split_once(SIGNED).map_or((id, None), |(id, signature)| (id, Some(signature)))
 }
 
-/// The API's `usage` of a canonical one: cached and written input stand beside the input here. Without one, `input` is
-/// what the input is taken for.
-fn usage(canonical: Option<Raw<'_>>, input: u64) -> String {
-    let count = |path: &str| canonical.and_then(|usage| usage.at(path)?.count(COUNT_MAX));
-    let prompt = count("prompt_tokens").unwrap_or(input);
+/// The API's `usage` of a canonical one: cached and written input stand beside the input here.
+fn usage(canonical: Raw<'_>) -> String {
+    let count = |path: &str| canonical.at(path)?.count(COUNT_MAX);
+    let prompt = count("prompt_tokens").unwrap_or(0);
     let cached = count("prompt_tokens_details.cached_tokens").unwrap_or(0).min(prompt);
     let written = count("prompt_tokens_details.cache_write_tokens").unwrap_or(0);
     let written = written.min(prompt.saturating_sub(cached));

@@ -4,6 +4,7 @@
 //! else their turn says; thinking blocks travel as `thinking_blocks`; a budget of thinking is an effort.
 
 use super::own_id;
+use crate::translate::caller::Place;
 use crate::translate::members::refuse;
 use crate::wire::WireError;
 use crate::wire::object::{Array, Object, Text};
@@ -11,6 +12,7 @@ use crate::wire::raw::Raw;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// Members that only have another name in the canonical dialect.
 const SAME: [(&str, &str); 7] = [
@@ -26,12 +28,12 @@ const SAME: [(&str, &str); 7] = [
 const READ: [&str; 8] =
     ["messages", "system", "metadata", "tools", "tool_choice", "thinking", "output_config", "service_tier"];
 
-/// The canonical chat that asks for what `body` asks for.
+/// The canonical chat that asks for what `body` asks for, and where in `body` each of its messages begins.
 ///
 /// # Errors
 /// [`WireError::MissingMember`] without messages; [`WireError::NotSupported`] for members and blocks that the API does
 /// not have, or that only Anthropic's own service could act on.
-pub fn request(body: Raw<'_>) -> Result<String, WireError> {
+pub fn request(body: Raw<'_>) -> Result<(String, Vec<Place>), WireError> {
     let mut out = Object::new();
     for (name, value) in body.members() {
         let same = SAME.iter().find(|(known, _)| *known == name);
@@ -45,13 +47,20 @@ pub fn request(body: Raw<'_>) -> Result<String, WireError> {
     }
     let list =
         body.get("messages").filter(Raw::is_array).ok_or(WireError::MissingMember { member: "messages" })?;
-    let mut messages = Array::default();
+    let (mut messages, mut places) = (Array::default(), Vec::new());
     if let Some(system) = body.get("system") {
         let text = text_of("system", system)?;
         messages.put(&Object::new().text("role", "system").raw("content", &text).end());
+        places.push(Place::named("system"));
     }
-    for (at, message) in list.items().enumerate() {
-        turn(&format!("messages.{at}"), message, &mut messages)?;
+    for (at, message) in (0u32..).zip(list.items()) {
+        let mut place = Place { of: "messages", at: Some(at), parts: true };
+        for one in turn(&format!("messages.{at}"), message)? {
+            messages.put(&one);
+            // Behind results of tools, the parts of a turn stand elsewhere than they did.
+            place.parts &= !one.starts_with("{\"role\":\"tool\"");
+            places.push(place);
+        }
     }
     out.put("messages", &messages.end());
     out.put_some("user", body.at("metadata.user_id"));
@@ -62,7 +71,7 @@ pub fn request(body: Raw<'_>) -> Result<String, WireError> {
         let format = Object::new().text("type", "json_schema").raw("json_schema", &named.end());
         out.put("response_format", &format.end());
     }
-    Ok(out.end())
+    Ok((out.end(), places))
 }
 
 /// A string, or the texts of blocks, as one JSON string.
@@ -80,7 +89,9 @@ fn text_of(path: &str, value: Raw<'_>) -> Result<String, WireError> {
     Ok(text.end())
 }
 
-fn turn(path: &str, message: Raw<'_>, out: &mut Array) -> Result<(), WireError> {
+/// The canonical messages of one.
+fn turn(path: &str, message: Raw<'_>) -> Result<Vec<String>, WireError> {
+    let mut out = Vec::new();
     let role = message.text_at("role").unwrap_or_default();
     if !matches!(&*role, "user" | "assistant") {
         return Err(refuse(&format!("{path}.role"), "user or assistant", message.get("role")));
@@ -91,15 +102,14 @@ fn turn(path: &str, message: Raw<'_>, out: &mut Array) -> Result<(), WireError> 
     let mut canonical = Object::new().text("role", &role);
     if content.is_text() {
         canonical.put("content", content.as_str());
-        out.put(&canonical.end());
-        return Ok(());
+        return Ok(Vec::from([canonical.end()]));
     }
     let (mut parts, mut calls, mut thoughts) = (Array::default(), Array::default(), Array::default());
     for (place, block) in content.items().enumerate() {
         let kind = block.text_at("type").unwrap_or_default();
         let path = format!("{path}.content.{place}");
         match (&*kind, &*role) {
-            ("tool_result", "user") => out.put(&result(&path, block)?),
+            ("tool_result", "user") => out.push(result(&path, block)?),
             ("tool_use", "assistant") => calls.put(&call(&path, block)?),
             ("thinking" | "redacted_thinking", "assistant") => thoughts.put(block.as_str()),
             _ => parts.put(&part(&path, &kind, block)?),
@@ -115,10 +125,10 @@ fn turn(path: &str, message: Raw<'_>, out: &mut Array) -> Result<(), WireError> 
     if !calls.is_empty() {
         canonical.put("tool_calls", &calls.end());
     } else if silent {
-        return Ok(());
+        return Ok(out);
     }
-    out.put(&canonical.end());
-    Ok(())
+    out.push(canonical.end());
+    Ok(out)
 }
 
 fn result(path: &str, block: Raw<'_>) -> Result<String, WireError> {

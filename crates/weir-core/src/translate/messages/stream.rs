@@ -5,11 +5,11 @@
 //! last canonical one: a stream that breaks off has none.
 
 use super::{call_id, message_id, stop_reason, usage};
+use crate::translate::course::{Course, datas};
 use crate::wire::object::Object;
 use crate::wire::quote;
 use crate::wire::raw::Raw;
 use crate::wire::sse;
-use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -26,35 +26,30 @@ enum Kind {
 /// A stream on its way to a caller of `/v1/messages`.
 #[derive(Debug, Default)]
 pub struct Encoder {
-    /// What the input is taken for until it is counted.
-    input: u64,
+    course: Course,
     begun: bool,
     open: Option<Kind>,
     /// Blocks so far.
     blocks: u32,
     /// The block of each call, by its canonical index.
     calls: Vec<(u64, u32)>,
-    finish: String,
-    usage: Option<String>,
     out: Vec<u8>,
 }
 
 impl Encoder {
     /// Nothing told yet; `input` is what the input is taken for until it is counted, in tokens.
     pub fn new(input: u64) -> Self {
-        Self { input, ..Self::default() }
+        Self { course: Course::new(input), ..Self::default() }
     }
 
-    /// What the input is taken for, in tokens.
-    pub const fn input(&self) -> u64 {
-        self.input
+    /// The message that `body`, a whole canonical chat completion, is.
+    pub fn answer(&self, body: Raw<'_>) -> String {
+        super::answer::answer(body, self.course.input)
     }
 
     /// Takes whole canonical events, each one line of data; gives the events that tell the same.
     pub fn push(&mut self, events: &[u8]) -> Vec<u8> {
-        let text = core::str::from_utf8(events).unwrap_or_default();
-        for line in text.lines().filter_map(|line| line.strip_prefix("data:")) {
-            let data = line.trim();
+        for data in datas(events) {
             if data == "[DONE]" {
                 self.end();
             } else if let Some(chunk) = Raw::parse(data) {
@@ -65,18 +60,10 @@ impl Encoder {
     }
 
     fn chunk(&mut self, chunk: Raw<'_>) {
-        if let Some(usage) = chunk.get("usage") {
-            self.usage = Some(usage.as_str().to_owned());
-        }
-        // The API has one choice.
-        let first = |choice: &Raw<'_>| choice.get("index").is_none_or(|index| index.count(9) == Some(0));
-        let Some(choice) = chunk.get("choices").and_then(|list| list.items().find(first)) else { return };
+        let Some(choice) = self.course.see(chunk) else { return };
         self.begin(chunk);
         if let Some(delta) = choice.get("delta") {
             self.delta(delta);
-        }
-        if let Some(finish) = choice.text_at("finish_reason") {
-            self.finish = finish.into_owned();
         }
     }
 
@@ -88,7 +75,7 @@ impl Encoder {
         message.put("role", "\"assistant\"");
         message.put("model", chunk.get("model").map_or("\"\"", |model| model.as_str()));
         message = message.raw("content", "[]").raw("stop_reason", "null").raw("stop_sequence", "null");
-        let message = message.raw("usage", &usage(None, self.input)).end();
+        let message = message.raw("usage", &usage(Raw::trusted(&self.course.begun()))).end();
         self.event("message_start", Object::new().raw("message", &message));
     }
 
@@ -176,9 +163,9 @@ impl Encoder {
     fn end(&mut self) {
         self.begin(Raw::NULL);
         self.stop();
-        let told = self.usage.take();
-        let usage = usage(told.as_deref().map(Raw::trusted), self.input);
-        let delta = Object::new().text("stop_reason", stop_reason(&self.finish)).raw("stop_sequence", "null");
+        let usage = usage(Raw::trusted(&self.course.usage()));
+        let delta =
+            Object::new().text("stop_reason", stop_reason(&self.course.finish)).raw("stop_sequence", "null");
         self.event("message_delta", Object::new().raw("delta", &delta.end()).raw("usage", &usage));
         self.event("message_stop", Object::new());
     }

@@ -5,6 +5,7 @@
 //! anybody else's there is nothing that a model could be sure of.
 
 use super::opened;
+use crate::translate::caller::Place;
 use crate::translate::members::refuse;
 use crate::wire::WireError;
 use crate::wire::object::{Array, Object, Text};
@@ -12,27 +13,29 @@ use crate::wire::raw::Raw;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// What an item may be.
 const ITEMS: &str = "a message, a function_call, a function_call_output or a reasoning item";
 
-/// The messages of a request, a JSON array.
+/// The messages of a request, a JSON array, and where in the request each of them begins.
 ///
 /// # Errors
 /// [`WireError::MissingMember`] without an input, [`WireError::NotSupported`] with the place of what is none.
-pub(super) fn messages(body: Raw<'_>) -> Result<String, WireError> {
+pub(super) fn messages(body: Raw<'_>) -> Result<(String, Vec<Place>), WireError> {
     let mut turns = Turns::default();
     if let Some(instructions) = body.get("instructions") {
         if !instructions.is_text() {
             return Err(refuse("instructions", "a string", Some(instructions)));
         }
-        turns.out.put(&said("system", instructions));
+        turns.put(Place::named("instructions"), &said("system", instructions));
     }
     let input = body.get("input").ok_or(WireError::MissingMember { member: "input" })?;
     if input.is_text() {
-        turns.out.put(&said("user", input));
+        turns.put(Place::named("input"), &said("user", input));
     } else if input.is_array() {
-        for (at, item) in input.items().enumerate() {
+        for (at, item) in (0u32..).zip(input.items()) {
+            turns.at = Place { of: "input", at: Some(at), parts: false };
             turns.item(&format!("input.{at}"), item)?;
         }
         turns.flush();
@@ -42,7 +45,7 @@ pub(super) fn messages(body: Raw<'_>) -> Result<String, WireError> {
     if turns.out.is_empty() {
         return Err(refuse("input", "a string or an array of at least one item", Some(input)));
     }
-    Ok(turns.out.end())
+    Ok((turns.out.end(), turns.places))
 }
 
 fn said(role: &str, text: Raw<'_>) -> String {
@@ -53,6 +56,10 @@ fn said(role: &str, text: Raw<'_>) -> String {
 #[derive(Default)]
 struct Turns {
     out: Array,
+    places: Vec<Place>,
+    /// The item at hand, and that with which the assistant's turn began.
+    at: Place,
+    since: Option<Place>,
     /// What the assistant said, thought and called since the last other item.
     parts: Array,
     /// Its text, if it said one only.
@@ -62,11 +69,17 @@ struct Turns {
 }
 
 impl Turns {
+    fn put(&mut self, place: Place, message: &str) {
+        self.places.push(place);
+        self.out.put(message);
+    }
+
     /// The assistant's turn is over.
     fn flush(&mut self) {
         let mut message = Object::new().text("role", "assistant");
         let (parts, calls) = (core::mem::take(&mut self.parts), core::mem::take(&mut self.calls));
         let (thoughts, single) = (core::mem::take(&mut self.thoughts), self.single.take());
+        let since = self.since.take().unwrap_or(self.at);
         if parts.is_empty() && calls.is_empty() {
             return;
         }
@@ -79,7 +92,7 @@ impl Turns {
         if !calls.is_empty() {
             message.put("tool_calls", &calls.end());
         }
-        self.out.put(&message.end());
+        self.put(since, &message.end());
     }
 
     fn item(&mut self, path: &str, item: Raw<'_>) -> Result<(), WireError> {
@@ -94,12 +107,13 @@ impl Turns {
                 Ok(())
             }
             Some("function_call") => {
+                self.since.get_or_insert(self.at);
                 self.calls.put(&call(path, item)?);
                 Ok(())
             }
             Some("function_call_output") => {
                 self.flush();
-                self.out.put(&result(path, item)?);
+                self.put(self.at, &result(path, item)?);
                 Ok(())
             }
             Some("item_reference") => {
@@ -130,19 +144,21 @@ impl Turns {
         }
         self.flush();
         if content.is_text() {
-            self.out.put(&said(canonical, content));
+            self.put(self.at, &said(canonical, content));
             return Ok(());
         }
         let mut parts = Array::default();
         for (at, one) in content.items().enumerate() {
             parts.put(&part(&format!("{path}.content.{at}"), one)?);
         }
-        self.out.put(&Object::new().text("role", canonical).raw("content", &parts.end()).end());
+        let place = Place { parts: true, ..self.at };
+        self.put(place, &Object::new().text("role", canonical).raw("content", &parts.end()).end());
         Ok(())
     }
 
     /// What the assistant said.
     fn spoken(&mut self, path: &str, content: Raw<'_>) -> Result<(), WireError> {
+        self.since.get_or_insert(self.at);
         let mut put = |text: Option<Raw<'_>>, part: &str| {
             self.single = text.filter(|_| self.parts.is_empty()).map(|text| text.as_str().to_owned());
             self.parts.put(part);

@@ -12,6 +12,8 @@ pub use request::{echo, request};
 pub use stream::Encoder;
 
 use super::Form;
+use super::course::Course;
+use crate::policy::content_filters;
 use crate::wire::object::Object;
 use crate::wire::raw::Raw;
 use alloc::borrow::ToOwned;
@@ -93,8 +95,8 @@ impl Frame {
         format!("{kind}_{}{place}", self.own)
     }
 
-    /// The response with this output, a JSON array; `model` is JSON, `usage` the canonical one.
-    fn response(&self, status: Status, model: &str, output: &str, usage: Option<Raw<'_>>) -> String {
+    /// The response with this output, a JSON array; `model` is JSON. `course` is given once it is over.
+    fn response(&self, status: Status, model: &str, output: &str, course: Option<&Course>) -> String {
         let reason = match status {
             Status::Incomplete(reason) => Object::new().text("reason", reason).end(),
             Status::InProgress | Status::Completed => "null".to_owned(),
@@ -103,7 +105,13 @@ impl Frame {
         out = out.number("created_at", self.created).text("status", status.word());
         out = out.raw("background", "false").raw("error", "null").raw("incomplete_details", &reason);
         out = out.raw("model", model).raw("output", output);
-        out.put("usage", &usage.map_or_else(|| "null".to_owned(), counts));
+        let usage = course.map(|course| counts(Raw::trusted(&course.usage())));
+        out.put("usage", usage.as_deref().unwrap_or("null"));
+        let told = course.filter(|course| !course.prompt_found.is_empty() || !course.found.is_empty());
+        if let Some(Course { prompt_found, found, .. }) = told {
+            let blocked = status == Status::Incomplete("content_filter");
+            out.put("content_filters", &content_filters(prompt_found, found, blocked));
+        }
         let head = out.end();
         format!("{},{}", head.strip_suffix('}').unwrap_or(&head), self.echo.get(1..).unwrap_or("}"))
     }
@@ -123,12 +131,24 @@ fn counts(usage: Raw<'_>) -> String {
     out.number("total_tokens", input.saturating_add(output)).end()
 }
 
-/// A part of a message: text with its log probabilities (a JSON array), or a refusal. `text` is a JSON string.
-fn part(refuses: bool, text: &str, logprobs: &str) -> String {
+/// What a text refers to, in the API's form: members that the canonical dialect has one level deeper.
+fn annotations(list: Raw<'_>) -> impl Iterator<Item = String> {
+    list.items().map(|one| {
+        let kind = one.text_at("type").unwrap_or_default();
+        let Some(inner) = one.get(&kind).filter(Raw::is_object) else { return one.as_str().to_owned() };
+        let mut flat = Object::new().text("type", &kind);
+        inner.members().for_each(|(name, value)| flat.put(&name, value.as_str()));
+        flat.end()
+    })
+}
+
+/// A part of a message: text with its log probabilities and what it refers to (JSON arrays), or a refusal. `text` is a
+/// JSON string.
+fn part(refuses: bool, text: &str, logprobs: &str, cited: &str) -> String {
     if refuses {
         return Object::new().text("type", "refusal").raw("refusal", text).end();
     }
-    let out = Object::new().text("type", "output_text").raw("text", text).raw("annotations", "[]");
+    let out = Object::new().text("type", "output_text").raw("text", text).raw("annotations", cited);
     out.raw("logprobs", logprobs).end()
 }
 

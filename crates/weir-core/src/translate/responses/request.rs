@@ -6,6 +6,7 @@
 
 use super::items;
 use crate::translate::Notes;
+use crate::translate::caller::Place;
 use crate::translate::members::refuse;
 use crate::wire::WireError;
 use crate::wire::object::{Array, Object};
@@ -13,6 +14,7 @@ use crate::wire::raw::Raw;
 use alloc::borrow::ToOwned;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// Members that only have another name in the canonical dialect, or the same.
 const SAME: [(&str, &str); 11] = [
@@ -82,12 +84,12 @@ const WRITTEN: [&str; 12] = [
     "audio",
 ];
 
-/// The canonical chat that asks for what `body` asks for.
+/// The canonical chat that asks for what `body` asks for, and where in `body` each of its messages begins.
 ///
 /// # Errors
 /// [`WireError::MissingMember`] without an input; [`WireError::NotSupported`] for what cannot be had without a memory or
 /// `OpenAI`'s own tools, and for what the API does not have.
-pub fn request(body: Raw<'_>, notes: &mut Notes) -> Result<String, WireError> {
+pub fn request(body: Raw<'_>, notes: &mut Notes) -> Result<(String, Vec<Place>), WireError> {
     let mut out = Object::new();
     for (name, value) in body.members().filter(|(_, value)| !value.is_null()) {
         if let Some((_, other)) = SAME.iter().find(|(known, _)| *known == name) {
@@ -112,7 +114,8 @@ pub fn request(body: Raw<'_>, notes: &mut Notes) -> Result<String, WireError> {
     if body.get("truncation").is_some_and(|word| word.is("auto")) {
         notes.drop("truncation");
     }
-    out.put("messages", &items::messages(body)?);
+    let (messages, places) = items::messages(body)?;
+    out.put("messages", &messages);
     tools(body, &mut out)?;
     text(body, &mut out)?;
     if let Some(effort) = body.at("reasoning.effort") {
@@ -121,7 +124,7 @@ pub fn request(body: Raw<'_>, notes: &mut Notes) -> Result<String, WireError> {
     if logprobs(body) {
         out.put("logprobs", "true");
     }
-    Ok(out.end())
+    Ok((out.end(), places))
 }
 
 /// Whether log probabilities are asked for.

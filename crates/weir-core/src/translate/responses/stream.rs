@@ -4,8 +4,9 @@
 //! changes; calls stay open until the end, because their arguments may come in turns. It is fed with whole canonical
 //! events, and its last event comes of the last canonical one: a stream that breaks off has none.
 
-use super::{Frame, Status, call, message, part, reasoning, sealed, summary_part, whole};
+use super::{Frame, Status, annotations, call, message, part, reasoning, sealed, summary_part, whole};
 use crate::translate::Form;
+use crate::translate::course::{Course, datas};
 use crate::wire::object::{Array, Object, Text};
 use crate::wire::quote;
 use crate::wire::raw::Raw;
@@ -38,6 +39,8 @@ enum Kind {
         /// Whether the open part is a refusal.
         refuses: bool,
         logprobs: Array,
+        /// What its open part refers to, and how often.
+        cited: (Array, u32),
     },
 }
 
@@ -69,8 +72,7 @@ pub struct Encoder {
     calls: Vec<Call>,
     /// The items that are over, with their places.
     done: Vec<(u32, String)>,
-    finish: String,
-    usage: Option<String>,
+    course: Course,
     /// Whether the last event was told: nothing follows it.
     over: bool,
     out: Vec<u8>,
@@ -89,8 +91,7 @@ impl Encoder {
             open: None,
             calls: Vec::new(),
             done: Vec::new(),
-            finish: String::new(),
-            usage: None,
+            course: Course::new(form.input_tokens),
             over: false,
             out: Vec::new(),
         }
@@ -98,7 +99,7 @@ impl Encoder {
 
     /// The response that `body`, a whole canonical chat completion, is.
     pub fn answer(&self, body: Raw<'_>) -> String {
-        whole::answer(&self.frame, body)
+        whole::answer(&self.frame, body, self.course.input)
     }
 
     /// The number of the next event.
@@ -108,9 +109,7 @@ impl Encoder {
 
     /// Takes whole canonical events, each one line of data; gives the events that tell the same.
     pub fn push(&mut self, events: &[u8]) -> Vec<u8> {
-        let text = core::str::from_utf8(events).unwrap_or_default();
-        for line in text.lines().filter_map(|line| line.strip_prefix("data:")) {
-            let data = line.trim();
+        for data in datas(events) {
             if self.over {
                 break;
             }
@@ -124,21 +123,13 @@ impl Encoder {
     }
 
     fn chunk(&mut self, chunk: Raw<'_>) {
-        if let Some(usage) = chunk.get("usage") {
-            self.usage = Some(usage.as_str().to_owned());
-        }
-        // The API has one choice.
-        let first = |choice: &Raw<'_>| choice.get("index").is_none_or(|index| index.count(9) == Some(0));
-        let Some(choice) = chunk.get("choices").and_then(|list| list.items().find(first)) else { return };
+        let Some(choice) = self.course.see(chunk) else { return };
         if let Some(model) = chunk.get("model").filter(|model| !self.begun && model.is_text()) {
             model.as_str().clone_into(&mut self.model);
         }
         self.begin();
         if let Some(delta) = choice.get("delta") {
             self.delta(delta, choice.at("logprobs.content"));
-        }
-        if let Some(finish) = choice.text_at("finish_reason") {
-            self.finish = finish.into_owned();
         }
     }
 
@@ -164,6 +155,9 @@ impl Encoder {
         }
         if let Some(text) = said("refusal") {
             self.say(true, text, None);
+        }
+        if let Some(list) = delta.get("annotations") {
+            self.cite(list);
         }
         for call in delta.get("tool_calls").into_iter().flat_map(|list| list.items()) {
             self.call(call);
@@ -206,6 +200,7 @@ impl Encoder {
                 count: 0,
                 refuses: refusal,
                 logprobs: Array::default(),
+                cited: (Array::default(), 0),
             };
             self.open = Some(Open { place, id, kind, text: Text::default() });
             self.part_added();
@@ -231,9 +226,22 @@ impl Encoder {
         }
     }
 
+    /// What the text refers to.
+    fn cite(&mut self, list: Raw<'_>) {
+        for one in annotations(list) {
+            let Some(open) = self.open.as_mut().filter(|open| !open.refuses()) else { return };
+            let at = open.at_part();
+            let Kind::Message { cited: (told, count), .. } = &mut open.kind else { return };
+            let event = at.number("annotation_index", *count).raw("annotation", &one);
+            told.put(&one);
+            *count = count.saturating_add(1);
+            self.event("response.output_text.annotation.added", event);
+        }
+    }
+
     fn part_added(&mut self) {
         let Some(open) = &self.open else { return };
-        let added = open.at_part().raw("part", &part(open.refuses(), "\"\"", "[]"));
+        let added = open.at_part().raw("part", &part(open.refuses(), "\"\"", "[]", "[]"));
         self.event("response.content_part.added", added);
     }
 
@@ -241,10 +249,10 @@ impl Encoder {
     fn part_done(&mut self) {
         let Some(open) = &mut self.open else { return };
         let (at, again) = (open.at_part(), open.at_part());
-        let Kind::Message { parts, count, refuses, logprobs } = &mut open.kind else { return };
+        let Kind::Message { parts, count, refuses, logprobs, cited } = &mut open.kind else { return };
         let text = core::mem::take(&mut open.text).end();
         let (refuses, logprobs) = (*refuses, core::mem::take(logprobs).end());
-        let whole = part(refuses, &text, &logprobs);
+        let whole = part(refuses, &text, &logprobs, &core::mem::take(cited).0.end());
         parts.put(&whole);
         *count = count.saturating_add(1);
         if refuses {
@@ -317,7 +325,7 @@ impl Encoder {
     fn end(&mut self) {
         self.over = true;
         self.begin();
-        let status = Status::of(&self.finish);
+        let status = Status::of(&self.course.finish);
         self.close(status, None);
         for one in core::mem::take(&mut self.calls) {
             let text = if one.arguments.is_empty() { "\"{}\"".to_owned() } else { one.arguments.end() };
@@ -332,9 +340,7 @@ impl Encoder {
         for (_, item) in core::mem::take(&mut self.done) {
             output.put(&item);
         }
-        let usage = self.usage.take();
-        let usage = usage.as_deref().map(Raw::trusted);
-        let response = self.frame.response(status, &self.model, &output.end(), usage);
+        let response = self.frame.response(status, &self.model, &output.end(), Some(&self.course));
         self.event(&format!("response.{}", status.word()), Object::new().raw("response", &response));
     }
 

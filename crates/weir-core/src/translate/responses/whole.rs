@@ -3,24 +3,25 @@
 //! Stage 6. Source: `providers.md`, 2.5, the other way round. Reasoning stands before what was said, and that before
 //! what was called, as streams have them.
 
-use super::{Frame, Status, call, message, part, reasoning, sealed};
+use super::{Frame, Status, annotations, call, message, part, reasoning, sealed};
+use crate::translate::course::Course;
 use crate::wire::object::Array;
 use crate::wire::quote;
 use crate::wire::raw::Raw;
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 
-/// The response that `body`, a canonical chat completion, is.
-pub(super) fn answer(frame: &Frame, body: Raw<'_>) -> String {
-    let choice = body.get("choices").and_then(|list| list.items().next());
-    let finish = choice.and_then(|choice| choice.text_at("finish_reason")).unwrap_or_default();
-    let status = Status::of(&finish);
+/// The response that `body`, a canonical chat completion, is. `input` is what the input is taken for where nobody counted.
+pub(super) fn answer(frame: &Frame, body: Raw<'_>, input: u64) -> String {
+    let mut course = Course::new(input);
+    let choice = course.see(body);
+    let status = Status::of(&course.finish);
     let mut output = Output { frame, items: Array::default(), count: 0 };
     if let Some(choice) = choice {
         output.choice(choice, status);
     }
     let model = body.get("model").map_or("\"\"", |model| model.as_str());
-    frame.response(status, model, &output.items.end(), body.get("usage"))
+    frame.response(status, model, &output.items.end(), Some(&course))
 }
 
 struct Output<'f> {
@@ -51,10 +52,13 @@ impl Output<'_> {
         if let Some(text) = text("content") {
             let logprobs =
                 choice.at("logprobs.content").filter(Raw::is_array).map_or("[]", |list| list.as_str());
-            parts.put(&part(false, text.as_str(), logprobs));
+            let mut cited = Array::default();
+            let list = said.get("annotations").into_iter().flat_map(annotations);
+            list.for_each(|one| cited.put(&one));
+            parts.put(&part(false, text.as_str(), logprobs, &cited.end()));
         }
         if let Some(refusal) = text("refusal") {
-            parts.put(&part(true, refusal.as_str(), "[]"));
+            parts.put(&part(true, refusal.as_str(), "[]", "[]"));
         }
         if !parts.is_empty() {
             let parts = parts.end();
