@@ -113,6 +113,25 @@ class TestServerless:
         assert ask(endpoint, new["primaryKey"]).status == 200 and ask(endpoint, old.secondary_key).status == 200
         project.serverless_endpoints.begin_delete(endpoint.name).result()
 
+    def test_the_default_limits_can_be_changed_for_one_endpoint(self, project, upstream):
+        endpoint = create(project, offered(upstream.base))
+        key = project.serverless_endpoints.get_keys(endpoint.name).primary_key
+
+        def limits() -> tuple[str | None, str | None]:
+            headers = ask(endpoint, key).headers
+            return headers.get("x-ratelimit-limit-requests"), headers.get("x-ratelimit-limit-tokens")
+
+        assert limits() == ("1000", "200000")
+        try:
+            for requests, tokens in ((1, 200_000), (5_000, 900_000)):
+                own = {"requests_per_minute": requests, "tokens_per_minute": tokens}
+                weir.done(weir.manage("PUT", "/api/weir/v1/defaults", {"endpoints": {endpoint.name: own}}))
+                soon(endpoint, key, 429 if requests == 1 else 200)
+            weir.until(limits, lambda found: found == ("5000", "900000"), 5.0, "the new limits are told")
+        finally:
+            weir.done(weir.manage("PUT", "/api/weir/v1/defaults", {}))
+        project.serverless_endpoints.begin_delete(endpoint.name).result()
+
     def test_the_subscription_of_an_offer_opens_and_closes_its_endpoints(self, project, upstream):
         model = offered(upstream.base, SELLER)
         with pytest.raises(HttpResponseError) as refused:
@@ -215,6 +234,61 @@ class TestAccounts:
         assert name not in [a.name for a in azure.accounts.list()]
         with pytest.raises(ResourceNotFoundError):
             azure.accounts.get(GROUP, name)
+
+    def test_a_deleted_account_is_restored_or_purged(self, azure):
+        name = weir.fresh("acct")
+        wish = {"location": "westus", "kind": "AIServices", "sku": {"name": "S0"}, "tags": {"a": "b"}, "properties": {}}
+        azure.accounts.begin_create(GROUP, name, wish).result()
+        deployment = {"sku": {"name": "Standard", "capacity": 7},
+                      "properties": {"model": {"format": "Weir", "name": "simulator-chat"}}}
+        azure.deployments.begin_create_or_update(GROUP, name, "chat", deployment).result()
+        key = azure.accounts.list_keys(GROUP, name).key1
+        target = f"/openai/deployments/chat/chat/completions?api-version={weir.AZURE_VERSION}"
+        served = lambda: weir.call(target, weir.ask(), key=key).status  # noqa: E731
+        weir.until(served, lambda status: status == 200, 5, "it is served")
+        azure.accounts.begin_delete(GROUP, name).result()
+        weir.until(served, lambda status: status == 401, 5, "it is not served")
+        assert name in [account.name for account in azure.deleted_accounts.list()]
+        deleted = azure.deleted_accounts.get("westus", GROUP, name)
+        assert deleted.tags == {"a": "b"} and deleted.properties.scheduled_purge_date > deleted.properties.deletion_date
+        with pytest.raises(ResourceExistsError) as refused:
+            azure.accounts.begin_create(GROUP, name, wish).result()
+        assert refused.value.error.code == "FlagMustBeSetForRestore"
+        restored = azure.accounts.begin_create(GROUP, name, {**wish, "properties": {"restore": True}}).result()
+        assert restored.tags == {"a": "b"} and azure.deployments.get(GROUP, name, "chat").sku.capacity == 7
+        weir.until(served, lambda status: status == 200, 5, "it is served again, under its old key")
+        assert name not in [account.name for account in azure.deleted_accounts.list()]
+        azure.accounts.begin_delete(GROUP, name).result()
+        azure.deleted_accounts.begin_purge("westus", GROUP, name).result()
+        with pytest.raises(ResourceNotFoundError):
+            azure.deleted_accounts.get("westus", GROUP, name)
+        azure.accounts.begin_create(GROUP, name, wish).result()
+        assert list(azure.deployments.list(GROUP, name)) == []
+        azure.accounts.begin_delete(GROUP, name).result()
+
+    def test_what_an_account_has_nothing_of_is_empty_and_says_why(self, azure):
+        assert azure.private_endpoint_connections.list(GROUP, "default").value == []
+        assert azure.private_link_resources.list(GROUP, "default").value == []
+        for empty in (azure.commitment_plans.list(GROUP, "default"), azure.commitment_tiers.list("eastus2"),
+                      azure.encryption_scopes.list(GROUP, "default"), azure.rai_topics.list(GROUP, "default"),
+                      azure.projects.list(GROUP, "default"), azure.commitment_plans.list_plans_by_subscription()):
+            assert list(empty) == []
+        connection = {"properties": {"privateLinkServiceConnectionState": {"status": "Approved"}}}
+        with pytest.raises(HttpResponseError) as refused:
+            azure.private_endpoint_connections.begin_create_or_update(GROUP, "default", "x", connection).result()
+        assert refused.value.error.code == "OperationNotSupported" and "networkAcls" in refused.value.message
+        azure.private_endpoint_connections.begin_delete(GROUP, "default", "x").result()
+        assert [sku.name for sku in azure.resource_skus.list()] == ["S0"]
+
+    def test_an_account_has_connections(self, azure):
+        wish = {"properties": {"category": "ApiKey", "target": "https://x.example", "authType": "ApiKey",
+                               "credentials": {"key": "secret"}}}
+        made = azure.account_connections.create(GROUP, "default", "search", wish)
+        assert made.properties.target == "https://x.example" and not made.properties.credentials
+        assert "search" in [each.name for each in azure.account_connections.list(GROUP, "default")]
+        azure.account_connections.delete(GROUP, "default", "search")
+        with pytest.raises(ResourceNotFoundError):
+            azure.account_connections.get(GROUP, "default", "search")
 
     def test_network_rules_hold_before_any_key(self, azure, upstream):
         name = weir.fresh("net")

@@ -72,6 +72,19 @@ class TestEveryClient:
         assert client(kind).batches.retrieve(batch.id).id == batch.id, "an id finds its upstream alone"
         assert client(kind).files.delete(file.id).deleted
 
+    def test_fine_tuning_jobs(self, kind, endpoint):
+        c = client(kind, default_headers={"x-weir-deployment": endpoint.name})
+        file = c.files.create(purpose="fine-tune", file=("a.jsonl", b'{"messages":[]}\n'))
+        # The file says where; the model is the upstream's own, or the deployment's.
+        for model, sent in (("gpt-4o-mini-2024-07-18", "gpt-4o-mini-2024-07-18"), (endpoint.name.upper(), endpoint.name)):
+            job = client(kind).fine_tuning.jobs.create(model=model, training_file=file.id)
+            assert job.status == "running" and job.training_file == file.id and job.model == sent
+        jobs = client(kind).fine_tuning.jobs
+        assert jobs.retrieve(job.id).id == job.id
+        assert [event.message for event in jobs.list_events(job.id).data] == ["begun"]
+        assert jobs.cancel(job.id).status == "cancelled"
+        assert job.id in [each.id for each in c.fine_tuning.jobs.list().data]
+
     def test_threads_and_vector_stores(self, kind, endpoint):
         c = client(kind, default_headers={"x-weir-deployment": endpoint.name})
         thread = c.beta.threads.create()
@@ -85,6 +98,7 @@ class TestEveryClient:
         c = responses_client(kind)
         for call in (lambda: c.responses.compact(model="demo-chat", input="x"),
                      lambda: c.images.generate(model="demo-chat", prompt="x"),
+                     lambda: c.fine_tuning.jobs.create(model="demo-chat", training_file="file-abcdef"),
                      lambda: c.audio.transcriptions.create(model="demo-chat", file=("a.wav", b"RIFF"))):
             with pytest.raises(openai.BadRequestError) as caught:
                 call()

@@ -13,7 +13,7 @@ import re
 from typing import Any
 
 Json = dict[str, Any]
-PASSED = ("images", "audio", "responses", "files", "batches", "assistants", "threads", "vector_stores")
+PASSED = ("images", "audio", "responses", "files", "batches", "assistants", "threads", "vector_stores", "fine_tuning")
 
 def has(path: str) -> bool:
     """Whether a path is one of these."""
@@ -85,6 +85,24 @@ def record_passed(x: Any, up: Any, model: str | None, **members: Any) -> Json:
     return up.STATE.step(model or "")
 
 
+async def tuned(x: Any, rest: list[str], asked: Json) -> None:
+    """Fine-tuning jobs, which never end."""
+    if not rest and x.method == "POST":
+        return await x.answer(200, keep("ftjob", object="fine_tuning.job", status="running", result_files=[],
+                                        hyperparameters={}, organization_id="o", seed=1, **asked))
+    if not rest:
+        jobs = [thing for thing in KEPT.values() if thing.get("object") == "fine_tuning.job"]
+        return await x.answer(200, {"object": "list", "data": jobs, "has_more": False})
+    if rest[0] not in KEPT:
+        return await x.answer(404, {"error": {"message": f"No such job: {rest[0]}", "type": "invalid_request_error"}})
+    if rest[1:] == ["events"]:
+        event = {"id": "ftevent-kept01", "object": "fine_tuning.job.event", "created_at": 1, "level": "info", "message": "begun"}
+        return await x.answer(200, {"object": "list", "data": [event], "has_more": False})
+    if rest[1:] == ["cancel"]:
+        KEPT[rest[0]]["status"] = "cancelled"
+    await x.answer(200, KEPT[rest[0]])
+
+
 async def passed(x: Any, up: Any) -> None:
     """Images, audio, responses and what is kept, by OpenAI's API reference."""
     parts = x.path.removeprefix("/v1/").split("/")
@@ -122,6 +140,8 @@ async def passed(x: Any, up: Any) -> None:
     if parts == ["responses"]:
         answer = response_of(asked, step)
         return await (stream_response(x, up, step, answer) if asked.get("stream") else x.answer(200, answer))
+    if parts[0] == "fine_tuning":
+        return await tuned(x, parts[2:], asked)
     if x.method == "POST" and len(parts) == 1:
         kinds = {"batches": "batch", "assistants": "asst", "threads": "thread", "vector_stores": "vs"}
         return await x.answer(200, keep(kinds[parts[0]], object=parts[0], **asked))

@@ -74,10 +74,17 @@ pub fn object_name(account: &AccountId, shard: u64) -> String {
     format!("{account}/{shard}")
 }
 
+/// Counts by two texts.
+type Counts = SortedMap<String, SortedMap<String, u64>>;
+
 /// Counts of exchanges without an answer, among the records of a batch.
 #[derive(Serialize)]
-struct Failed<'a> {
+struct Unanswered<'a> {
     failed: &'a SortedMap<String, SortedMap<&'static str, u64>>,
+    /// By `record::model_key` and `record::CallKind`.
+    calls: &'a Counts,
+    /// By `record::model_key`, and what a content policy found, the surface before it.
+    harms: &'a Counts,
 }
 
 /// All records of one isolate that the ledger has not acknowledged.
@@ -116,11 +123,21 @@ struct Open {
     failures: u64,
     /// By deployment and word of the error.
     failed: SortedMap<String, SortedMap<&'static str, u64>>,
+    calls: Counts,
+    harms: Counts,
 }
 
 impl Open {
     const fn new(since: UnixMillis) -> Self {
-        Self { since, records: Vec::new(), count: 0, failures: 0, failed: SortedMap::new() }
+        Self {
+            since,
+            records: Vec::new(),
+            count: 0,
+            failures: 0,
+            failed: SortedMap::new(),
+            calls: SortedMap::new(),
+            harms: SortedMap::new(),
+        }
     }
 }
 
@@ -213,6 +230,25 @@ impl UsageBatches {
         self.rewake(account);
     }
 
+    /// Says more of an exchange that [`Self::failed`] has counted: deployment and model, its call
+    /// (`record::CallKind`), and what a content policy found, each with the surface before it.
+    pub fn unanswered(&mut self, account: &AccountId, model: &str, call: String, harms: Vec<String>) {
+        let Some(open) = self.lanes.get_mut(account).and_then(|lane| lane.open.as_mut()) else { return };
+        let mut count = |counts: fn(&mut Open) -> &mut Counts, what: String| {
+            let counts = counts(open);
+            let of = match counts.get_mut(model) {
+                Some(of) => of,
+                None => counts.entry(String::from(model)).or_default(),
+            };
+            let many = of.entry(what).or_default();
+            *many = many.saturating_add(1);
+        };
+        count(|open| &mut open.calls, call);
+        for harm in harms {
+            count(|open| &mut open.harms, harm);
+        }
+    }
+
     /// The next batch that is due, or `None`. Drain it after each event.
     pub fn poll_message(&mut self, now: UnixMillis) -> Option<LedgerMessage> {
         let (at, account) = self.wakes.first()?;
@@ -286,7 +322,12 @@ impl UsageBatches {
         let Some(lane) = self.lanes.get_mut(account) else { return };
         let Some(mut open) = lane.open.take() else { return };
         if !open.failed.is_empty() {
-            let counts = serde_json::to_vec(&Failed { failed: &open.failed }).unwrap_or_default();
+            let counts = serde_json::to_vec(&Unanswered {
+                failed: &open.failed,
+                calls: &open.calls,
+                harms: &open.harms,
+            })
+            .unwrap_or_default();
             self.held_bytes = self.held_bytes.saturating_add(counts.len()).saturating_add(1);
             open.records.extend_from_slice(&counts);
             open.records.push(b',');

@@ -38,6 +38,11 @@ fn record(id: u128) -> UsageRecord {
         logged: None,
         explanation: None,
         tracked: None,
+        judged: None,
+        spilled: false,
+        utilization: None,
+        operation: String::new(),
+        version: String::new(),
     }
 }
 

@@ -5,6 +5,7 @@
 use crate::id::RequestId;
 use crate::time::{Millis, UnixMillis};
 use crate::units::Money;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
@@ -90,6 +91,61 @@ pub struct UsageRecord {
     /// Given if the deployment's usage is tracked (`databricks.md`, 7.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tracked: Option<Tracked>,
+    /// Given if a content policy judged it: what was found (`policy::harms`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judged: Option<Vec<String>>,
+    /// Whether another deployment took it than the one that was asked (`azure.md`, C3).
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub spilled: bool,
+    /// Percent of the reserved throughput that were in use, where some is reserved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utilization: Option<u64>,
+    /// What was asked for, as Azure names it (`surface::DataRoute::operation`).
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub operation: String,
+    /// The model's version, where the catalog has one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub version: String,
+}
+
+/// By what calls of a deployment and its model are counted apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallKind<'a> {
+    /// What the caller spoke.
+    pub surface: &'a str,
+    /// Whether it was a stream.
+    pub streamed: bool,
+    /// Status the caller got.
+    pub status: u16,
+    /// Whether another deployment took it than the one that was asked.
+    pub spilled: bool,
+    /// What was asked for.
+    pub operation: &'a str,
+    /// The model's version.
+    pub version: &'a str,
+}
+
+impl CallKind<'_> {
+    /// As one text: the parts in their order, with `|` between them. The version is last, whatever is in it.
+    pub fn key(&self) -> String {
+        let Self { surface, streamed, status, spilled, operation, version } = *self;
+        let (streamed, spilled) = (u8::from(streamed), u8::from(spilled));
+        format!("{surface}|{streamed}|{status}|{spilled}|{operation}|{version}")
+    }
+}
+
+/// What a content policy found in one exchange (`policy::harms`) as keys of counts: each with the surface before it, and
+/// that it was judged, was harmful, was rejected.
+pub fn harm_keys(surface: &str, found: &[String]) -> Vec<String> {
+    let any = |word: &str| word == "judged" || found.iter().any(|harm| harm.starts_with(word));
+    let words = ["judged", "harmful", "rejected"].into_iter().filter(|word| any(word));
+    let words = words.map(|word| format!("{surface}|{word}|||"));
+    words.chain(found.iter().map(|harm| format!("{surface}|{harm}"))).collect()
+}
+
+/// Deployment and model as one text.
+pub fn model_key(deployment: &str, model: &str) -> String {
+    serde_json::to_string(&[deployment, model]).unwrap_or_default()
 }
 
 /// What only Databricks' usage table has.

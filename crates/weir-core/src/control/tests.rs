@@ -1,10 +1,12 @@
 //! Stories told to a Registry, from `tests/vectors/control`, and what holds after every step of each.
 
 mod azure;
+mod deleted;
 mod faults;
 mod front;
 mod refused;
 mod restart;
+mod stories;
 
 use super::front::{FrontPlan, plan};
 use super::probe::{Probe, ProbeOutcome, Probed};
@@ -19,26 +21,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use proptest::prelude::*;
 use serde_json::Value;
-
-const STORIES: &[(&str, &str)] = &[
-    ("catalog", include_str!("../../../../tests/vectors/control/catalog.json")),
-    ("keys", include_str!("../../../../tests/vectors/control/keys.json")),
-    ("access", include_str!("../../../../tests/vectors/control/access.json")),
-    ("roles", include_str!("../../../../tests/vectors/control/roles.json")),
-    ("production", include_str!("../../../../tests/vectors/control/production.json")),
-    ("arm", include_str!("../../../../tests/vectors/control/arm.json")),
-    ("serverless", include_str!("../../../../tests/vectors/control/serverless.json")),
-    ("resources", include_str!("../../../../tests/vectors/control/resources.json")),
-    ("identity", include_str!("../../../../tests/vectors/control/identity.json")),
-    ("endpoints", include_str!("../../../../tests/vectors/control/endpoints.json")),
-    ("endpoint_faults", include_str!("../../../../tests/vectors/control/endpoint_faults.json")),
-    ("endpoint_life", include_str!("../../../../tests/vectors/control/endpoint_life.json")),
-    ("endpoint_gateway", include_str!("../../../../tests/vectors/control/endpoint_gateway.json")),
-    ("endpoint_foundation", include_str!("../../../../tests/vectors/control/endpoint_foundation.json")),
-    ("providers", include_str!("../../../../tests/vectors/control/providers.json")),
-    ("contract", include_str!("../../../../tests/vectors/control/contract.json")),
-    ("rai", include_str!("../../../../tests/vectors/control/rai.json")),
-];
+use stories::STORIES;
 
 /// A Registry with its stored rows, as the shell keeps them.
 struct World {

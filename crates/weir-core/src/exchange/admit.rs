@@ -385,8 +385,7 @@ impl Isolate {
         outcome: Result<T, Stop>,
     ) -> Result<T, Stop> {
         if let Err(Stop::Refuse(error)) = &outcome {
-            let deployment = facts.ready.deployment.name.as_str();
-            self.batches.failed(facts.now, account, deployment, error.label());
+            self.count_unanswered(facts.now, account, &facts.unanswered(error));
             if let Some(tracked) = facts.tracked() {
                 let record = facts.turned_away(&tracked, error);
                 self.batches.push_failure(facts.now, account, &record);

@@ -81,7 +81,7 @@ impl Filtering {
         let read = |text: &str| self.policy.read(&self.lexicon, Side::Completion, text);
         if self.form == Form::Transcript && !body.starts_with('{') {
             let found = told(0).joined(read(&kept::spoken(body)));
-            if self.policy.filters(Side::Completion, found) {
+            if self.filters(found) {
                 return refused(found);
             }
             return Ok(if self.masks() { mask_text(body) } else { None });
@@ -90,7 +90,7 @@ impl Filtering {
         for (at, element) in (0u32..).zip(self.form.elements(body)) {
             let texts = element.texts();
             let found = texts.iter().fold(told(at), |all, (_, _, text)| all.joined(read(text)));
-            if self.policy.filters(Side::Completion, found) {
+            if self.filters(found) {
                 if self.form != Form::Kept {
                     return refused(found);
                 }

@@ -8,7 +8,7 @@ use super::response::texts_of_response;
 use super::vetting::Vets;
 use crate::policy::{
     AnswerParts, ChoiceParts, Findings, Lexicon, PolicyError, Question, ReadyClassifier, ReadyPolicy, Side,
-    Texts, mask_prompt, texts_of_events,
+    Texts, harms, mask_prompt, texts_of_events,
 };
 use crate::snapshot::Task;
 use crate::snapshot::content::Service;
@@ -21,6 +21,7 @@ use alloc::format;
 use alloc::rc::Rc;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cell::Cell;
 
 /// Questions about one answer with many choices; one with more cannot be judged.
 const ANSWER_QUESTIONS_MAX: usize = 32;
@@ -155,6 +156,8 @@ pub(super) struct Filtering {
     pub(super) prompt_results: String,
     /// What was found in each prompt.
     prompts: Vec<Findings>,
+    /// What was found in the answer, as far as it was judged.
+    answered: Cell<Findings>,
     /// The prompt's texts, if a classifier is asked.
     pub(super) texts: Option<Texts>,
     /// The answer, once it is a stream.
@@ -218,6 +221,7 @@ impl Filtering {
             answers: asked.answers,
             prompt_results: String::new(),
             prompts: if prompts.is_empty() { Vec::from([Findings::default()]) } else { prompts },
+            answered: Cell::new(Findings::default()),
             texts,
             vetting: None,
             guard: shows,
@@ -307,6 +311,20 @@ impl Filtering {
         self.classifier().is_some_and(|asked| asked.classifier.service == Service::Deployment)
     }
 
+    /// Whether what was found in an answer is filtered.
+    pub(super) fn filters(&self, found: Findings) -> bool {
+        self.answered.set(self.answered.get().joined(found));
+        self.policy.filters(Side::Completion, found)
+    }
+
+    /// What was found in prompt and answer, in the words of metrics.
+    pub(super) fn harms(&self) -> Vec<String> {
+        let prompt = self.prompts.iter().fold(Findings::default(), |all, found| all.joined(*found));
+        let sides = [(Side::Prompt, prompt), (Side::Completion, self.answered.get())];
+        let found = sides.into_iter().filter(|(_, found)| *found != Findings::default());
+        found.flat_map(|(side, found)| harms(side, &self.policy.results(side, found))).collect()
+    }
+
     /// Whether the answer must be read: it is judged, or something has to be told in it.
     pub(super) fn needs_text(&self) -> bool {
         self.form != Form::Unread
@@ -356,7 +374,7 @@ impl Filtering {
     /// member; else what was found is put in, unless the upstream tells its own.
     fn edit(&self, choice: &ChoiceParts<'_>, found: Findings) -> Option<Edit> {
         let results = self.policy.results(Side::Completion, found);
-        if self.policy.filters(Side::Completion, found) {
+        if self.filters(found) {
             let told = self.told(&results);
             let index = choice.index;
             let text = match self.form {

@@ -17,6 +17,7 @@ use super::relay::StreamRelay;
 use super::running::Running;
 use super::settled::refused;
 use super::words::{Words, upstream_words};
+use crate::account::record::Usage;
 use crate::account::{chars, usage};
 use crate::attempt::backoff::retry_after;
 use crate::attempt::{AttemptError, Outcome, Step};
@@ -273,6 +274,18 @@ impl Isolate {
                 return self.ask_all(now, handle, running, questions, then);
             }
         }
+        self.deliver(now, running, status, used, body)
+    }
+
+    /// The whole answer goes to the caller, unless the deployment's content policy refuses it.
+    fn deliver(
+        &mut self,
+        now: UnixMillis,
+        mut running: Running,
+        status: u16,
+        used: Usage,
+        body: Cow<'_, [u8]>,
+    ) -> Action {
         let filtered = match &mut running.filtering {
             Some(filtering) => filtering.delivered(now, &body, &[], &used, false),
             None => Ok(None),
@@ -343,8 +356,8 @@ impl Isolate {
             self.end_log(running.log, &record);
             self.batches.push_failure(now, &running.account, &record);
         }
+        self.count_unanswered(now, &running.account, &running.unanswered(error));
         self.leases.settle(now, running.reservation, 0);
-        self.batches.failed(now, &running.account, &running.deployment, error.label());
         Action::Reply(reply)
     }
 

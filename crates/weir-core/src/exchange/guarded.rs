@@ -92,7 +92,7 @@ impl Filtering {
             let told = found.iter().filter(|(of, _)| *of == at);
             let told = told.fold(Findings::default(), |joined, (_, found)| joined.joined(*found));
             let found = told.joined(self.policy.read(&self.lexicon, Side::Completion, &said));
-            if self.policy.filters(Side::Completion, found) {
+            if self.filters(found) {
                 let content = quote::json(&said);
                 let edits = mask_answer(&format!("{{\"content\":{content}}}"));
                 let shown = format!("{{\"role\":\"assistant\",\"content\":{content}}}");

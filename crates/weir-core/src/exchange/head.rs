@@ -94,10 +94,10 @@ pub(super) fn answer(facts: &HeadFacts<'_>, standings: &[Standing]) -> Head {
         }
     }
     // Reserved throughput: tokens are counted and requests are not (B4).
-    if let ([Standing { meter: Meter::Tokens, amount, remaining, .. }], SpanForm::Seconds) =
+    if let ([standing @ Standing { meter: Meter::Tokens, .. }], SpanForm::Seconds) =
         (standings, span_form(facts.surface))
     {
-        let used = amount.saturating_sub(*remaining).saturating_mul(100).checked_div(*amount).unwrap_or(100);
+        let used = standing.percent();
         headers.push(("azure-openai-deployment-utilization", format!("{used}%")));
     }
     for standing in standings {

@@ -57,6 +57,7 @@ impl Running {
         let (machine, entities) = (AttemptMachine::new(plan), Vec::from([prepared]));
         Some(Self {
             model: self.model.clone(),
+            version: self.version.clone(),
             prompt_chars: self.prompt_chars,
             streamed: true,
             usage_wanted: self.usage_wanted,

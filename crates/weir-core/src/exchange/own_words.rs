@@ -41,14 +41,13 @@ fn sent(
 ) -> Option<(String, Vec<Edit>)> {
     let UpstreamPaths::Native(place) = &upstream.paths else { return None };
     let path = translate::messages_path(dialect, &entity.upstream_model, place, stream)?;
-    let (place, with) = match dialect {
-        Dialect::VertexAnthropic => {
-            // The first version has a name of its own there; later ones are called as everywhere (PyPI anthropic 2.12.0).
-            let later = version.filter(|version| *version != translate::ANTHROPIC_VERSION);
-            let version = quote::json(later.unwrap_or(translate::VERTEX_VERSION));
-            (Some(spoken.member?), format!("\"{VERSION_MEMBER}\":{version}"))
-        }
-        _ => (spoken.model, quote::json(&entity.upstream_model)),
+    let (place, with) = if dialect == Dialect::VertexAnthropic {
+        // The first version has a name of its own there; later ones are called as everywhere (PyPI anthropic 2.12.0).
+        let later = version.filter(|version| *version != translate::ANTHROPIC_VERSION);
+        let version = quote::json(later.unwrap_or(translate::VERTEX_VERSION));
+        (Some(spoken.member?), format!("\"{VERSION_MEMBER}\":{version}"))
+    } else {
+        (spoken.model, quote::json(&entity.upstream_model))
     };
     let edit = |(start, end)| Edit { start, end, with: with.into_bytes() };
     Some((path, place.map(edit).into_iter().collect()))

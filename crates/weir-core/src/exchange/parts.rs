@@ -42,7 +42,9 @@ pub(super) fn split(task: Task, body: Raw<'_>, most: Option<usize>) -> Result<Ve
     }
     let part = |texts: &[Raw<'_>]| {
         let mut list = Array::default();
-        texts.iter().for_each(|text| list.put(text.as_str()));
+        for text in texts {
+            list.put(text.as_str());
+        }
         let mut out = Object::new().raw("input", &list.end());
         for (name, value) in body.members().filter(|(name, _)| name != "input") {
             out.put(&name, value.as_str());

@@ -104,6 +104,11 @@ fn unable(ready: &ReadyDeployment, call: &Call<'_>) -> WeirError {
     RouteError::ProviderLacks { name, what: passage.what() }.into()
 }
 
+/// The deployment that the caller's own header names.
+fn of_header<'a>(facts: &Asking<'a>) -> Option<Cow<'a, str>> {
+    facts.request.headers.get(Header::Deployment).map(Cow::Borrowed)
+}
+
 impl<'a> Call<'a> {
     fn read(facts: &Asking<'a>, passage: &'a Passage<'a>) -> Result<Self, Stop> {
         let (path, of_path) = marks::unmark(passage.path);
@@ -193,8 +198,12 @@ impl<'a> Call<'a> {
                 .map(Cow::Borrowed),
             Body::Form { .. } | Body::None => None,
         };
-        let header = || facts.request.headers.get(Header::Deployment).map(Cow::Borrowed);
-        of_body.filter(|name| !name.is_empty()).or_else(header)
+        of_body.filter(|name| !name.is_empty()).or_else(|| of_header(facts))
+    }
+
+    /// Whether something beside the body's `model` says whose upstream it is.
+    fn is_placed(&self, facts: &Asking<'a>) -> bool {
+        self.mark.is_some() || of_header(facts).is_some()
     }
 
     /// The deployment that takes the call.
@@ -205,6 +214,14 @@ impl<'a> Call<'a> {
             route::locate(index, facts.caller, &route, &facts.request.headers, &Envelope::empty())
         };
         if let Some(name) = self.name(facts) {
+            match located(name) {
+                // The model to begin with may be the upstream's own; then its file says where.
+                Err(RouteError::UnknownDeployment { .. })
+                    if self.passage.tunes() && self.is_placed(facts) => {}
+                found => return found,
+            }
+        }
+        if let Some(name) = of_header(facts).filter(|_| self.passage.tunes()) {
             return located(name);
         }
         if let Some(mark) = self.mark {
@@ -272,7 +289,7 @@ impl<'a> Call<'a> {
                 let send = Send {
                     url: self.url(entity),
                     headers: self.headers(facts, own.headers()),
-                    edits: self.changes(facts, entity),
+                    edits: self.changes(facts, ready, entity),
                     timeout: crate::time::Millis(0),
                     hedge: None,
                     head_first: true,
@@ -324,11 +341,14 @@ impl<'a> Call<'a> {
     }
 
     /// The model's name and the marks.
-    fn changes(&self, facts: &Asking<'a>, entity: &ServedEntity) -> Vec<Edit> {
+    fn changes(&self, facts: &Asking<'a>, ready: &ReadyDeployment, entity: &ServedEntity) -> Vec<Edit> {
         let model = index::model_for(entity);
         match &self.body {
             Body::Json(envelope) => {
-                let model = (self.generates() || envelope.model.is_some()).then_some(model);
+                let own = ready.deployment.name.as_str();
+                let is_own = |name: Cow<'_, str>| !self.passage.tunes() || name.eq_ignore_ascii_case(own);
+                let named = envelope.model.is_some_and(|field| field.text().is_none_or(is_own));
+                let model = (self.generates() || named).then_some(model);
                 let mut edits = envelope.edits(&Rewrite { model, ..Rewrite::default() });
                 edits.extend(self.edits.iter().cloned());
                 edits.sort_by_key(|edit| (edit.start, edit.end));

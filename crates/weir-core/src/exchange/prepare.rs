@@ -179,6 +179,7 @@ impl Facts<'_> {
         Running {
             deployment: deployment.name.to_string(),
             model: deployment.model.clone(),
+            version: deployment.version.clone(),
             principal: self.caller.principal.to_owned(),
             key: self.caller.key.to_owned(),
             reservation,

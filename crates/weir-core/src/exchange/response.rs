@@ -21,7 +21,7 @@ impl Filtering {
         for text in response_texts(response) {
             joined = joined.joined(self.policy.read(&self.lexicon, Side::Completion, &text));
         }
-        if self.policy.filters(Side::Completion, joined) {
+        if self.filters(joined) {
             return Some(self.incomplete(response, joined));
         }
         self.annotated(response, joined)

@@ -40,6 +40,8 @@ pub(super) struct Running {
     pub(super) operation: &'static str,
     pub(super) deployment: String,
     pub(super) model: String,
+    /// The model's version, where the catalog has one.
+    pub(super) version: String,
     pub(super) principal: String,
     pub(super) key: String,
     pub(super) deadlines: Deadlines,
@@ -142,6 +144,7 @@ impl Running {
             operation,
             deployment: String::new(),
             model: String::new(),
+            version: String::new(),
             principal: String::new(),
             key: String::new(),
             deadlines,

@@ -6,11 +6,14 @@ use super::isolate::Isolate;
 use super::prepare::Facts;
 use super::running::Running;
 use crate::account::price;
-use crate::account::record::{Tracked, Usage, UsageRecord};
+use crate::account::record::{CallKind, Tracked, Usage, UsageRecord, harm_keys, model_key};
 use crate::error::WeirError;
-use crate::id::RequestId;
+use crate::id::{AccountId, RequestId};
+use crate::limit::Reservation;
+use crate::limit::headers::Standing;
+use crate::policy::{PolicyError, Side, harms};
 use crate::reply;
-use crate::surface::Header;
+use crate::surface::{Header, Surface};
 use crate::time::UnixMillis;
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
@@ -33,6 +36,8 @@ impl Isolate {
         let entity = usize::try_from(running.entity).ok().and_then(|at| running.entities.get(at));
         let price = entity.and_then(|entity| entity.price.as_ref());
         let began = running.admission.began;
+        let judged = running.filtering.as_ref().map(|filtering| filtering.harms());
+        let utilization = self.utilization(now, &running.reservation);
         let record = UsageRecord {
             id: running.admission.id,
             at: began,
@@ -57,10 +62,76 @@ impl Isolate {
             logged: None,
             explanation,
             tracked: running.tracked.map(|tracked| *tracked),
+            judged,
+            spilled: running.admission.spilled,
+            utilization,
+            operation: running.operation.to_string(),
+            version: running.version,
         };
         self.end_log(running.log, &record);
         self.leases.settle(now, running.reservation, used.total());
         self.batches.push(now, &running.account, &record);
+    }
+
+    /// Percent of the reserved throughput that are in use, where some is reserved: tokens are counted then, and
+    /// requests are not (`azure.md`, B4).
+    fn utilization(&self, now: UnixMillis, reservation: &Reservation) -> Option<u64> {
+        if !reservation.is_of_tokens_alone() {
+            return None;
+        }
+        let standings = self.leases.standings(now, reservation);
+        standings.first().map(Standing::percent)
+    }
+
+    /// Counts an exchange without an answer.
+    pub(super) fn count_unanswered(&mut self, now: UnixMillis, account: &AccountId, of: &Unanswered<'_>) {
+        let (surface, error) = (of.surface, of.error);
+        self.batches.failed(now, account, of.deployment, error.label());
+        let call = CallKind {
+            surface: surface.label(),
+            streamed: of.streamed,
+            status: reply::status(error, surface),
+            spilled: of.spilled,
+            operation: of.operation,
+            version: of.version,
+        };
+        let found = if let WeirError::Policy(PolicyError::PromptFiltered { results }) = error {
+            Some(harms(Side::Prompt, results))
+        } else if let WeirError::Policy(PolicyError::Guardrail { .. }) = error {
+            Some(["harmful||Guardrail|", "rejected||Guardrail|"].map(String::from).to_vec())
+        } else {
+            None
+        };
+        let found = found.map(|found| harm_keys(surface.label(), &found)).unwrap_or_default();
+        self.batches.unanswered(account, &model_key(of.deployment, of.model), call.key(), found);
+    }
+}
+
+/// An exchange that no model answered.
+pub(super) struct Unanswered<'a> {
+    pub(super) deployment: &'a str,
+    pub(super) model: &'a str,
+    pub(super) version: &'a str,
+    pub(super) operation: &'a str,
+    pub(super) surface: Surface,
+    pub(super) streamed: bool,
+    pub(super) spilled: bool,
+    pub(super) error: &'a WeirError,
+}
+
+impl Running {
+    /// The exchange, as one without an answer.
+    pub(super) fn unanswered<'a>(&'a self, error: &'a WeirError) -> Unanswered<'a> {
+        Unanswered {
+            deployment: &self.deployment,
+            model: &self.model,
+            version: &self.version,
+            operation: self.operation,
+            surface: self.surface,
+            streamed: self.streamed,
+            spilled: self.admission.spilled,
+            error,
+        }
     }
 }
 
@@ -128,10 +199,29 @@ pub(super) fn refused(
         logged: None,
         explanation: None,
         tracked: tracked.map(|tracked| Tracked { failure: Some(word.to_string()), ..*tracked }),
+        judged: None,
+        spilled: running.admission.spilled,
+        utilization: None,
+        operation: running.operation.to_string(),
+        version: running.version.clone(),
     }
 }
 
 impl Facts<'_> {
+    /// The request, as one that was not admitted.
+    pub(super) fn unanswered<'a>(&'a self, error: &'a WeirError) -> Unanswered<'a> {
+        Unanswered {
+            deployment: self.ready.deployment.name.as_str(),
+            model: &self.ready.deployment.model,
+            version: &self.ready.deployment.version,
+            operation: self.route.operation,
+            surface: self.route.surface,
+            streamed: self.envelope.stream,
+            spilled: self.admission.spilled,
+            error,
+        }
+    }
+
     /// The record of a request that was not admitted, where usage is tracked.
     pub(super) fn turned_away(&self, tracked: &Tracked, error: &WeirError) -> UsageRecord {
         let deployment = &self.ready.deployment;
@@ -162,6 +252,11 @@ impl Facts<'_> {
             logged: None,
             explanation: None,
             tracked: Some(Tracked { failure: Some(error.label().to_string()), ..tracked.clone() }),
+            judged: None,
+            spilled: self.admission.spilled,
+            utilization: None,
+            operation: self.route.operation.to_string(),
+            version: deployment.version.clone(),
         }
     }
 }

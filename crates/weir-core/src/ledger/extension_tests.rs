@@ -7,7 +7,7 @@ use crate::id::AccountId;
 use crate::object::CallOutcome;
 use crate::time::UnixMillis;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::vec::Vec;
 use serde_json::{Value, json};
 
@@ -41,109 +41,6 @@ fn ask(path: &str, query: &str, body: &str) -> Answer {
             let reply = objects.call(NOW, &ask.object, &ask.body);
             question.answered(ask.shard, CallOutcome::Answered(&reply));
         }
-    }
-}
-
-fn metrics(resource: &str, query: &str) -> (u16, Value) {
-    let answer = ask(&format!("{resource}/providers/Microsoft.Insights/metrics"), query, "");
-    (answer.status, serde_json::from_str(&answer.body).unwrap())
-}
-
-/// Totals of each series of a metric, with the values that tell the series apart.
-fn totals(metric: &Value) -> Vec<(String, Vec<u64>)> {
-    let series = metric["timeseries"].as_array().unwrap().iter();
-    let points = |series: &Value| {
-        series["data"].as_array().unwrap().iter().map(|point| point["total"].as_u64().unwrap()).collect()
-    };
-    let name = |series: &Value| {
-        series["metadatavalues"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|pair| pair["value"].as_str().unwrap())
-            .collect()
-    };
-    series.map(|series| (name(series), points(series))).collect()
-}
-
-#[test]
-fn metrics_have_azure_monitors_shape() {
-    let (status, body) = metrics(
-        ACCOUNT,
-        "api-version=2023-10-01&timespan=2026-07-01T00:00:00Z/2026-07-01T00:10:00Z&interval=PT5M&metricnames=TotalTokens,ModelRequests",
-    );
-    assert_eq!(status, 200, "{body}");
-    assert_eq!(body["namespace"], "Microsoft.CognitiveServices/accounts");
-    assert_eq!(body["timespan"], "2026-07-01T00:00:00Z/2026-07-01T00:10:00Z");
-    let metric = &body["value"][0];
-    assert_eq!(metric["id"], format!("{ACCOUNT}/providers/Microsoft.Insights/metrics/TotalTokens"));
-    assert_eq!(metric["name"], json!({"value": "TotalTokens", "localizedValue": "TotalTokens"}));
-    assert_eq!((&metric["type"], &metric["unit"]), (&json!("Microsoft.Insights/metrics"), &json!("Count")));
-    assert_eq!(
-        metric["timeseries"],
-        json!([{"metadatavalues": [], "data": [
-            {"timeStamp": "2026-07-01T00:00:00Z", "total": 47}, {"timeStamp": "2026-07-01T00:05:00Z", "total": 100}]}])
-    );
-    assert_eq!(totals(&body["value"][1]), [(String::new(), [3, 1].to_vec())]);
-}
-
-#[test]
-fn metrics_are_filtered_and_told_apart() {
-    let of = |resource: &str, more: &str| {
-        let query = format!(
-            "timespan=2026-07-01T00:00:00Z%2F2026-07-01T00:10:00Z&interval=PT5M&metricnames=inputtokens&{more}"
-        );
-        let (status, body) = metrics(resource, &query);
-        assert_eq!(status, 200, "{body}");
-        totals(&body["value"][0])
-    };
-    let row = |name: &str, totals: [u64; 2]| (String::from(name), totals.to_vec());
-    assert_eq!(of(ACCOUNT, ""), [row("", [31, 100])]);
-    assert_eq!(
-        of(ACCOUNT, "$filter=ModelDeploymentName eq '*'"),
-        [row("Demo-0", [0, 100]), row("Demo-1", [11, 0]), row("Demo-2", [20, 0])]
-    );
-    assert_eq!(of(ACCOUNT, "%24filter=ModelDeploymentName+eq+'demo-1'"), [row("", [11, 0])]);
-    let two = "$filter=ModelDeploymentName eq 'demo-1' or ModelDeploymentName eq 'DEMO-2'&aggregation=total";
-    assert_eq!(of(ACCOUNT, two), [row("", [31, 0])]);
-    assert_eq!(of(&format!("{ACCOUNT}/deployments/demo-2"), ""), [row("", [20, 0])]);
-    assert_eq!(of(&format!("{ACCOUNT}/deployments/nobody"), ""), [row("", [0, 0])]);
-    let hour = metrics(ACCOUNT, "timespan=PT1H&interval=PT1H&metricnames=GeneratedTokens").1;
-    assert_eq!(totals(&hour["value"][0]), [(String::new(), [16].to_vec())]);
-}
-
-#[test]
-fn what_metrics_cannot_answer_is_refused() {
-    for query in [
-        "metricnames=Nobody",
-        "interval=PT2M",
-        "aggregation=Average",
-        "timespan=yesterday",
-        "timespan=2026-07-02/2026-07-01",
-        "timespan=P30D&interval=PT1M",
-        "$filter=Color eq 'red'",
-    ] {
-        let (status, body) = metrics(ACCOUNT, query);
-        assert_eq!((status, body["error"]["code"].as_str()), (400, Some("BadRequest")), "{query}");
-    }
-}
-
-#[test]
-fn definitions_name_every_metric() {
-    let answer = ask(&format!("{ACCOUNT}/providers/microsoft.insights/metricDefinitions"), "", "");
-    let body: Value = serde_json::from_str(&answer.body).unwrap();
-    let names: Vec<&str> =
-        body["value"].as_array().unwrap().iter().map(|row| row["name"]["value"].as_str().unwrap()).collect();
-    for name in [
-        "InputTokens",
-        "OutputTokens",
-        "TotalTokens",
-        "ModelRequests",
-        "ProcessedPromptTokens",
-        "GeneratedTokens",
-        "AzureOpenAIRequests",
-    ] {
-        assert!(names.contains(&name), "{name}");
     }
 }
 

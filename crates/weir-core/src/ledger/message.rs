@@ -67,8 +67,14 @@ pub(super) struct TotalsPart {
 
 /// Counts of exchanges without an answer, by deployment and word of the error: stands among the records of a batch.
 #[derive(Debug, Deserialize)]
-pub(super) struct Failed {
+pub(super) struct Unanswered {
     pub(super) failed: SortedMap<String, SortedMap<String, u64>>,
+    /// By deployment and model (`totals::key`), then by `record::CallKind`.
+    #[serde(default)]
+    pub(super) calls: SortedMap<String, SortedMap<String, u64>>,
+    /// The same, by what a content policy found.
+    #[serde(default)]
+    pub(super) harms: SortedMap<String, SortedMap<String, u64>>,
 }
 
 /// Records of one isolate (`account::batch` writes this).
@@ -165,6 +171,9 @@ pub(super) struct UsageAsk {
     pub(super) to: String,
     pub(super) interval: Interval,
     pub(super) group_by: Vec<Dimension>,
+    /// Whether calls are told apart, and those that no model answered are told of.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(super) calls: bool,
 }
 
 /// Part of the answer to a [`UsageAsk`].

@@ -11,6 +11,7 @@
 
 pub mod answer;
 pub mod calendar;
+mod calls;
 pub mod cost;
 mod message;
 mod params;

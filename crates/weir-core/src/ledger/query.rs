@@ -92,6 +92,16 @@ pub struct UsageQuery {
     groups: SortedMap<GroupKey, Rollup>,
     rounds: u32,
     failed: bool,
+    detail: Detail,
+}
+
+/// What is asked of sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Detail {
+    /// What was used.
+    Used,
+    /// All calls, told apart.
+    Calls,
 }
 
 /// A group: the start of its interval and its values of the dimensions grouped by.
@@ -158,6 +168,7 @@ impl UsageQuery {
             groups: SortedMap::new(),
             rounds: 0,
             failed: false,
+            detail: Detail::Used,
         })
     }
 
@@ -186,7 +197,14 @@ impl UsageQuery {
             groups: SortedMap::new(),
             rounds: 0,
             failed: false,
+            detail: Detail::Used,
         }
+    }
+
+    /// With all calls, told apart.
+    #[must_use]
+    pub(super) fn with_calls(self) -> Self {
+        Self { detail: Detail::Calls, ..self }
     }
 
     /// All groups: start, values of the dimensions, sums by currency.
@@ -216,6 +234,7 @@ impl UsageQuery {
                 to: segment.to.clone(),
                 interval: self.interval,
                 group_by: self.group_by.clone(),
+                calls: self.detail == Detail::Calls,
             });
             Some(LedgerAsk::new(&self.account, shard, &message))
         };

@@ -92,6 +92,7 @@ impl Question {
                 Some(MetricsQuery::parse(account, resource, query, now).map(Self::Metrics))
             }
             (resource, Extension::Definitions) => Some(Ok(Self::Fixed(metrics::definitions(resource)))),
+            (resource, Extension::Namespaces) => Some(Ok(Self::Fixed(metrics::namespaces(resource)))),
             (_, Extension::Cost) => None,
         }
     }
@@ -149,15 +150,18 @@ pub enum Extension {
     Metrics,
     /// `GET …/providers/Microsoft.Insights/metricDefinitions`.
     Definitions,
+    /// `GET …/providers/Microsoft.Insights/metricNamespaces`.
+    Namespaces,
     /// `POST …/providers/Microsoft.CostManagement/query`.
     Cost,
 }
 
 /// The resource before such an extension, and which it is.
 pub fn extension(path: &str) -> Option<(&str, Extension)> {
-    const ENDS: [(&str, Extension); 3] = [
+    const ENDS: [(&str, Extension); 4] = [
         ("/providers/microsoft.insights/metrics", Extension::Metrics),
         ("/providers/microsoft.insights/metricdefinitions", Extension::Definitions),
+        ("/providers/microsoft.insights/metricnamespaces", Extension::Namespaces),
         ("/providers/microsoft.costmanagement/query", Extension::Cost),
     ];
     let path = path.trim_end_matches('/');

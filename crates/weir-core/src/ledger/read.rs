@@ -48,6 +48,7 @@ pub(super) fn usage(ask: &UsageAsk, rows: &[Vec<Row>]) -> Handled {
     for row in rows.iter().take(max) {
         let Some((start, mut by)) = sums::parse_key(&row.key) else { continue };
         let Ok(sums) = crate::json::read::<Rollup>(&row.value) else { continue };
+        let Some(sums) = (if ask.calls { Some(sums) } else { sums.used() }) else { continue };
         let by = ask.group_by.iter().filter_map(|dimension| by.remove(dimension)).collect();
         groups.entry((ask.interval.floor(start), by)).or_default().add(&sums);
     }

@@ -5,7 +5,7 @@
 //! isolate says that it will not send them again (`floor`). So a batch that comes again, late or out of order,
 //! changes nothing.
 
-use super::message::{Batch, Failed, Interval, record_key};
+use super::message::{Batch, Interval, Unanswered, record_key};
 use super::payloads::Payloads;
 use super::sums::{self, Rollup};
 use super::totals::{self, Totals};
@@ -110,7 +110,17 @@ impl Intake {
     }
 
     fn count_failed(&mut self, text: &str) {
-        let Ok(Failed { failed }) = crate::json::read::<Failed>(text) else { return };
+        let Ok(Unanswered { failed, calls, mut harms }) = crate::json::read::<Unanswered>(text) else {
+            return;
+        };
+        for (model, calls) in &calls {
+            let Some([deployment, name]) = totals::parse_key(model) else { continue };
+            let harms = harms.remove(model).unwrap_or_default();
+            // When each was is not told; counts travel within a second.
+            let key = |interval| sums::key_of(interval, self.now, [&deployment, &name, "", ""]);
+            self.minutes.entry(key(Interval::Minute)).or_default().add_failed(calls, &harms);
+            self.hours.entry(key(Interval::Hour)).or_default().add_failed(calls, &harms);
+        }
         for (deployment, words) in failed {
             let totals = self.totals.entry(totals::key(&deployment, "")).or_default();
             for (word, many) in words {

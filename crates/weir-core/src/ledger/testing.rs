@@ -100,5 +100,10 @@ pub(crate) fn record(id: u128, at: u64, who: u64, input: u64, output: u64) -> Us
         logged: None,
         explanation: None,
         tracked: None,
+        judged: None,
+        spilled: false,
+        utilization: None,
+        operation: String::new(),
+        version: String::new(),
     }
 }

@@ -3,7 +3,7 @@
 //! Decides what is counted and in which buckets; not how it is shown ([`super::scrape`]). Counts only grow. Buckets are
 //! those of the OpenTelemetry conventions for generative AI.
 
-use crate::account::record::UsageRecord;
+use crate::account::record::{UsageRecord, model_key};
 use crate::sorted::SortedMap;
 use crate::units::Money;
 use alloc::string::String;
@@ -120,7 +120,7 @@ impl Totals {
 
 /// The key of a deployment's totals with a model.
 pub(super) fn key(deployment: &str, model: &str) -> String {
-    serde_json::to_string(&[deployment, model]).unwrap_or_default()
+    model_key(deployment, model)
 }
 
 /// Deployment and model of a key; `None` if it is none.

@@ -30,6 +30,12 @@ pub struct Standing {
 }
 
 impl Standing {
+    /// How much of the amount is in use, in percent.
+    pub fn percent(&self) -> u64 {
+        let used = self.amount.saturating_sub(self.remaining);
+        used.saturating_mul(100).checked_div(self.amount).unwrap_or(100)
+    }
+
     /// Adds `x-ratelimit-limit-*`, `x-ratelimit-remaining-*` and `x-ratelimit-reset-*`.
     pub fn push_headers(&self, headers: &mut Vec<(&'static str, String)>, form: SpanForm) {
         let [limit, left, reset] = match self.meter {

@@ -106,6 +106,11 @@ impl Reservation {
         self.held.get(ask).map_or(0, |held| held.cells)
     }
 
+    /// Whether the one limit asked was of tokens, as with reserved throughput.
+    pub fn is_of_tokens_alone(&self) -> bool {
+        matches!(self.held(), [held] if held.tokens)
+    }
+
     /// What is held, in the order of the asks.
     pub(super) fn held(&self) -> &[Held] {
         self.held.get(..self.asks).unwrap_or_default()

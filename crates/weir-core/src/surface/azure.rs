@@ -96,7 +96,6 @@ pub(super) fn dated<'a>(asked: &Asked<'a>, rest: &[&'a str]) -> Disposition<'a> 
         }
         ["models"] => asked.models(SURFACE, None, false),
         ["models", id] => asked.models(SURFACE, Some(id), false),
-        ["fine_tuning", ..] => asked.unsupported(SURFACE, "POST, GET, DELETE", "Fine-tuning"),
         ["realtime", ..] => asked.unsupported(SURFACE, "GET, POST", "The Realtime API"),
         ["images" | "audio" | "chat", ..] => asked.unknown(SURFACE),
         other => passage(asked, SURFACE, other, None).unwrap_or_else(|| asked.unknown(SURFACE)),

@@ -23,7 +23,7 @@ pub enum Matter {
     Audio,
     /// A response: made, told, cancelled, deleted.
     Responses,
-    /// Anything that is kept: files, batches, assistants, threads, vector stores and the like.
+    /// Anything that is kept: files, batches, fine-tuning jobs, assistants, threads, vector stores and the like.
     Kept,
 }
 
@@ -63,6 +63,7 @@ pub(super) fn passage<'a>(
             | "containers",
             ..,
         ]
+        | ["fine_tuning", _, ..]
         | ["chat", "completions", _, ..] => (Matter::Kept, false, ALL),
         _ => return None,
     };
@@ -109,9 +110,15 @@ impl Passage<'_> {
         self.makes && self.matter == Matter::Responses && self.path == "responses/input_tokens"
     }
 
+    /// Whether a model is to be made from another: the body's `model` may be one of the upstream's own then.
+    pub fn tunes(&self) -> bool {
+        self.makes && self.path == "fine_tuning/jobs"
+    }
+
     /// What it is, as a noun phrase for an error.
-    pub const fn what(&self) -> &'static str {
+    pub fn what(&self) -> &'static str {
         match self.matter {
+            Matter::Kept if self.path.starts_with("fine_tuning/") => "Fine-tuning",
             Matter::Images => "Image generation",
             Matter::Audio => "Speech and transcription",
             Matter::Responses => "The Responses API",

@@ -15,7 +15,7 @@ const DIGITS: usize = 10;
 /// What stands before them.
 const SIGN: &str = "-w";
 /// What ids of kept things begin with; `-` or `_` follows, then letters and digits.
-const KINDS: [&str; 18] = [
+const KINDS: [&str; 22] = [
     "resp",
     "file",
     "batch",
@@ -34,6 +34,10 @@ const KINDS: [&str; 18] = [
     "cfile",
     "chatcmpl",
     "item",
+    "ftjob",
+    "ftevent",
+    "ftckpt",
+    "ftchkpt",
 ];
 /// Shortest text behind an id's kind.
 const TAIL_BYTES_MIN: usize = 6;

@@ -1,4 +1,4 @@
-//! Connections of a workspace (`azure.md`, C8): where another project's endpoint is, and the key to it.
+//! Connections of a workspace or an account (`azure.md`, C8): where another project's endpoint is, and the key to it.
 //!
 //! Decides what a connection holds and when its credentials are shown: only by `listsecrets`. They are stored sealed.
 
@@ -14,13 +14,18 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
-const TYPE: &str = "Microsoft.MachineLearningServices/workspaces/connections";
 /// Kind of the documents; their names are the connections', folded.
-const KIND: &str = "connection/";
-/// Most connections of a workspace.
+const fn kind(provider: Provider) -> &'static str {
+    match provider {
+        Provider::MachineLearning => "connection/",
+        Provider::CognitiveServices => "account-connection/",
+    }
+}
+
+/// Most connections of a workspace or an account.
 const CONNECTIONS_MAX: usize = 1000;
 
-/// Answers one request below `W/connections`.
+/// Answers one request below `W/connections` or `A/connections`.
 ///
 /// # Errors
 /// The refusal, rendered; nothing is changed then.
@@ -32,12 +37,15 @@ pub fn handle(
     rest: &[&str],
 ) -> Result<Outcome, Answer> {
     let state = desk.state;
+    let provider = path.provider;
+    let key = |name: &str| key(provider, name);
+    let shown = |row: &Value, credentials: &Value| shown(provider, row, credentials);
     let known = |name: &str| {
         let row = state.documents.get(&key(name));
         row.ok_or_else(|| not_found(&format!("{}/connections/{name}", path.id)))
     };
     match (request.method.as_str(), rest) {
-        ("GET", []) => list(desk, location),
+        ("GET", []) => list(desk, location, provider),
         ("GET", [name]) => Ok(Outcome::reading(Answer::json(200, &shown(known(name)?, &Value::Null)))),
         ("PUT", [name]) => put(desk, path, name, &body(request)?, None),
         ("PATCH", [name]) => {
@@ -51,7 +59,7 @@ pub fn handle(
         }
         ("POST", [name, "listsecrets"]) => {
             let row = known(name)?;
-            let secrets = secrets(desk, name, row)?;
+            let secrets = secrets(desk, provider, name, row)?;
             Ok(Outcome::reading(Answer::json(200, &shown(row, &secrets))))
         }
         (_, []) => Err(wrong_method("GET")),
@@ -61,16 +69,18 @@ pub fn handle(
     }
 }
 
-fn key(name: &str) -> String {
-    format!("{KIND}{}", name.to_ascii_lowercase())
+fn key(provider: Provider, name: &str) -> String {
+    format!("{}{}", kind(provider), name.to_ascii_lowercase())
 }
 
-fn place(desk: &Desk<'_>, name: &str) -> String {
-    format!("connection:{}:{}", desk.state.account, name.to_ascii_lowercase())
+fn place(desk: &Desk<'_>, provider: Provider, name: &str) -> String {
+    let kind = kind(provider).trim_end_matches('/');
+    format!("{kind}:{}:{}", desk.state.account, name.to_ascii_lowercase())
 }
 
 /// All, or those of a `category` or a `target`.
-fn list(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
+fn list(desk: &Desk<'_>, location: &Location, provider: Provider) -> Result<Outcome, Answer> {
+    let kind = kind(provider);
     let wanted = |row: &&Value| {
         ["category", "target"].iter().all(|member| {
             let has = row["properties"].get(member).and_then(Value::as_str).unwrap_or_default();
@@ -78,8 +88,9 @@ fn list(desk: &Desk<'_>, location: &Location) -> Result<Outcome, Answer> {
         })
     };
     let documents =
-        desk.state.documents.range(KIND.to_owned()..).take_while(|(key, _)| key.starts_with(KIND));
-    let items = documents.map(|(_, row)| row).filter(wanted).map(|row| shown(row, &Value::Null)).collect();
+        desk.state.documents.range(kind.to_owned()..).take_while(|(key, _)| key.starts_with(kind));
+    let items =
+        documents.map(|(_, row)| row).filter(wanted).map(|row| shown(provider, row, &Value::Null)).collect();
     listed(desk, location, items)
 }
 
@@ -90,7 +101,7 @@ fn put(
     body: &Map<String, Value>,
     before: Option<&Value>,
 ) -> Result<Outcome, Answer> {
-    let mut faults = Faults::default();
+    let (mut faults, provider) = (Faults::default(), path.provider);
     let legal = (3..=33).contains(&name.len())
         && name.starts_with(|c: char| c.is_ascii_alphanumeric())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
@@ -120,17 +131,18 @@ fn put(
             properties.insert(member.to_owned(), given.map().get(member).cloned().unwrap_or_default());
         }
     }
-    refuse(Provider::MachineLearning, &faults)?;
-    let known = desk.state.documents.get(&key(name));
+    refuse(provider, &faults)?;
+    let known = desk.state.documents.get(&key(provider, name));
     if known.is_none()
-        && desk.state.documents.keys().filter(|key| key.starts_with(KIND)).count() >= CONNECTIONS_MAX
+        && desk.state.documents.keys().filter(|key| key.starts_with(kind(provider))).count()
+            >= CONNECTIONS_MAX
     {
-        return Err(error(409, "Conflict", "The workspace has 1000 connections already; delete some first."));
+        return Err(error(409, "Conflict", "There are 1000 connections already; delete some first."));
     }
     let sealed = match credentials {
         Some(credentials) => {
             let text = format!("{}", Value::Object(credentials.map().clone()));
-            let sealed = desk.seal(&place(desk, name), &text);
+            let sealed = desk.seal(&place(desk, provider, name), &text);
             Value::from(sealed.map_err(|fault| error(409, "Conflict", &format!("The credential {fault}.")))?)
         }
         None => before.map_or(Value::Null, |row| row["sealed"].clone()),
@@ -142,18 +154,24 @@ fn put(
         "by": kept("by", desk.actor.into()), "at": kept("at", desk.now.0.into()),
         "changed_by": desk.actor, "changed_at": desk.now,
     });
-    let answer = Answer::json(200, &shown(&row, &Value::Null));
-    Ok(Outcome::writing(answer, "connection.put", name, Vec::from([Change::Document(key(name), row)])))
+    let answer = Answer::json(200, &shown(provider, &row, &Value::Null));
+    Ok(Outcome::writing(
+        answer,
+        "connection.put",
+        name,
+        Vec::from([Change::Document(key(provider, name), row)]),
+    ))
 }
 
-fn secrets(desk: &Desk<'_>, name: &str, row: &Value) -> Result<Value, Answer> {
+fn secrets(desk: &Desk<'_>, provider: Provider, name: &str, row: &Value) -> Result<Value, Answer> {
     let Some(sealed) = row["sealed"].as_str() else { return Ok(Value::Null) };
-    let text = desk.open(&place(desk, name), sealed);
+    let text = desk.open(&place(desk, provider, name), sealed);
     let text = text.map_err(|fault| error(409, "Conflict", &format!("The credential {fault}.")))?;
     Ok(serde_json::from_str(&text).unwrap_or_default())
 }
 
-fn shown(row: &Value, credentials: &Value) -> Value {
+fn shown(provider: Provider, row: &Value, credentials: &Value) -> Value {
+    let kind = format!("{}/{}/connections", provider.namespace(), provider.kind());
     let mut properties = row["properties"].as_object().cloned().unwrap_or_default();
     properties.insert("credentials".to_owned(), credentials.clone());
     let (at, by) = (
@@ -161,7 +179,7 @@ fn shown(row: &Value, credentials: &Value) -> Value {
         |member: &str| row[member].as_str().unwrap_or_default(),
     );
     json!({
-        "id": row["id"], "name": row["name"], "type": TYPE, "properties": properties,
+        "id": row["id"], "name": row["name"], "type": kind, "properties": properties,
         "systemData": system_data(by("by"), at("at"), by("changed_by"), at("changed_at")),
     })
 }

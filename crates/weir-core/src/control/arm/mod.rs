@@ -5,12 +5,14 @@
 //! `Microsoft.MachineLearningServices` and an account of `Microsoft.CognitiveServices` of the same name are one
 //! account of Weir.
 
+pub mod absent;
 pub mod account;
 mod assignments;
 pub mod authorization;
 pub mod capacity;
 pub mod connections;
 pub mod convention;
+pub mod deleted;
 pub mod deployments;
 pub mod offers;
 pub mod rai_blocklists;
@@ -18,6 +20,7 @@ pub mod rai_policies;
 pub mod resource;
 mod roles;
 pub mod serverless;
+pub mod subscription;
 pub mod subscriptions;
 
 use super::access::caller::Caller;
@@ -74,6 +77,8 @@ pub enum Place {
     Collection,
     /// To a region: `…/locations/{region}/…`.
     Region,
+    /// To something of a whole subscription.
+    Subscription,
 }
 
 /// A path of one of the two providers.
@@ -124,14 +129,23 @@ pub fn account_path(location: &Location) -> Option<Result<AccountPath, InvalidNa
         rest: rest.iter().enumerate().map(folded).collect(),
     };
     if kind.eq_ignore_ascii_case("locations") {
-        // An operation is asked of the account that began it.
-        let operation = rest.get(2).and_then(|id| convention::operation_account(id));
+        // An operation is asked of the account that began it, a deleted account of itself.
+        let operation = match rest {
+            [_, _, _, deleted, name] if deleted.eq_ignore_ascii_case("deletedAccounts") => Some(*name),
+            _ => rest.get(2).and_then(|id| convention::operation_account(id)),
+        };
         let account = operation.map_or_else(|| Ok(AccountId::default_account()), AccountId::parse);
         return Some(
             account.map(|account| {
                 path(account, Place::Region, String::new(), rest.get(1..).unwrap_or_default())
             }),
         );
+    }
+    let of_all = provider == Provider::CognitiveServices
+        && subscription::KINDS.iter().any(|known| known.eq_ignore_ascii_case(kind));
+    if of_all {
+        let words: Vec<&str> = [&[*kind], rest].concat();
+        return Some(Ok(path(AccountId::default_account(), Place::Subscription, String::new(), &words)));
     }
     if !kind.eq_ignore_ascii_case(provider.kind()) {
         return None;
@@ -171,6 +185,7 @@ pub fn handle(
         (Place::Collection, _) if request.method == "GET" => resource::list(desk, location, &path),
         (Place::Collection, _) => Err(wrong_method("GET")),
         (Place::Region, _) => in_region(desk, request, location, &path),
+        (Place::Subscription, _) => subscription::handle(desk, request, location, &path),
     }?;
     if !outcome.changes.is_empty() && outcome.answer.errand.is_none() {
         outcome.answer.errand = announced;
@@ -200,12 +215,15 @@ fn below_account(
         ("DELETE", ["deployments", name]) => deployments::delete(desk, request, name),
         (_, ["raipolicies", rest @ ..]) => rai_policies::handle(desk, request, location, path, rest),
         (_, ["raiblocklists", rest @ ..]) => rai_blocklists::handle(desk, request, location, path, rest),
+        (_, ["connections", rest @ ..]) => connections::handle(desk, request, location, path, rest),
         (_, ["listkeys" | "regeneratekey"]) => Err(wrong_method("POST")),
         (_, ["deployments" | "models" | "skus" | "usages"] | ["deployments", _, "skus"]) => {
             Err(wrong_method("GET"))
         }
         (_, ["deployments", _]) => Err(wrong_method("GET, PUT, PATCH, DELETE")),
-        (method, _) => Err(not_supported(method, &location.path)),
+        (method, [kind, rest @ ..]) => absent::handle(desk, method, location, kind, rest)
+            .unwrap_or_else(|| Err(not_supported(method, &location.path))),
+        (method, []) => Err(not_supported(method, &location.path)),
     }
 }
 
@@ -252,10 +270,14 @@ fn in_region(
         ("GET", "usages", []) if path.provider == Provider::CognitiveServices => {
             offers::usages(desk, location)
         }
-        // Deleting is for good: nothing waits to be purged or restored.
-        ("DELETE", "resourcegroups", [_, deleted, _]) if deleted.eq_ignore_ascii_case("deletedaccounts") => {
-            Ok(Outcome::reading(Answer::empty(204)))
+        (_, "resourcegroups", [group, deleted, _]) if deleted.eq_ignore_ascii_case("deletedaccounts") => {
+            deleted::handle(desk, request, location, group)
         }
+        ("POST", "checkskuavailability", []) if path.provider == Provider::CognitiveServices => {
+            subscription::sku_availability(request)
+        }
+        ("GET", "commitmenttiers", []) => absent::handle(desk, "GET", location, "commitmenttiers", rest)
+            .unwrap_or_else(|| Err(not_supported("GET", &location.path))),
         (method, _, _) => Err(not_supported(method, &location.path)),
     }
 }

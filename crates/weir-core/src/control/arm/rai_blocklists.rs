@@ -3,7 +3,7 @@
 //! Decides what a list and an item must hold and when they may go. An item is a word or a phrase, found without
 //! regard to case, accents and disguises, or a regular expression of the kind that `policy::pattern` reads. A list is one document with its items in it.
 
-use super::super::answer::{Answer, Location, ManagementRequest};
+use super::super::answer::{Answer, Location, ManagementRequest, position};
 use super::super::command::{Change, Desk, Outcome};
 use super::super::content::{self, BLOCKLIST, POLICY, key};
 use super::super::document::{self, Faults, Members};
@@ -154,11 +154,15 @@ fn add_items(desk: &Desk<'_>, request: &ManagementRequest, list: &Value) -> Resu
 /// `POST …/deleteRaiBlocklistItems` with the items' names.
 fn delete_items(desk: &Desk<'_>, request: &ManagementRequest, list: &Value) -> Result<Outcome, Answer> {
     let body = list_body(request)?;
-    let names: Option<Vec<String>> =
-        body.iter().map(|name| name.as_str().map(str::to_ascii_lowercase)).collect();
-    let invalid =
-        || error(400, "InvalidRequestContent", "The request content must be a list of items' names.");
-    Ok(drop_items(desk, list, &names.ok_or_else(invalid)?))
+    let (mut faults, mut names) = (Faults::default(), Vec::new());
+    for (at, name) in body.iter().enumerate() {
+        match name.as_str() {
+            Some(name) => names.push(name.to_ascii_lowercase()),
+            None => faults.note(&position("", at), "must be the name of an item"),
+        }
+    }
+    refuse(Provider::CognitiveServices, &faults)?;
+    Ok(drop_items(desk, list, &names))
 }
 
 /// 204, whether they were there or not.

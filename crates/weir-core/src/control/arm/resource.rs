@@ -6,7 +6,6 @@
 
 use super::super::answer::{Answer, Location, ManagementRequest};
 use super::super::command::{Change, Desk, Outcome};
-use super::super::content;
 use super::super::document::{Faults, Members};
 use super::super::errand::{self, Entry, Errand};
 use super::super::state::{AccountState, DeploymentRow};
@@ -14,7 +13,7 @@ use super::convention::{
     REGION, body, listed, not_found, precondition, read_region, read_tags, read_word, refuse, system_data,
     wrong_method,
 };
-use super::{AccountPath, Provider, error};
+use super::{AccountPath, Provider, deleted, error};
 use crate::id::AccountId;
 use crate::snapshot::network::{ADDRESS_RULES_MAX, Access, AddressRule, Network};
 use crate::time::UnixMillis;
@@ -24,9 +23,16 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use serde_json::{Map, Value, json};
 
-/// Members of `properties` that are answers only.
-const READ_ONLY: [&str; 6] =
-    ["provisioningState", "endpoint", "endpoints", "customSubDomainName", "workspaceId", "discoveryUrl"];
+/// Members of `properties` that are answers only, and one that is about the command.
+const READ_ONLY: [&str; 7] = [
+    "provisioningState",
+    "endpoint",
+    "endpoints",
+    "customSubDomainName",
+    "workspaceId",
+    "discoveryUrl",
+    "restore",
+];
 
 const fn key(provider: Provider) -> &'static str {
     match provider {
@@ -84,6 +90,7 @@ pub fn handle(desk: &Desk<'_>, request: &ManagementRequest, path: &AccountPath) 
             let row = current(desk, path);
             Ok(Outcome::reading(Answer::json(200, &shown(desk, path.provider, &row))))
         }
+        "PUT" if !exists && path.provider == Provider::CognitiveServices => create(desk, request, path),
         "PUT" | "PATCH" => write(desk, request, path, exists),
         "DELETE" if exists => Ok(delete(desk, path)),
         "DELETE" => Ok(Outcome::reading(Answer::empty(204))),
@@ -151,6 +158,38 @@ fn fresh(desk: &Desk<'_>, path: &AccountPath) -> Value {
     })
 }
 
+/// Makes an account that is not there; one that was deleted and is kept is restored, or must be purged first.
+fn create(desk: &Desk<'_>, request: &ManagementRequest, path: &AccountPath) -> Result<Outcome, Answer> {
+    let body = body(request)?;
+    let mut faults = Faults::default();
+    let properties = Members::root(&body).members("properties", &mut faults);
+    let restores = properties.and_then(|members| members.boolean("restore", &mut faults));
+    if restores == Some(true) || deleted::kept(desk.state, desk.now).is_some() {
+        refuse(path.provider, &faults)?;
+        return if restores == Some(true) {
+            deleted::restore(desk, path)
+        } else {
+            Err(deleted::must_say(&path.id))
+        };
+    }
+    let mut outcome = write(desk, request, path, false)?;
+    outcome.changes.extend(deleted::forget(desk.state));
+    Ok(outcome)
+}
+
+/// The answer for an account that was given back, and its row.
+pub(super) fn restored(desk: &Desk<'_>, row: &Value) -> (Answer, Change) {
+    let provider = Provider::CognitiveServices;
+    let answer = Answer::json(201, &shown(desk, provider, row));
+    (answer, Change::Document(key(provider).to_owned(), row.clone()))
+}
+
+/// The directory's entry of an account.
+pub(super) fn listing(desk: &Desk<'_>, row: &Value) -> Entry {
+    let provider = Provider::CognitiveServices;
+    directory(desk, provider, Some(shown(desk, provider, row)))
+}
+
 fn write(
     desk: &Desk<'_>,
     request: &ManagementRequest,
@@ -212,6 +251,7 @@ fn write(
 
 /// Reads what is acted on, and keeps the rest as it is.
 fn read_properties(given: &Members<'_>, properties: &mut Map<String, Value>, faults: &mut Faults) {
+    given.boolean("restore", faults);
     for name in given.names().filter(|name| !READ_ONLY.contains(name)) {
         if let Some(value) = given.get(name) {
             properties.insert(name.to_owned(), value.clone());
@@ -255,30 +295,34 @@ fn read_rules(rules: &Members<'_>, faults: &mut Faults) -> Value {
     })
 }
 
-/// Drops the resource with all that is below it. What belongs to the account of Weir as a whole stays: data keys,
-/// secrets, serving endpoints, the catalog.
+/// Drops the resource with all that is below it; what an account had is put by, so that it can be restored. What belongs
+/// to the account of Weir as a whole stays: data keys, secrets, serving endpoints, the catalog.
 fn delete(desk: &Desk<'_>, path: &AccountPath) -> Outcome {
     let state = desk.state;
     let workspace = path.provider == Provider::MachineLearning;
     let below =
         |row: &&DeploymentRow| if workspace { row.serverless().is_some() } else { row.account().is_some() };
     let rows: Vec<&DeploymentRow> = state.deployments.values().filter(below).collect();
-    let mut changes: Vec<Change> = rows.iter().map(|row| Change::DropDeployment(row.name.folded())).collect();
-    let kinds: &[&str] =
-        if workspace { &["marketplace/", "connection/"] } else { &[content::POLICY, content::BLOCKLIST] };
-    let documents = state.documents.keys().filter(|key| kinds.iter().any(|kind| key.starts_with(kind)));
-    changes.extend(documents.map(|key| Change::DropDocument(key.clone())));
+    let mut entries = Vec::from([directory(desk, path.provider, None)]);
+    let mut changes = Vec::new();
     if !workspace {
+        let row = current(desk, path);
+        changes = deleted::put_by(desk, &row, &rows);
         changes.extend(state.account_keys.keys().map(|key| Change::DropAccountKey(key.clone())));
+        if state.account != AccountId::default_account() {
+            let listed = changes.iter().find_map(deleted::resource_in);
+            entries.push(deleted::entry(desk, listed));
+        }
     }
+    changes.extend(rows.iter().map(|row| Change::DropDeployment(row.name.folded())));
+    let of_workspace = |key: &str| ["marketplace/", "connection/"].iter().any(|kind| key.starts_with(kind));
+    let goes = |key: &&String| if workspace { of_workspace(key) } else { deleted::is_below(key) };
+    let documents = state.documents.keys().filter(goes);
+    changes.extend(documents.map(|key| Change::DropDocument(key.clone())));
     changes.push(Change::Document(key(path.provider).to_owned(), Value::Null));
-    let mut entries: Vec<Entry> = rows
-        .iter()
-        .filter_map(|row| {
-            Some(super::serverless::claim(desk, &row.serverless()?.location, row.name.as_str(), None))
-        })
-        .collect();
-    entries.push(directory(desk, path.provider, None));
+    entries.extend(rows.iter().filter_map(|row| {
+        Some(super::serverless::claim(desk, &row.serverless()?.location, row.name.as_str(), None))
+    }));
     let answer = Answer::empty(200).after(Errand::directory(&entries, false));
     Outcome::writing(answer, "resource.delete", &path.id, changes)
 }

@@ -4,6 +4,7 @@
 //! each (`commands`); faults are put into a good body in any number and combination.
 
 mod commands;
+mod more;
 
 use super::azure::{ACCOUNT, WORKSPACE, done, llama, world};
 use super::*;

@@ -5,7 +5,7 @@
 //! on when both have judged it.
 
 use crate::exchange::filtering::Filtering;
-use crate::policy::{ChoiceParts, Findings, Reading, Side};
+use crate::policy::{ChoiceParts, Findings, Reading};
 use crate::time::{Millis, UnixMillis};
 use alloc::borrow::ToOwned;
 use alloc::string::String;
@@ -98,7 +98,7 @@ impl Choice {
     }
 
     pub(super) fn violates(&self, filtering: &Filtering) -> bool {
-        !self.dead && filtering.policy.filters(Side::Completion, self.found())
+        !self.dead && filtering.filters(self.found())
     }
 
     /// Characters in which neither will find anything more.

@@ -207,7 +207,7 @@ impl Spoken {
 
     /// Ends the stream at a violation; texts that are over and judged are forgotten.
     fn strike(&mut self, filtering: &Filtering, out: &mut Vec<u8>) {
-        if !self.state.over && filtering.policy.filters(Side::Completion, self.found()) {
+        if !self.state.over && filtering.filters(self.found()) {
             (self.state.over, self.filtered) = (true, true);
             self.held.clear();
             self.state.held_bytes = 0;

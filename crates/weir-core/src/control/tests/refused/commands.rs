@@ -23,16 +23,26 @@ impl Command {
     }
 }
 
-fn arm(method: &'static str, path: &str, good: Value, faults: Vec<(&'static str, Value)>) -> Command {
+pub(super) fn arm(
+    method: &'static str,
+    path: &str,
+    good: Value,
+    faults: Vec<(&'static str, Value)>,
+) -> Command {
     Command { method, path: format!("{path}{VERSION}"), good, faults }
 }
 
-fn own(method: &'static str, path: &str, good: Value, faults: Vec<(&'static str, Value)>) -> Command {
+pub(super) fn own(
+    method: &'static str,
+    path: &str,
+    good: Value,
+    faults: Vec<(&'static str, Value)>,
+) -> Command {
     Command { method, path: format!("/api/weir/v1{path}"), good, faults }
 }
 
 /// What is no text, no object, no list and no flag is wrong nearly everywhere.
-fn seventeen(paths: &[&'static str]) -> Vec<(&'static str, Value)> {
+pub(super) fn seventeen(paths: &[&'static str]) -> Vec<(&'static str, Value)> {
     paths.iter().map(|path| (*path, json!(17))).collect()
 }
 
@@ -60,6 +70,7 @@ fn resources() -> Vec<Command> {
     ]);
     faults.extend([
         ("location", json!("???")),
+        ("properties.restore", json!("yes")),
         ("properties.publicNetworkAccess", json!("Sometimes")),
         ("properties.networkAcls.ipRules.0.value", json!("203.0.113.0/33")),
         ("properties.networkAcls.virtualNetworkRules", json!([{"id": "x"}])),
@@ -394,5 +405,6 @@ fn lesser() -> Vec<Command> {
 
 /// All of them.
 pub(super) fn all() -> Vec<Command> {
-    [resources(), endpoints(), deployments(), policies(), roles(), weirs()].into_iter().flatten().collect()
+    let all = [resources(), endpoints(), deployments(), policies(), roles(), weirs(), more::all()];
+    all.into_iter().flatten().collect()
 }
