@@ -13,6 +13,7 @@ mod agree;
 mod bad_input;
 mod classifier;
 mod contract;
+mod contract_databricks;
 mod exchanges;
 mod faults;
 mod filtered;

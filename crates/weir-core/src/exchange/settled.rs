@@ -1,7 +1,9 @@
 //! The end of an exchange: its reservation settled and its record written.
 //!
-//! Above the stages. Decides what a record says; not when an exchange ends (`finish`, `passed`).
+//! Above the stages. Decides what a record says, also of one that was turned away; not when an exchange ends (`finish`,
+//! `passed`).
 
+use super::admit::Stop;
 use super::isolate::Isolate;
 use super::prepare::Facts;
 use super::running::Running;
@@ -207,6 +209,26 @@ pub(super) fn refused(
     }
 }
 
+impl Isolate {
+    /// Counts the refusal of a request whose deployment is known.
+    pub(super) fn counted<T>(
+        &mut self,
+        facts: &Facts<'_>,
+        account: &AccountId,
+        outcome: Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        if let Err(Stop::Refuse(error)) = &outcome {
+            self.count_unanswered(facts.now, account, &facts.unanswered(error));
+            if let Some(tracked) = facts.tracked() {
+                let record = facts.turned_away(&tracked, error);
+                self.batches.push_failure(facts.now, account, &record);
+            }
+            self.log_refused(facts, account, error);
+        }
+        outcome
+    }
+}
+
 impl Facts<'_> {
     /// The request, as one that was not admitted.
     pub(super) fn unanswered<'a>(&'a self, error: &'a WeirError) -> Unanswered<'a> {
@@ -222,7 +244,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The record of a request that was not admitted, where usage is tracked.
+    /// The record of a request that was not admitted, where usage is tracked or bodies are logged.
     pub(super) fn turned_away(&self, tracked: &Tracked, error: &WeirError) -> UsageRecord {
         let deployment = &self.ready.deployment;
         let began = self.admission.began;
