@@ -23,6 +23,7 @@ mod guardrails;
 mod hedging;
 mod messages;
 mod own_words;
+mod parts;
 mod peers;
 mod responding;
 mod responses;

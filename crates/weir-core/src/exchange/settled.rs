@@ -10,7 +10,7 @@ use super::running::Running;
 use crate::account::price;
 use crate::account::record::{CallKind, Tracked, Usage, UsageRecord, harm_keys, model_key};
 use crate::error::WeirError;
-use crate::id::AccountId;
+use crate::id::{AccountId, RequestId};
 use crate::limit::Reservation;
 use crate::limit::headers::Standing;
 use crate::policy::{PolicyError, Side, harms};
@@ -135,6 +135,36 @@ impl Running {
             spilled: self.admission.spilled,
             error,
         }
+    }
+}
+
+impl Isolate {
+    /// Records what calls of an entity of the plan used that did not come to be the answer, beside the exchange's own record.
+    pub(super) fn spent(
+        &mut self,
+        now: UnixMillis,
+        running: &mut Running,
+        entity: u32,
+        used: Usage,
+        word: &'static str,
+    ) {
+        let tracked = running.tracked.take();
+        let base = refused(now, running, 200, word);
+        running.tracked = tracked;
+        let called = usize::try_from(entity).ok().and_then(|at| running.entities.get(at));
+        let price = called.and_then(|called| called.price.as_ref());
+        let record = UsageRecord {
+            // Of each entity once.
+            id: RequestId::from_random(!running.admission.random ^ u128::from(entity)),
+            entity: called.map(|called| called.name.clone()).unwrap_or_default(),
+            usage: used,
+            cost: price.and_then(|price| price::cost(price, &used)),
+            input_cost: price.and_then(|price| price::input_cost(price, &used)),
+            currency: price.map(|price| price.currency.clone()),
+            attempts: 1,
+            ..base
+        };
+        self.batches.push(now, &running.account, &record);
     }
 }
 
