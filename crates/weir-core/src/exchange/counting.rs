@@ -34,7 +34,7 @@ impl Isolate {
         account: AccountId,
         index: &Rc<SnapshotIndex>,
         estimate: String,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         let mut entities = facts.prepare(&account, &self.health).unwrap_or_default();
         entities.retain(|entity| entity.translation.as_ref().is_some_and(|own| own.is_own_words()));
         let asked = Asked { form: Form::Unread, ..Asked::of(facts.task, facts.envelope) };

@@ -16,6 +16,7 @@ use crate::time::UnixMillis;
 use crate::wire::envelope::Edit;
 use crate::wire::quote;
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -142,7 +143,7 @@ impl Isolate {
         now: UnixMillis,
         random: u64,
         handle: u32,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
         body: &[u8],
     ) -> Action {

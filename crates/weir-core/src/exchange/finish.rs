@@ -282,7 +282,7 @@ impl Isolate {
     fn deliver(
         &mut self,
         now: UnixMillis,
-        mut running: Running,
+        mut running: Box<Running>,
         status: u16,
         used: Usage,
         body: Cow<'_, [u8]>,

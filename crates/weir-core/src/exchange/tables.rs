@@ -59,7 +59,7 @@ impl Isolate {
         envelope: &Envelope<'_>,
         account: AccountId,
         admission: &mut Admission,
-    ) -> Result<Running, Stop> {
+    ) -> Result<Box<Running>, Stop> {
         const PASSAGE: Passage<'_> =
             Passage { path: "responses", query: "", matter: Matter::Responses, makes: true, form: false };
         let (index, headers) = (asking.index, &asking.request.headers);
