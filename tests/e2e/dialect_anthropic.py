@@ -1,11 +1,14 @@
-"""Anthropic Messages as its service takes and answers it.
+"""Anthropic Messages as its service takes and answers it, and as Vertex AI does, which has the model in the path.
 
-Sources: platform.claude.com/docs/en/api/messages, /errors, /versioning; the types of PyPI anthropic 2.12.0. Read 2026-11-22.
+Sources: platform.claude.com/docs/en/api/messages, /errors, /versioning, /claude-on-vertex-ai; the types of PyPI anthropic 2.12.0.
+Read 2026-11-22.
 """
 
 from __future__ import annotations
 
 import json
+import re
+import sys
 from typing import Any, Iterator
 
 from dialects import KEY, Cut, Json, Refused, Reply, Wish, need, only
@@ -17,8 +20,11 @@ TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permis
          413: "request_too_large", 429: "rate_limit_error", 500: "api_error", 504: "timeout_error", 529: "overloaded_error"}
 
 
+VERTEX = re.compile(r"/v1/projects/[^/]+/locations/[^/]+/publishers/anthropic/models/(?P<model>[^/:]+):(?P<method>rawPredict|streamRawPredict)$")
+
+
 def owns(path: str) -> bool:
-    return path.startswith("/v1/messages")
+    return path.startswith("/v1/messages") or VERTEX.match(path) is not None
 
 
 def error(refused: Refused) -> tuple[int, Any, Json]:
@@ -28,6 +34,16 @@ def error(refused: Refused) -> tuple[int, Any, Json]:
 
 
 def answer(path: str, headers: Json, body: Any, _raw: bytes) -> Reply:
+    found = VERTEX.match(path)
+    if found is not None:
+        bearer = headers.get("authorization", "").removeprefix("Bearer ")
+        need(sys.modules["dialect_gemini"].given(bearer), "Request had invalid authentication credentials.", 401)
+        need(isinstance(body, dict) and "model" not in body, "model: Extra inputs are not permitted")
+        body = dict(body)
+        version = {"vertex-2023-10-16": "2023-06-01", "2026-10-21": "2026-10-21"}.get(body.pop("anthropic_version", ""))
+        need(version is not None, "anthropic_version: Field required")
+        need(bool(body.get("stream")) == (found["method"] == "streamRawPredict"), "stream does not fit the method")
+        body, headers = {**body, "model": found["model"]}, {"anthropic-version": version, "x-api-key": KEY}
     version = headers.get("anthropic-version")
     need(version in ("2023-06-01", "2026-10-21"), "anthropic-version: header is required")
     key = headers.get("x-api-key") or headers.get("authorization", "").removeprefix("Bearer ")

@@ -50,7 +50,7 @@ def answer(path: str, headers: Json, body: Any, raw: bytes) -> Reply:
     assert found is not None
     if found["project"]:
         bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        need(TOKENS.get(bearer, 0) > time.time(), "Request had invalid authentication credentials.", 401)
+        need(given(bearer), "Request had invalid authentication credentials.", 401)
     elif headers.get("x-goog-api-key") != KEY:
         raise Refused(400, "API key not valid. Please pass a valid API key.", "key")
     need(isinstance(body, dict), "Invalid JSON payload received.")
@@ -72,6 +72,11 @@ def answer(path: str, headers: Json, body: Any, raw: bytes) -> Reply:
             return Reply(events=stream(body, wish))
         return Reply([data for _, data in stream(body, wish)])
     return Reply(whole(body, wish, parts(body, wish), reason(wish)))
+
+
+def given(bearer: str) -> bool:
+    """Whether a token was given out and has not ended."""
+    return TOKENS.get(bearer, 0) > time.time()
 
 
 def token(raw: bytes) -> Reply:

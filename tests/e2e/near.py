@@ -261,6 +261,8 @@ class WorkersAi(Near):
         if "text" in body or "input" in body:
             texts = body.get("text", body.get("input"))
             rows = [vector(text, 4) for text in (texts if isinstance(texts, list) else [texts])]
+            if len(rows) > 100:
+                raise Refused(400, {"result": {}, "success": False, "messages": [], "errors": [{"code": 5006, "message": "Error: too many texts"}]})
             if native:
                 return call.answer(200, {"result": {"shape": [len(rows), 4], "data": rows}, "success": True, "errors": [], "messages": []})
             data = [{"object": "embedding", "index": i, "embedding": row} for i, row in enumerate(rows)]

@@ -231,8 +231,9 @@ class TestThroughWeir:
         weir.create_endpoint(name, [external(service, model, "llm/v1/embeddings")])
         answer = client().embeddings.create(model=name, input="one two")
         assert answer.data[0].embedding == pytest.approx(bedrock.vector("one two", 8 if "titan" in model else 4))
-        floats = client().embeddings.create(model=name, input=["one two"], encoding_format="float")
-        assert floats.data[0].embedding == answer.data[0].embedding
+        floats = client().embeddings.create(model=name, input=["one two", "three"], encoding_format="float")
+        assert floats.data[0].embedding == answer.data[0].embedding and len(floats.data) == 2
+        assert floats.data[1].embedding == pytest.approx(bedrock.vector("three", 8 if "titan" in model else 4))
         weir.delete_endpoint(name)
 
     def test_databricks_clients(self, service, endpoint, monkeypatch, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -137,6 +138,31 @@ def test_an_update_that_fails_says_why_and_one_can_be_canceled(w, made, gate):
     assert served_by(made) == "one" and weir.manage("POST", f"/api/weir/v1/serving-endpoints/{made}/cancel-update").status == 409
 
 
+def test_who_asks_too_soon_waits_and_who_asks_in_vain_is_told(w, gate):
+    """While the first configuration is being deployed the clients come again by themselves; one that failed is an error."""
+    gate.open.clear()
+    name, hello = weir.fresh("dbx"), [s.ChatMessage(role=s.ChatMessageRole.USER, content="one")]
+    made = w.serving_endpoints.create(name=name, config=core(external("one", gate.base))).response
+    assert (made.state.ready, made.config) == (s.EndpointStateReady.NOT_READY, None)
+    assert made.state.config_update == s.EndpointStateConfigUpdate.IN_PROGRESS
+    early = weir.call(f"/serving-endpoints/{name}/invocations", weir.ask("one"))
+    assert (early.status, early.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE"), early
+    assert int(early.headers["retry-after"]) >= 1 and "being deployed" in early.json()["message"]
+    opens = threading.Timer(0.5, gate.open.set)
+    opens.start()
+    assert w.serving_endpoints.query(name, messages=hello).choices[0].message.content == "from one"
+    weir.delete_endpoint(name)
+    name = weir.fresh("dbx")
+    with pytest.raises(OperationFailed):
+        w.serving_endpoints.create_and_wait(name=name, config=core(external("one", "http://127.0.0.1:1/v1")))
+    with pytest.raises(BadRequest, match="could be deployed"):
+        w.serving_endpoints.query(name, messages=hello)
+    w.serving_endpoints.update_config_and_wait(name, served_entities=[external("one", gate.base)])
+    weir.until(lambda: weir.call(f"/serving-endpoints/{name}/invocations", weir.ask("one")).status,
+               lambda status: status == 200, 5, "its second configuration serves", every=0.2)
+    weir.delete_endpoint(name)
+
+
 def test_traffic_is_split_and_can_be_moved(w, gate):
     name = weir.fresh("dbx")
     config = core(external("a", gate.base), external("b", gate.base), traffic_config=routes(a=50, b=50))
@@ -223,13 +249,12 @@ def test_foundation_models_exist_by_themselves_and_can_be_provisioned(w, gate):
     weir.manage("DELETE", f"{weir.CATALOG}/{entry}")
 
 
-def user(name: str) -> tuple[str, str]:
-    """A user's id, and a token of theirs; an owner, so that they may query everything."""
+def user(name: str) -> tuple[str, str, str]:
+    """A user's id, a token and a key of theirs; a key queries every endpoint, a token what its user may."""
     principal = weir.done(weir.manage("POST", "/api/weir/v1/principals", {"name": name, "kind": "user"}))
     token = weir.done(weir.manage("POST", f"/api/weir/v1/principals/{principal['id']}/tokens", {}))["token"]
     key = weir.done(weir.manage("POST", "/api/weir/v1/keys", {"name": name, "principal_id": principal["id"]}))["key"]
-    assert token
-    return principal["id"], key
+    return principal["id"], token, key
 
 
 def statuses(name: str, key: str, calls: int) -> list[int]:
@@ -240,7 +265,14 @@ def statuses(name: str, key: str, calls: int) -> list[int]:
 
 def test_two_users_at_once_have_each_their_own_limit_exactly(w, made):
     """10 calls per user and minute, one of the users with 25, both at once: neither takes from the other."""
-    (ana, ana_key), (_, ben_key) = user(weir.fresh("ana")), user(weir.fresh("ben"))
+    ana, ben = weir.fresh("ana"), weir.fresh("ben")
+    (_, ana_key, _), (_, ben_key, _) = user(ana), user(ben)
+    level = s.ServingEndpointPermissionLevel.CAN_QUERY
+    w.serving_endpoints.update_permissions(w.serving_endpoints.get(made).id, access_control_list=[
+        s.ServingEndpointAccessControlRequest(user_name=name, permission_level=level) for name in (ana, ben)])
+    for key in (ana_key, ben_key):
+        weir.until(lambda: weir.call(f"/serving-endpoints/{made}/invocations", weir.ask("one"), key=key).status,
+                   lambda status: status == 200, 6, "the user may query", every=0.2)
     minute = s.AiGatewayRateLimitRenewalPeriod.MINUTE
     each = s.AiGatewayRateLimit(key=s.AiGatewayRateLimitKey.USER, calls=10, renewal_period=minute)
     own = s.AiGatewayRateLimit(key=s.AiGatewayRateLimitKey.USER, principal=ana, calls=25, renewal_period=minute)
@@ -262,7 +294,7 @@ def test_two_users_at_once_have_each_their_own_limit_exactly(w, made):
 
 
 def test_a_group_shares_a_limit_and_a_member_with_a_limit_of_its_own_does_not(w, made):
-    (ana, ana_key), (ben, ben_key), (_, eve_key) = (user(weir.fresh(n)) for n in ("ana", "ben", "eve"))
+    (ana, _, ana_key), (ben, _, ben_key), (_, _, eve_key) = (user(weir.fresh(n)) for n in ("ana", "ben", "eve"))
     group = weir.fresh("analysts")
     weir.done(weir.manage("POST", "/api/weir/v1/principals", {"name": group, "kind": "group", "members": [ana, ben]}))
     minute = s.AiGatewayRateLimitRenewalPeriod.MINUTE
@@ -273,3 +305,23 @@ def test_a_group_shares_a_limit_and_a_member_with_a_limit_of_its_own_does_not(w,
     assert 5 <= statuses(made, ana_key, 20).count(200) <= 8
     assert 11 <= statuses(made, ben_key, 20).count(200) <= 14, "the member's own limit stands instead of the group's"
     assert statuses(made, eve_key, 20).count(200) == 20, "who is not in the group is not limited"
+
+
+def test_both_families_hold_at_once_and_tokens_count(w, made):
+    """4 calls for everybody by the old family; a service principal has 600 tokens by the new one."""
+    robot = w.service_principals_v2.create(display_name=weir.fresh("robot"))
+    key = weir.done(weir.manage("POST", "/api/weir/v1/keys", {"name": "robot", "principal_id": robot.id}))["key"]
+    minute = s.AiGatewayRateLimitRenewalPeriod.MINUTE
+    own = s.AiGatewayRateLimit(key=s.AiGatewayRateLimitKey.SERVICE_PRINCIPAL, principal=robot.application_id,
+                               tokens=600, renewal_period=minute)
+    w.serving_endpoints.put_ai_gateway(made, rate_limits=[own])
+    w.serving_endpoints.put(made, rate_limits=[
+        s.RateLimit(calls=4, key=s.RateLimitKey.ENDPOINT, renewal_period=s.RateLimitRenewalPeriod.MINUTE)])
+    time.sleep(2.5)
+    ask = lambda most: weir.call(f"/serving-endpoints/{made}/invocations", weir.ask("one", max_tokens=most), key=key)  # noqa: E731
+    large = ask(5000)
+    assert (large.status, large.json()["error_code"]) == (400, "BAD_REQUEST"), "it can never fit, and costs no call"
+    asked = [ask(100).status for _ in range(6)]
+    # An answer uses 3 tokens: the estimates of the ones before were given back.
+    assert asked[:4] == [200] * 4 and 429 in asked[4:], asked
+    w.service_principals_v2.delete(robot.id)

@@ -231,6 +231,40 @@ def test_oauth_of_a_service_principal(admin, endpoint):
     admin.service_principals_v2.delete(robot.id)
 
 
+def test_answers_that_say_nothing_are_objects():
+    """MLflow reads every answer as an object: nothing is empty (13.6)."""
+    scope, name = weir.fresh("scope"), weir.fresh("gone")
+    weir.create_endpoint(name, [{"name": name, "provider": "simulator", "task": "llm/v1/chat"}])
+    calls = [("POST", "/api/2.0/secrets/scopes/create", {"scope": scope}),
+             ("POST", "/api/2.0/secrets/put", {"scope": scope, "key": "k", "string_value": "v"}),
+             ("POST", "/api/2.0/secrets/acls/put", {"scope": scope, "principal": "users", "permission": "READ"}),
+             ("POST", "/api/2.0/secrets/acls/delete", {"scope": scope, "principal": "users"}),
+             ("POST", "/api/2.0/secrets/delete", {"scope": scope, "key": "k"}),
+             ("POST", "/api/2.0/secrets/scopes/delete", {"scope": scope}),
+             ("DELETE", f"{weir.ENDPOINTS}/{name}", None)]
+    for method, target, body in calls:
+        answer = weir.manage(method, target, body)
+        assert (answer.status, answer.json()) == (200, {}), target
+
+
+@pytest.mark.parametrize(("method", "target", "body"), [
+    ("POST", weir.ENDPOINTS, {"name": "x", "config": {"served_entities": []}}),
+    ("GET", "/api/2.0/token-management/tokens", None),
+    ("GET", weir.arm("/deployments"), None),
+    ("POST", weir.arm("/listKeys"), {}),
+    ("GET", "/api/weir/v1/keys", None),
+    ("PUT", "/api/weir/v1/defaults", {}),
+    ("GET", "/api/weir/v1/usage", None),
+    ("GET", "/metrics", None),
+], ids=str)
+def test_a_key_that_queries_may_not_manage(method, target, body):
+    """It is known, so this is no 401; each surface says so in its own form."""
+    answer = weir.manage(method, target, body, token=weir.KEY)
+    error = answer.json()
+    code = error.get("error_code") or error["error"]["code"]
+    assert (answer.status, code) in [(403, "PERMISSION_DENIED"), (403, "AuthorizationFailed"), (403, "Forbidden")], answer
+
+
 def test_discovery_needs_no_token():
     import wire
     found = wire.send(weir.URL, "GET", "/.well-known/databricks-config", {}).json()

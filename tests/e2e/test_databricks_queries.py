@@ -10,7 +10,7 @@ import pytest
 import requests
 from databricks.sdk import WorkspaceClient
 from databricks.sdk.core import Config
-from databricks.sdk.errors import BadRequest, ResourceDoesNotExist
+from databricks.sdk.errors import BadRequest, OperationFailed, ResourceDoesNotExist
 from databricks.sdk.service import serving as s
 from mlflow.deployments import get_deploy_client
 
@@ -107,7 +107,8 @@ class TestInvocations:
 
     def test_a_weir_behind_a_weir_chats_streams_and_embeds(self, endpoint, embedder):
         outer, vectors = weir.fresh("outer"), weir.fresh("outer-emb")
-        weir.create_endpoint(outer, [workspace_model(endpoint.name, weir.URL, weir.ADMIN)])
+        # A key queries and sees nothing of the endpoint: the workspace knows it, so it is ready.
+        weir.create_endpoint(outer, [workspace_model(endpoint.name, weir.URL, weir.KEY)])
         weir.create_endpoint(vectors, [workspace_model(embedder.name, weir.URL, weir.ADMIN, "llm/v1/embeddings")])
         status, answer = invoke(outer, {"messages": HELLO})
         assert status == 200 and answer["choices"][0]["message"]["content"] == "echo: one two"
@@ -121,6 +122,16 @@ class TestInvocations:
         assert status == 400 and error["error_code"] == "BAD_REQUEST"
         for made in (outer, vectors):
             weir.delete_endpoint(made)
+
+    def test_a_token_that_the_workspace_does_not_know_fails_the_update(self, workspace, endpoint):
+        name = weir.fresh("outer")
+        entity = {"external_model": workspace_model(endpoint.name, weir.URL, "dapi-nobody")}
+        weir.done(weir.manage("POST", weir.ENDPOINTS, {"name": name, "config": {"served_entities": [entity]}}))
+        with pytest.raises(OperationFailed):
+            workspace.serving_endpoints.wait_get_serving_endpoint_not_updating(name)
+        failed = workspace.serving_endpoints.get(name).pending_config.served_entities[0].state
+        assert "refused the configured credential" in failed.deployment_state_message
+        weir.delete_endpoint(name)
 
 
 @pytest.mark.parametrize("accept", ["*/*", "text/plain", "text/event-stream", "application/json"])

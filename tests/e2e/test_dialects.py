@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import urllib.parse
+import urllib.request
+
 import pytest
 
 TOOL = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -39,6 +43,46 @@ class TestAnthropic:
         with pytest.raises(anthropic.APIStatusError) as raised:
             self.ask(client, "fail 529")
         assert raised.value.status_code == 529
+
+
+@pytest.fixture(scope="module")
+def token(providers) -> str:
+    """A token of Google's, as the emulation gives them out."""
+    form = {"grant_type": "client_credentials", "client_secret": "sk-upstream", "scope": "https://x/.default"}
+    with urllib.request.urlopen(f"{providers.url}/token", urllib.parse.urlencode(form).encode()) as answer:
+        return json.load(answer)["access_token"]
+
+
+class TestVertex:
+    """Both makers' own clients of Vertex AI."""
+
+    def test_claude(self, providers, token):
+        anthropic = pytest.importorskip("anthropic")
+
+        def client(token: str):
+            return anthropic.AnthropicVertex(region="eu", project_id="proj", access_token=token, base_url=f"{providers.url}/v1",
+                                             max_retries=0)
+
+        asked = {"model": "claude-x", "max_tokens": 64, "messages": [{"role": "user", "content": "say hello there"}]}
+        assert client(token).messages.create(**asked).content[0].text == "hello there"
+        with client(token).messages.stream(**asked) as stream:
+            assert "".join(stream.text_stream) == "hello there"
+        with pytest.raises(anthropic.AuthenticationError):
+            client("another").messages.create(**asked)
+        with pytest.raises(anthropic.BadRequestError):
+            client(token).messages.create(**asked, extra_body={"seed": 1})
+
+    def test_gemini(self, providers, token):
+        genai = pytest.importorskip("google.genai")
+        from google.oauth2.credentials import Credentials
+
+        client = genai.Client(vertexai=True, project="proj", location="eu", credentials=Credentials(token=token),
+                              http_options={"base_url": providers.url, "api_version": "v1"})
+        assert client.models.generate_content(model="gemini-x", contents="say hello there").text == "hello there"
+        pieces = list(client.models.generate_content_stream(model="gemini-x", contents="say hello there"))
+        assert "".join(piece.text or "" for piece in pieces) == "hello there"
+        answer = client.models.embed_content(model="text-embedding-x", contents="a")
+        assert answer.embeddings[0].values == [0.5, -0.25] and answer.embeddings[0].statistics.token_count == 3
 
 
 class TestCohere:

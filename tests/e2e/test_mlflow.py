@@ -7,6 +7,7 @@ import requests
 from mlflow.deployments import get_deploy_client
 
 import weir
+from gate import Gate
 
 HELLO = {"messages": [{"role": "user", "content": "one two"}]}
 CALLS = [{"key": "user", "renewal_period": "minute", "calls": 500}]
@@ -77,6 +78,44 @@ def test_the_old_style(client, upstream):
 def test_a_bad_endpoint_keeps_its_status(client, config, status):
     with pytest.raises(requests.HTTPError, match=f"^{status} "):
         client.create_endpoint(config=config)
+
+
+def test_errors_keep_their_statuses(client, upstream, monkeypatch):
+    """11.4: of what the SDK below raises MLflow makes a status again, by the error's code."""
+    name, user = weir.fresh("told"), weir.done(weir.manage("POST", "/api/weir/v1/principals", {"name": weir.fresh("user")}))
+    config = {"name": name, "config": {"served_entities": [entity(upstream, name)]}}
+    client.create_endpoint(config=config)
+    weir.ready_endpoint(name)
+    with pytest.raises(requests.HTTPError, match="^400 .*already exists"):
+        client.create_endpoint(config=config)
+    with Gate() as gate:
+        gate.open.clear()
+        other = {"served_entities": [{"name": "b", "external_model": weir.external_model(gate.base, name)}]}
+        assert client.update_endpoint_config(endpoint=name, config=other).state["config_update"] == "IN_PROGRESS"
+        with pytest.raises(requests.HTTPError, match="^409 .*currently updating"):
+            client.update_endpoint_config(endpoint=name, config=other)
+        gate.open.set()
+        weir.ready_endpoint(name)
+    token = weir.done(weir.manage("POST", f"/api/weir/v1/principals/{user['id']}/tokens", {}))["token"]
+    monkeypatch.setenv("DATABRICKS_TOKEN", token)
+    for call in (lambda: client.get_endpoint(endpoint=name), lambda: client.delete_endpoint(endpoint=name),
+                 lambda: client.predict(endpoint=name, inputs=HELLO)):
+        with pytest.raises(requests.HTTPError, match="^403 .*does not have permission"):
+            call()
+    weir.delete_endpoint(name)
+
+
+def test_a_profile_of_the_configuration_file(monkeypatch, tmp_path):
+    """The target that names a profile, and `databricks-sdk` with it."""
+    (tmp_path / "profiles").write_text(f"[weir]\nhost = {weir.URL}\ntoken = {weir.ADMIN}\n")
+    monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "profiles"))
+    for name in ("DATABRICKS_HOST", "DATABRICKS_TOKEN"):
+        monkeypatch.delenv(name)
+    name = weir.fresh("profile")
+    weir.create_endpoint(name, [{"name": name, "provider": "simulator", "task": "llm/v1/chat"}])
+    client = get_deploy_client("databricks://weir")
+    assert name in [e["name"] for e in client.list_endpoints()] and client.get_endpoint(endpoint=name)["name"] == name
+    weir.delete_endpoint(name)
 
 
 def test_what_the_endpoint_does_not_take_keeps_its_status(client, endpoint):

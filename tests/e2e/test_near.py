@@ -183,8 +183,41 @@ def test_embeddings(kind):
     weir.create_endpoint(name, [model_of(provider, model, "llm/v1/embeddings")])
     answer = client().embeddings.create(model=name, input=["one", "two"])
     assert [row.embedding for row in answer.data] == [pytest.approx(near.vector(text, 4)) for text in ("one", "two")]
+    if kind.startswith("workers-ai"):
+        texts = [f"text {at}" for at in range(101)]
+        answer = client().embeddings.create(model=name, input=texts)
+        assert [row.embedding for row in answer.data] == [pytest.approx(near.vector(text, 4)) for text in texts]
     weir.delete_endpoint(name)
     provider.close()
+
+
+class TestTheEmulations:
+    """The vendors' clients, or OpenAI's where the vendor offers no other, on the emulated providers themselves."""
+
+    @pytest.mark.parametrize(("kind", "base"), [("mistral", "/v1"), ("ai21", "/studio/v1"), ("workers-ai", "/ai/v1")])
+    def test_openais_client(self, kind, base):
+        make, model = KINDS[kind]
+        provider = make()
+        direct = openai.OpenAI(base_url=f"{provider.url}{base}", api_key=near.KEY, max_retries=0, timeout=20)
+        ask = {"model": model, "messages": [{"role": "user", "content": "one two"}]}
+        assert direct.chat.completions.create(**ask).choices[0].message.content == "echo: one two"
+        assert said(direct.chat.completions.create(**ask, stream=True)) == "echo: one two"
+        call = direct.chat.completions.create(**ask, tools=[TOOL]).choices[0].message.tool_calls[0]
+        assert json.loads(call.function.arguments) == {"city": "Oslo"}
+        with pytest.raises(openai.AuthenticationError):
+            direct.with_options(api_key="another").chat.completions.create(**ask)
+        provider.close()
+
+    def test_databricks_client(self, monkeypatch, tmp_path):
+        from databricks.sdk import WorkspaceClient
+        from databricks.sdk.service.serving import ChatMessage, ChatMessageRole
+
+        monkeypatch.setenv("DATABRICKS_CONFIG_FILE", str(tmp_path / "none"))
+        provider = near.Databricks()
+        workspace = WorkspaceClient(host=provider.url, token=near.KEY)
+        answer = workspace.serving_endpoints.query("claude-x", messages=[ChatMessage(role=ChatMessageRole.USER, content="one two")])
+        assert answer.choices[0].message.content == "echo: one two" and answer.usage.total_tokens > 2
+        provider.close()
 
 
 def test_unknown_members_of_a_careless_server_stay(fresh):

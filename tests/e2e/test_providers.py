@@ -165,6 +165,14 @@ def test_embeddings(embedder, form):
     assert client().embeddings.create(model=embedder, input="a").data[0].embedding[:2] == [0.5, -0.25]
 
 
+def test_many_texts_at_once(embedder, providers):
+    """More than one call of the provider takes, and it refuses more: several calls, one answer."""
+    gone_by = len(providers.requests())
+    answer = client().embeddings.create(model=embedder, input=[f"text {at}" for at in range(250)])
+    assert [item.index for item in answer.data] == list(range(250))
+    assert len(providers.requests()) - gone_by == 3 and answer.usage.prompt_tokens >= 250
+
+
 def test_azures_client_on_models(providers):
     name = weir.fresh("az")
     weir.put_catalog(name, [model(providers, "anthropic")])

@@ -5,10 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json as jsonlib
+import time
+from datetime import datetime
 
 import weir
 
 TABLES = "/api/weir/v1/databricks"
+#: The columns as Databricks documents them.
+USAGE = ["account_id", "workspace_id", "client_request_id", "databricks_request_id", "requester", "status_code", "request_time",
+         "input_token_count", "output_token_count", "input_character_count", "output_character_count", "usage_context",
+         "request_streaming", "served_entity_id"]
+ENTITIES = ["served_entity_id", "account_id", "workspace_id", "created_by", "endpoint_name", "endpoint_id", "served_entity_name",
+            "entity_type", "entity_name", "entity_version", "endpoint_config_version", "task", "external_model_config",
+            "foundation_model_config", "custom_model_config", "feature_spec_config", "change_time", "endpoint_delete_time"]
+PAYLOADS = {"request_date", "databricks_request_id", "client_request_id", "request_time", "status_code", "sampling_fraction",
+            "execution_duration_ms", "request", "response", "served_entity_id", "logging_error_codes", "requester"}
 
 
 def metric(text: str, name: str, *parts: str) -> float | None:
@@ -41,7 +52,7 @@ def test_prometheus_reads_what_every_deployment_did(endpoint):
     assert metric(text, "gen_ai_client_token_usage_sum", mine, 'gen_ai_token_type="output"') == 9
     assert metric(text, "gen_ai_server_request_duration_seconds_count", mine) == 3
     assert 0 < metric(text, "gen_ai_server_request_duration_seconds_sum", mine) < 60
-    assert weir.manage("GET", "/metrics", token=weir.KEY).status in (401, 403)
+    assert weir.manage("GET", "/metrics", token=weir.KEY).status == 403
 
 
 def test_databricks_usage_tables_have_the_callers_tags(upstream, endpoint):
@@ -62,12 +73,21 @@ def test_databricks_usage_tables_have_the_callers_tags(upstream, endpoint):
     assert (row["input_character_count"], row["output_character_count"]) == (7, len("echo: one two"))
     assert (row["client_request_id"], row["usage_context"], row["status_code"]) == ("mine", {"team": "a"}, 200)
     assert (row["input_token_count"], row["output_token_count"], row["request_streaming"]) == (2, 3, False)
+    assert set(row) == set(USAGE) and (row["account_id"], row["workspace_id"]) == ("default", "default")
+    assert datetime.fromisoformat(row["request_time"]).timestamp() > time.time() - 60 and row["requester"]
     answer = weir.manage("GET", f"{TABLES}/endpoint_usage?deployment={endpoint.name}&format=csv")
-    assert [line["client_request_id"] for line in csv.DictReader(io.StringIO(answer.body.decode()))] == ["mine"]
+    lines = csv.DictReader(io.StringIO(answer.body.decode()))
+    told = lambda value: "" if value is None else jsonlib.dumps(value, separators=(",", ":")) if not isinstance(value, str) else value  # noqa: E731
+    assert [dict(line) for line in lines] == [{column: told(row[column]) for column in USAGE}] and lines.fieldnames == USAGE
     entities = weir.done(weir.manage("GET", f"{TABLES}/served_entities"))["rows"]
     mine = [entity for entity in entities if entity["endpoint_name"] == endpoint.name]
     assert row["served_entity_id"] in [entity["served_entity_id"] for entity in mine]
     assert {(entity["endpoint_config_version"], entity["task"]) for entity in mine} == {("1", "llm/v1/chat")}
+    assert set(mine[0]) == set(ENTITIES) and mine[0]["external_model_config"] == {"name": endpoint.name, "provider": "openai"}
+    answer = weir.manage("GET", f"{TABLES}/served_entities?format=csv")
+    lines = csv.DictReader(io.StringIO(answer.body.decode()))
+    assert [line["served_entity_id"] for line in lines if line["endpoint_name"] == endpoint.name] == [row["served_entity_id"]]
+    assert lines.fieldnames == ENTITIES
     endpoint.script({"status": 400})
     statuses = [weir.call(f"/serving-endpoints/{endpoint.name}/invocations", body).status for _ in range(2)]
     assert statuses == [400, 429]
@@ -97,8 +117,9 @@ def test_an_inference_table_has_the_bodies_of_an_endpoint_that_wants_it(upstream
     assert {row["response"] for row in rows} == {answer.text for answer in answers}
     assert all(jsonlib.loads(row["request"])["client_request_id"] == "mine" for row in rows)
     assert {(row["status_code"], row["sampling_fraction"]) for row in rows} == {(200, 1.0)}
+    assert all(set(row) == PAYLOADS and row["request_time"].startswith(row["request_date"]) for row in rows)
     assert weir.manage("GET", f"{TABLES}/inference_table?deployment={endpoint.name}").text == ""
-    assert weir.manage("GET", target, token=weir.KEY).status in (401, 403)
+    assert weir.manage("GET", target, token=weir.KEY).status == 403
     weir.delete_endpoint(name)
 
 

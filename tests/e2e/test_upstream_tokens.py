@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+import anthropic
 import openai
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -60,6 +61,30 @@ def test_vertex_by_a_service_account(providers, account):
     weir.create_endpoint(name, [vertex(providers, account, "text-embedding-x", "llm/v1/embeddings")])
     answer = client().embeddings.create(model=name, input=["a", "b"])
     assert answer.data[1].embedding == [0.5, -0.25] and answer.usage.prompt_tokens == 6
+    weir.delete_endpoint(name)
+
+
+def test_claude_at_vertex_for_both_dialects(providers, account):
+    name = weir.fresh("vertex")
+    weir.create_endpoint(name, [vertex(providers, account, "claude-x")])
+    gone_by = len(providers.requests())
+    assert say(name, "say hello there", temperature=0.5).choices[0].message.content == "hello there"
+    chunks = list(say(name, "say hello there", stream=True))
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == "hello there"
+    claude = anthropic.Anthropic(api_key=weir.KEY, base_url=weir.URL, max_retries=0, timeout=30)
+    asked = {"model": name, "max_tokens": 64, "messages": [{"role": "user", "content": "think hello there"}], "container": "c1"}
+    message = claude.messages.create(**asked)
+    assert message.content[-1].text == "hello there" and message.id == "msg_1"
+    with claude.messages.stream(**asked) as stream:
+        assert "".join(stream.text_stream) == "hello there"
+        assert stream.get_final_message().usage.cache_read_input_tokens == 5
+    sent = [r for r in providers.requests()[gone_by:] if "/publishers/anthropic/models/claude-x:" in r["path"]]
+    methods = [r["path"].rpartition(":")[2] for r in sent]
+    assert methods == ["rawPredict", "streamRawPredict", "rawPredict", "streamRawPredict"]
+    # What only this dialect has goes on as it came.
+    assert [r["body"].get("container") for r in sent] == [None, None, "c1", "c1"]
+    with pytest.raises(anthropic.RateLimitError):
+        claude.messages.create(model=name, max_tokens=9, messages=[{"role": "user", "content": "fail 429"}])
     weir.delete_endpoint(name)
 
 

@@ -54,6 +54,8 @@ pub struct Seen {
     pub cut: bool,
     /// The hosts that were called, in order.
     pub calls: Vec<String>,
+    /// Their whole addresses.
+    pub urls: Vec<String>,
     /// What each was sent: its headers and its body.
     pub sent: Vec<(BTreeMap<String, String>, Vec<u8>)>,
     /// How long it took.
@@ -129,7 +131,7 @@ impl Lone {
 
     fn run(&mut self, (handle, body): (u32, &[u8]), mut action: Action, seen: &mut Seen) {
         let (mut reply, mut position, mut piece) = (Reply::Fail(0, Failure::Unreachable), 0, Vec::new());
-        let (mut streaming, mut until) = (false, self.now);
+        let (mut streaming, mut until, mut quiet) = (false, self.now, Millis(0));
         for step in 0.. {
             assert!(step < STEPS_MAX, "no end: {action:?}");
             action = match action {
@@ -163,6 +165,7 @@ impl Lone {
                     let host = send.url.split('/').nth(2).expect("an address has a host").to_owned();
                     reply = self.next(&host);
                     seen.calls.push(host);
+                    seen.urls.push(send.url.clone());
                     seen.sent.push((send.headers.iter().cloned().collect(), Edit::apply(body, &send.edits)));
                     position = 0;
                     until = self.now.plus(send.timeout);
@@ -172,7 +175,7 @@ impl Lone {
                 Action::DeliverStream { head, bytes, idle, .. } => {
                     seen.head(&head);
                     seen.body.extend(bytes);
-                    streaming = true;
+                    (streaming, quiet) = (true, idle);
                     self.read(handle, &reply, &mut position, idle, &mut piece)
                 }
                 Action::ReadPiece { timeout } => {
@@ -184,7 +187,7 @@ impl Lone {
                         Action::PassInstead(bytes) => seen.body.extend(bytes),
                         _ => seen.body.extend(&piece),
                     }
-                    self.read(handle, &reply, &mut position, Millis(45_000), &mut piece)
+                    self.read(handle, &reply, &mut position, quiet, &mut piece)
                 }
                 // All was read at once, and no policy names a classifier.
                 Action::ReadMore | Action::ReadHeaders | Action::Ask { .. } => {

@@ -7,6 +7,7 @@ use weir_core::control::probe::Probe;
 use weir_core::control::{self, Context, Registry, Settings};
 use weir_core::id::AccountId;
 use weir_core::ledger::Plan;
+use weir_core::ledger::outgoing::{self, Outgoing};
 use weir_core::limit::limiter::{self, Limiter};
 use weir_core::object::{ObjectKind, Read, Row, Write};
 use weir_core::sorted::SortedMap;
@@ -56,6 +57,8 @@ pub struct Objects {
     settings: Settings,
     /// The clock of all objects.
     pub skew: Skew,
+    /// The bucket of inference tables, if the installation has one: objects by their keys.
+    pub bucket: Option<SortedMap<String, String>>,
 }
 
 /// What a management request led to.
@@ -78,6 +81,7 @@ impl Objects {
             registry: None,
             settings,
             skew,
+            bucket: None,
         }
     }
 
@@ -107,13 +111,17 @@ impl Objects {
             }
             ObjectKind::Ledger => {
                 let rows = self.ledgers.entry(name.to_owned()).or_default();
-                let plan = Plan::new(now, body);
+                let plan = Plan::new(now, body, self.bucket.is_some());
                 let read: Vec<Vec<Row>> = plan.reads().iter().map(|read| rows.read(read)).collect();
                 let handled = plan.handle(&read);
                 if crash {
                     return None;
                 }
+                let noted = outgoing::is_noted(&handled.writes);
                 rows.write(handled.writes);
+                if noted {
+                    self.deliver(name);
+                }
                 Some(handled.reply)
             }
             ObjectKind::Registry => {
@@ -125,6 +133,19 @@ impl Objects {
                 self.registry_rows.write(handled.writes);
                 Some(handled.reply)
             }
+        }
+    }
+
+    /// Puts what waits in a ledger into the bucket, as its driver does after a batch.
+    fn deliver(&mut self, name: &str) {
+        let (Some(rows), Some(bucket)) = (self.ledgers.get_mut(name), &mut self.bucket) else { return };
+        while let Some(row) = rows.read(&outgoing::oldest()).first() {
+            let object = Outgoing::of(row);
+            let read: Vec<Vec<Row>> = object.reads().iter().map(|read| rows.read(read)).collect();
+            if let Some(body) = object.body(&read) {
+                bucket.entry(object.key().to_owned()).or_insert(body);
+            }
+            rows.write(vec![object.done()]);
         }
     }
 

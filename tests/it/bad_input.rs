@@ -71,6 +71,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
+        payload_table: None,
         usage_tracking: false,
     }
 }
@@ -92,6 +93,7 @@ fn index() -> SnapshotIndex {
             key("old-key", None, Some(UnixMillis(1))),
         ],
         deployments: vec![deployment("demo-chat", Task::Chat), deployment("demo-embed", Task::Embeddings)],
+        unready: Vec::new(),
         network: None,
         content: ContentRules::default(),
         access: Access::default(),

@@ -96,7 +96,7 @@ const NOT_OURS: &[(&str, &str)] = &[
 ];
 
 /// The rows that vectors name, with how many do.
-fn named() -> BTreeMap<String, u32> {
+pub(crate) fn named() -> BTreeMap<String, u32> {
     let mut rows = BTreeMap::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("vectors")];
     while let Some(folder) = folders.pop() {

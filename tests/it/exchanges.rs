@@ -97,19 +97,20 @@ const fn once() -> u32 {
     1
 }
 
+fn key(text: &str, only: Option<&str>, expires: Option<u64>) -> Value {
+    let mut key = json!({"hash": key_hash(text), "id": text, "principal": text});
+    if let Some(only) = only {
+        key["deployments"] = json!([only]);
+    }
+    if let Some(expires) = expires {
+        key["expires_at"] = json!(expires);
+    }
+    key
+}
+
 fn snapshot() -> Value {
     let seal_key = SealKey::parse(SEAL).unwrap();
     let sealed = |base: &str| seal(&seal_key, base, "sk-upstream", [7; 12]).unwrap();
-    let key = |text: &str, only: Option<&str>, expires: Option<u64>| {
-        let mut key = json!({"hash": key_hash(text), "id": text, "principal": text});
-        if let Some(only) = only {
-            key["deployments"] = json!([only]);
-        }
-        if let Some(expires) = expires {
-            key["expires_at"] = json!(expires);
-        }
-        key
-    };
     let base = "https://up.example/v1";
     let azure_base = "https://up.openai.azure.com";
     let open_ai = |base: &str| json!({"http": {"base": base, "paths": "open_ai", "auth": {"bearer": {"sealed": sealed(base)}}}});
@@ -121,6 +122,9 @@ fn snapshot() -> Value {
         json!({"http": {"base": gemini_base, "paths": {"native": {}},
         "auth": {"header": {"name": "x-goog-api-key", "sealed": sealed(gemini_base)}}}})
     };
+    let workspace_base = "https://ws.example";
+    let workspace = json!({"http": {"base": workspace_base, "paths": {"native": {}},
+        "auth": {"bearer": {"sealed": sealed(workspace_base)}}}});
     let simulator = || json!({"simulator": {}});
     let deployment = |name: &str, kind: &str, task: &str, provider: &str, target: Value, limits: Value| {
         json!({"name": name, "kind": kind, "task": task, "model": format!("model-of-{name}"),
@@ -147,6 +151,7 @@ fn snapshot() -> Value {
         deployment("up-embed", "account", "llm/v1/embeddings", "openai", open_ai(base), json!([])),
         deployment("azure-up", "account", chat, "openai", azure, json!([])),
         deployment("gem", "serving_endpoint", chat, "palm", gemini(), json!([])),
+        deployment("agent", "serving_endpoint", chat, "databricks-model-serving", workspace, json!([])),
         deployment("gem-few", "serving_endpoint", chat, "palm", gemini(), limit("tokens", 60)),
         with(deployment("gem-guarded", "account", chat, "palm", gemini(), json!([])), "content_policy",
             json!("Microsoft.DefaultV2")),
@@ -158,8 +163,10 @@ fn snapshot() -> Value {
             json!("Microsoft.DefaultV2")),
         with(deployment("watched", "account", chat, "openai", open_ai(base), json!([])), "content_policy",
             json!("Microsoft.DefaultV2")),
-        with(with(deployment("logged", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
-            json!(1_000_000)), "usage_tracking", json!(true)),
+        with(with(with(deployment("logged", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
+            json!(1_000_000)), "usage_tracking", json!(true)), "payload_table", json!("main/serving/chats_payload")),
+        with(with(deployment("logged-guarded", "account", chat, "openai", open_ai(base), json!([])), "payload_sampling",
+            json!(1_000_000)), "content_policy", json!("Microsoft.DefaultV2")),
         with(deployment("tracked", "account", chat, "openai", open_ai(base), limit("requests", 2)), "usage_tracking",
             json!(true)),
         with(deployment("gone", "serverless", chat, "openai", open_ai(base), json!([])), "serverless", gone),
@@ -418,6 +425,7 @@ fn each_row_is_answered_as_the_contract_says() {
         include_str!("../vectors/exchange/serverless.json"),
         include_str!("../vectors/exchange/azure_openai.json"),
         include_str!("../vectors/exchange/passed.json"),
+        include_str!("../vectors/exchange/databricks.json"),
         include_str!("../vectors/exchange/gemini.json"),
     ];
     let (mut faulty, mut rows) = (Vec::new(), 0);

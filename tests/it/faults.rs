@@ -4,25 +4,17 @@
 //!
 //! `WEIR_WRITE_DOCS=1 cargo test -p weir-tests faults` writes the table anew.
 
+mod words;
+
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use weir_core::exchange::{Failure, Settings, StreamEnd};
 use weir_core::seal::{digest, key_hash};
 use weir_tests::lone::{Lone, Reply, Seen};
-
-/// What is asked for, and so what the upstream says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
-    Chat,
-    Text,
-    /// In Anthropic's dialect; the upstream speaks OpenAI's.
-    Messages,
-    /// Passed as it came.
-    Responses,
-}
+use words::Asked;
 
 /// Surface, address, and what is asked for there.
-const SURFACES: [(&str, &str, Asked); 11] = [
+const SURFACES: [(&str, &str, Asked); 13] = [
     ("Azure AI model inference", "/models/chat/completions?api-version=2024-05-01-preview", Asked::Chat),
     ("Azure serverless", "/serverless/NAME/v1/chat/completions", Asked::Chat),
     ("Azure OpenAI, dated", "/openai/deployments/NAME/chat/completions?api-version=2024-10-21", Asked::Chat),
@@ -30,9 +22,15 @@ const SURFACES: [(&str, &str, Asked); 11] = [
     ("OpenAI", "/v1/chat/completions", Asked::Chat),
     ("OpenAI, text completions", "/v1/completions", Asked::Text),
     ("OpenAI, responses passed to their upstream", "/v1/responses", Asked::Responses),
+    ("OpenAI, responses of an upstream that has chats only", "/v1/responses", Asked::Told),
     ("Anthropic Messages", "/v1/messages", Asked::Messages),
     ("Databricks, invocations", "/serving-endpoints/NAME/invocations", Asked::Chat),
     ("Databricks, by the model's name", "/serving-endpoints/chat/completions", Asked::Chat),
+    (
+        "Databricks, Gemini's API",
+        "/serving-endpoints/gemini/v1beta/models/NAME:generateContent",
+        Asked::Gemini,
+    ),
     (MLFLOW, "/gateway/NAME/invocations", Asked::Chat),
 ];
 /// The one surface whose streams have no terminal event.
@@ -44,68 +42,6 @@ enum When {
     Plain,
     Before,
     After,
-}
-
-/// What a model says to what is asked for: the beginning of a stream, its content, its other events to the end, and the
-/// whole answer. The content is `GOOD`.
-struct Words {
-    first: &'static str,
-    content: &'static str,
-    rest: &'static [&'static str],
-    whole: &'static str,
-    error: &'static str,
-    slow_down: &'static str,
-}
-
-const USAGE: &str = r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#;
-const ERROR: &str = r#"data: {"error":{"message":"https://bad.example/secret","type":"server_error"}}"#;
-const SLOW_DOWN: &str = r#"data: {"error":{"message":"slow down","code":429}}"#;
-
-const CHAT: Words = Words {
-    first: r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}"#,
-    content: r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":"GOOD"},"finish_reason":null}]}"#,
-    rest: &[
-        r#"data: {"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
-        USAGE,
-        "data: [DONE]",
-    ],
-    whole: r#"{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"GOOD"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#,
-    error: ERROR,
-    slow_down: SLOW_DOWN,
-};
-
-const TEXT: Words = Words {
-    first: r#"data: {"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"","logprobs":null,"finish_reason":null}]}"#,
-    content: r#"data: {"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"GOOD","logprobs":null,"finish_reason":null}]}"#,
-    rest: &[
-        r#"data: {"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"","logprobs":null,"finish_reason":"stop"}]}"#,
-        USAGE,
-        "data: [DONE]",
-    ],
-    whole: r#"{"id":"c","object":"text_completion","created":1,"model":"m","choices":[{"index":0,"text":"GOOD","logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}"#,
-    error: ERROR,
-    slow_down: SLOW_DOWN,
-};
-
-const RESPONSES: Words = Words {
-    first: "event: response.created\ndata: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\",\"status\":\"in_progress\"}}",
-    content: "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"delta\":\"GOOD\"}",
-    rest: &[
-        "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"usage\":{\"input_tokens\":3,\"output_tokens\":2,\"total_tokens\":5}}}",
-    ],
-    whole: r#"{"id":"resp_1","object":"response","status":"completed","output":[{"type":"message","content":[{"type":"output_text","text":"GOOD"}]}],"usage":{"input_tokens":3,"output_tokens":2,"total_tokens":5}}"#,
-    error: "event: error\ndata: {\"type\":\"error\",\"code\":\"server_error\",\"message\":\"https://bad.example/secret\"}",
-    slow_down: "event: error\ndata: {\"type\":\"error\",\"code\":\"rate_limit_exceeded\",\"message\":\"slow down\"}",
-};
-
-impl Asked {
-    const fn words(self) -> &'static Words {
-        match self {
-            Self::Chat | Self::Messages => &CHAT,
-            Self::Text => &TEXT,
-            Self::Responses => &RESPONSES,
-        }
-    }
 }
 
 /// What an upstream says that nobody else may read.
@@ -215,10 +151,16 @@ const FAULTS: [&str; 21] = [
     "sends more than may be held",
 ];
 
-fn snapshot(serverless: bool, task: &str) -> String {
+fn snapshot(serverless: bool, asked: Asked) -> String {
+    let task = if asked == Asked::Text { "llm/v1/completions" } else { "llm/v1/chat" };
+    let (provider, paths) = match asked {
+        Asked::Told => ("custom", json!("open_ai")),
+        Asked::Gemini => ("palm", json!({"native": {}})),
+        Asked::Chat | Asked::Text | Asked::Messages | Asked::Responses => ("openai", json!("open_ai")),
+    };
     let entity = |name: &str, priority: u32| {
-        json!({"name": name, "provider": "openai", "upstream_model": "m", "weight": 0, "priority": priority,
-            "target": {"http": {"base": format!("https://{name}.example/v1"), "paths": "open_ai", "auth": "none"}}})
+        json!({"name": name, "provider": provider, "upstream_model": "m", "weight": 0, "priority": priority,
+            "target": {"http": {"base": format!("https://{name}.example/v1"), "paths": paths, "auth": "none"}}})
     };
     let deployment = |name: &str, entities: Value| {
         json!({"name": name, "kind": if serverless { "serverless" } else { "account" }, "task": task,
@@ -249,9 +191,10 @@ fn question(asked: Asked, name: &str, when: When) -> Value {
     match asked {
         Asked::Chat | Asked::Messages => body["messages"] = json!([{"role": "user", "content": "hello"}]),
         Asked::Text => body["prompt"] = json!("hello"),
-        Asked::Responses => {
+        Asked::Responses | Asked::Told => {
             body = json!({"model": name, "input": "hello", "stream": when != When::Plain});
         }
+        Asked::Gemini => body = json!({"contents": [{"role": "user", "parts": [{"text": "hello"}]}]}),
     }
     body
 }
@@ -261,11 +204,13 @@ fn cell(surface: (&str, &str, Asked), fault: &str, when: When, name: &str) -> Op
     let (title, address, asked) = surface;
     let reply = reply(fault, asked, when)?;
     let settings = Settings { admin_token_hash: Some(digest(b"admin")), ..Settings::default() };
-    let task = if asked == Asked::Text { "llm/v1/completions" } else { "llm/v1/chat" };
-    let mut lone = Lone::new(settings, &snapshot(title == "Azure serverless", task));
+    let mut lone = Lone::new(settings, &snapshot(title == "Azure serverless", asked));
     lone.upstream("bad.example", &[reply]);
     lone.upstream("good.example", &[good(asked, when)]);
-    let url = format!("https://weir.example{}", address.replace("NAME", name));
+    let mut url = format!("https://weir.example{}", address.replace("NAME", name));
+    if asked == Asked::Gemini && when != When::Plain {
+        url = url.replace(":generateContent", ":streamGenerateContent?alt=sse");
+    }
     let body = question(asked, name, when);
     let seen = lone.exchange(&url, &[("authorization", "Bearer K")], &body.to_string());
     let records = lone.records();
@@ -298,7 +243,8 @@ fn is_whole((title, _, asked): (&str, &str, Asked), text: &str) -> bool {
         Asked::Chat if title == MLFLOW => last.contains(r#""finish_reason":"stop""#),
         Asked::Chat | Asked::Text => last == "data: [DONE]",
         Asked::Messages => last.starts_with("event: message_stop\n"),
-        Asked::Responses => last.starts_with("event: response.completed\n"),
+        Asked::Responses | Asked::Told => last.starts_with("event: response.completed\n"),
+        Asked::Gemini => last.contains(r#""finishReason":"STOP""#),
     }
 }
 
@@ -329,7 +275,9 @@ fn promises(surface: (&str, &str, Asked), seen: &Seen, text: &str, when: When) -
         must(text.contains("\"error\""), "a cut stream says so");
         must(text.contains("BAD"), "what is cut had begun");
     } else {
-        must(text.matches("GOOD").count() == 1, "the content is there once");
+        // The events that end an item of a response tell it once more, by design of that API.
+        let said = if surface.2 == Asked::Told { r#""delta":"GOOD""# } else { "GOOD" };
+        must(text.matches(said).count() == 1, "the content is there once");
     }
     wrong
 }
@@ -394,7 +342,7 @@ fn faults_never_lie_and_the_documented_table_is_what_happens() {
 #[test]
 fn what_one_entity_cannot_the_next_one_does_and_the_explanation_says_so() {
     let settings = Settings { admin_token_hash: Some(digest(b"admin")), ..Settings::default() };
-    let mut lone = Lone::new(settings, &snapshot(false, "llm/v1/chat"));
+    let mut lone = Lone::new(settings, &snapshot(false, Asked::Chat));
     lone.upstream("bad.example", &[status(429, Some("20"))]);
     lone.upstream("good.example", &[good(Asked::Chat, When::Plain)]);
     let body = json!({"model": "two", "messages": [{"role": "user", "content": "hello"}]}).to_string();
@@ -419,7 +367,7 @@ fn what_one_entity_cannot_the_next_one_does_and_the_explanation_says_so() {
 
 #[test]
 fn a_session_of_the_body_stays_with_one_entity_where_the_deployment_says_so() {
-    let mut document: Value = serde_json::from_str(&snapshot(false, "llm/v1/chat")).unwrap();
+    let mut document: Value = serde_json::from_str(&snapshot(false, Asked::Chat)).unwrap();
     let entities = &mut document["deployments"][1]["entities"];
     entities[1]["priority"] = json!(0);
     document["deployments"][1]["routing"] = json!({"affinity": true});

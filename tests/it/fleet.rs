@@ -91,3 +91,21 @@ fn a_fleet_of_healthy_ones_shares() {
         }
     }
 }
+
+/// Whatever fails, and for however long: retries are a fifth of the traffic at most, beside what each isolate may save up.
+#[test]
+fn retries_are_a_fifth_of_the_traffic_at_most() {
+    for manners in [&[Manner::BlackHole][..], &[Manner::BlackHole, Manner::BlackHole, Manner::BlackHole]] {
+        for seed in 0..SEEDS {
+            let told = told(seed, manners);
+            assert_eq!(success(&told), 0);
+            let (calls, exchanges) = (told.calls.len() as u64, told.exchanges.len() as u64);
+            let saved = 10 * ISOLATES;
+            // Others that are expected to work are no retries: each is asked until it is known.
+            let others = (manners.len() as u64 - 1) * 12 * ISOLATES;
+            let most = exchanges + exchanges / 5 + saved + others;
+            assert!(calls <= most, "{manners:?}, seed {seed}: {calls} calls of {exchanges} exchanges");
+            assert!(calls > exchanges, "{manners:?}, seed {seed}: there are retries");
+        }
+    }
+}

@@ -8,9 +8,14 @@ use weir_tests::lone::{Lone, Reply, Seen};
 
 /// A deployment whose upstream speaks the caller's own dialect.
 fn own_words() -> Lone {
+    at("anthropic", &json!({}))
+}
+
+/// The same at this provider, in this place.
+fn at(provider: &str, place: &Value) -> Lone {
     let deployment = json!({"name": "claude", "kind": "account", "task": "llm/v1/chat", "model": "m", "entities": [
-        {"name": "e", "provider": "anthropic", "upstream_model": "claude-up", "weight": 0,
-            "target": {"http": {"base": "https://claude.example", "paths": {"native": {}}, "auth": "none"}}}]});
+        {"name": "e", "provider": provider, "upstream_model": "claude-up", "weight": 0,
+            "target": {"http": {"base": "https://claude.example", "paths": {"native": place}, "auth": "none"}}}]});
     let document = json!({"account": "default", "version": 1, "deployments": [deployment],
         "keys": [{"hash": key_hash("K"), "id": "k", "principal": "p"}]});
     Lone::new(Settings::default(), &document.to_string())
@@ -69,6 +74,49 @@ fn an_upstream_of_the_same_dialect_hears_and_says_everything_as_it_is() {
     let seen = asked(&mut lone, false);
     let error: Value = serde_json::from_slice(&seen.body).unwrap();
     assert_eq!((seen.status, &error["error"]["type"]), (400, &json!("invalid_request_error")), "{error}");
+}
+
+/// What a request with this body is sent as to Claude at Vertex AI.
+fn sent_to_vertex(version: &str, body: &str) -> (String, String, Seen) {
+    let mut lone = at("google-cloud-vertex-ai", &json!({"project_id": "proj", "region": "eu"}));
+    let whole = r#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-up","content":[{"type":"text","text":"hi","citations":[1]}],"stop_reason":"end_turn","usage":{"input_tokens":7,"output_tokens":5,"x":1}}"#;
+    let body_of = Ok(whole.as_bytes().to_vec());
+    lone.upstream(
+        "claude.example",
+        &[Reply::Answer { status: 200, kind: "application/json", retry_after: None, body: body_of }],
+    );
+    let headers = [("x-api-key", "K"), ("anthropic-beta", "one"), ("anthropic-version", version)];
+    let seen = lone.exchange("https://weir.example/v1/messages", &headers, body);
+    assert_eq!(seen.status, 200, "{body}: {}", String::from_utf8_lossy(&seen.body));
+    assert_eq!(lone.records()[0].usage.total(), 12);
+    let (headers, sent) = &seen.sent[0];
+    assert!(!headers.contains_key("anthropic-version"), "the version is in the body there");
+    (seen.urls[0].clone(), String::from_utf8(sent.clone()).unwrap(), seen)
+}
+
+#[test]
+fn at_vertex_only_the_models_name_makes_room_for_the_version() {
+    const VERSION: &str = r#""anthropic_version":"vertex-2023-10-16""#;
+    let path = "https://claude.example/v1/projects/proj/locations/eu/publishers/anthropic/models/claude-up:rawPredict";
+    let body = BODY.replace("STREAMS", "false");
+    let (url, sent, seen) = sent_to_vertex("2023-06-01", &body);
+    assert_eq!((url.as_str(), sent), (path, body.replace("\"model\": \"claude\"", VERSION)));
+    assert_eq!(seen.sent[0].0["anthropic-beta"], "one");
+    assert!(String::from_utf8(seen.body).unwrap().contains(r#""citations":[1]"#), "the answer is as it came");
+    let (_, sent, _) = sent_to_vertex("2026-10-21", &body);
+    assert!(sent.contains(r#""anthropic_version":"2026-10-21""#), "a later version is the caller's: {sent}");
+    // However the member is written, no model is named in the body there, and the version is named once.
+    let plain = r#""max_tokens":9,"messages":[{"role":"user","content":"hi"}]"#;
+    for (members, as_it_came) in [
+        (r#""model" :NL "claude","x":{"model":"y"}"#, true),
+        (r#""mod\u0065l":"claude","temperature":1"#, false),
+    ] {
+        let members = members.replace("NL", "\n");
+        let (_, sent, _) = sent_to_vertex("", &format!("{{{members},{plain}}}"));
+        let told: Value = serde_json::from_str(&sent).unwrap();
+        assert!(told.get("model").is_none() && sent.matches("anthropic_version").count() == 1, "{sent}");
+        assert_eq!(sent.ends_with(&format!("{plain}}}")), as_it_came, "{sent}");
+    }
 }
 
 #[test]

@@ -99,3 +99,65 @@ fn what_is_held_back_is_bounded() {
         );
     }
 }
+
+/// A form of a file that is at hand whole: what the upstream cannot, the next one does.
+#[test]
+fn a_transcription_falls_over_as_well() {
+    let part =
+        |name: &str, rest: &str| format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"{rest}\r\n");
+    let form = [
+        part("model", "\r\n\r\ntwo"),
+        part("file", "; filename=\"a.wav\"\r\n\r\nRIFF"),
+        "--b--\r\n".to_owned(),
+    ]
+    .concat();
+    for status in [502, 503, 429] {
+        let mut lone = lone(&json!({}));
+        lone.upstream("bad.example", &[answer(status, "application/json", None, "{}")]);
+        lone.upstream("good.example", &[answer(200, "application/json", None, "{\"text\":\"hi\"}")]);
+        let headers = [("authorization", "Bearer K"), ("content-type", "multipart/form-data; boundary=b")];
+        let seen = lone.exchange("https://weir.example/v1/audio/transcriptions", &headers, &form);
+        assert_eq!(
+            (seen.status, seen.calls.len()),
+            (200, 2),
+            "{status}: {}",
+            String::from_utf8_lossy(&seen.body)
+        );
+        assert!(seen.sent[1].1.ends_with(b"RIFF\r\n--b--\r\n"), "the file is there again");
+    }
+}
+
+/// Each deadline ends what it is of, at its time, and what came is an honest error or a cut stream.
+#[test]
+fn each_deadline_ends_what_it_is_of() {
+    const SAID: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"},\"finish_reason\":null}]}\n\n";
+    let deadlines = json!({"first_event": 3_000, "plain": 4_000, "idle": 5_000, "total": 20_000});
+    let never = || Reply::Fail(u64::MAX, Failure::TimedOut);
+    let stream = |pieces: Vec<(u64, &str)>| {
+        let pieces = pieces.into_iter().map(|(after, text)| (after, text.as_bytes().to_vec())).collect();
+        Reply::Stream(pieces, (u64::MAX, StreamEnd::TimedOut))
+    };
+    let drips = (0..100).map(|_| (2_000, SAID)).collect();
+    let rows = [
+        ("no head of a stream", true, never(), (504, false), 3_000),
+        ("a head and no content", true, stream(vec![(10, ROLE)]), (504, false), 3_000),
+        ("no plain answer", false, never(), (504, false), 4_000),
+        ("silence after content", true, stream(vec![(10, ROLE), (990, SAID)]), (200, true), 6_000),
+        ("a stream without an end", true, stream(drips), (200, true), 20_000),
+    ];
+    for (what, streamed, reply, ends, took) in rows {
+        let mut lone = lone(&json!({"fallback": false, "deadlines": deadlines}));
+        lone.upstream("bad.example", &[reply]);
+        let seen = ask(&mut lone, "/v1/chat/completions", &chat(streamed));
+        assert_eq!((seen.status, seen.cut), ends, "{what}");
+        // The isolate asks for its configuration first, which takes a millisecond.
+        assert!(seen.took.0.abs_diff(took) <= 1, "{what}: {} ms", seen.took.0);
+        assert_eq!(seen.calls.len(), 1, "{what}: the time is over");
+        let records = lone.records();
+        assert_eq!(records.len(), usize::from(seen.cut), "{what}");
+        assert!(
+            records.iter().all(|record| !record.complete && record.usage.output > 0),
+            "{what}: what came counts"
+        );
+    }
+}

@@ -200,3 +200,45 @@ fn what_is_turned_away_is_a_row_with_the_status_that_its_caller_got() {
     let (_, sums) = ask(&mut world, "/api/weir/v1/usage", "group_by=deployment");
     assert_eq!(serde_json::from_str::<Value>(&sums).unwrap()["rows"][0]["requests"], json!(2));
 }
+
+#[test]
+fn a_bucket_gets_each_exchange_once_under_its_table_and_day() {
+    let row = row(NAME, &chat(&json!({"client_request_id": "mine"})), &good());
+    let mut world = World::new(&row);
+    world.objects.bucket = Some(weir_core::sorted::SortedMap::new());
+    for _ in 0..3 {
+        run(&mut world, &row);
+    }
+    let objects = world.objects.bucket.clone().unwrap();
+    assert_eq!(objects.len(), 3, "a batch each");
+    let table = logged(&mut world, "");
+    let day = table[0]["request_date"].as_str().unwrap();
+    let prefix = format!("default/main/serving/chats_payload/request_date={day}/");
+    let mut lines: Vec<Value> = Vec::new();
+    for (key, body) in &objects {
+        assert!(key.strip_prefix(&prefix).is_some_and(|rest| rest.strip_suffix(".jsonl").is_some()), "{key}");
+        lines.extend(body.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()));
+    }
+    assert_eq!(lines.len(), 3);
+    for row in &table {
+        assert!(lines.contains(row), "the bucket has the rows of the table: {row}");
+    }
+    let waiting = weir_core::ledger::TABLE_OUTGOING;
+    assert!(world.objects.ledgers().all(|rows| rows.all(waiting).is_empty()), "nothing waits any more");
+}
+
+#[test]
+fn a_prompt_that_is_stopped_is_logged_with_what_its_caller_read() {
+    let name = "logged-guarded";
+    let row =
+        row(name, &json!({"messages": [{"role": "user", "content": "I want to kill myself"}]}), &good());
+    let mut world = World::new(&row);
+    let outcome = run(&mut world, &row);
+    assert_eq!(outcome.status, 400);
+    let (_, text) = ask(&mut world, "/api/weir/v1/databricks/inference_table", &format!("deployment={name}"));
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["status_code"]), (1, &json!(400)));
+    assert_eq!(lines[0]["response"].as_str().unwrap().as_bytes(), outcome.body);
+    assert!(lines[0]["request"].as_str().unwrap().contains("kill myself"));
+    assert_eq!(usage(&mut world).len(), 0, "its usage is not tracked");
+}

@@ -206,6 +206,28 @@ fn leaked(names: &[String]) -> Vec<&'static str> {
     names.iter().map(|name| &*Box::leak(name.clone().into_boxed_str())).collect()
 }
 
+/// Each dialect has rows for what is asked, what is answered whole, what is streamed, and how it refuses.
+#[test]
+fn every_dialect_has_vectors_in_every_direction() {
+    let (rows, mut missing) = (rows(), Vec::new());
+    for (folder, _) in DIALECTS {
+        let own =
+            || rows.iter().filter(|(name, ..)| name.contains(&format!("/{folder}/"))).map(|(.., row)| row);
+        for (what, there) in [
+            ("requests", own().any(|row| row.request.is_some())),
+            ("answers", own().any(|row| row.answer.is_some())),
+            ("streams", own().any(|row| row.events.is_some() && !row.broken)),
+            ("broken streams", own().any(|row| row.broken)),
+            ("refusals", own().any(|row| row.refusal.is_some())),
+        ] {
+            if !there {
+                missing.push(format!("{folder} has no {what}"));
+            }
+        }
+    }
+    assert_eq!(missing, [""; 0]);
+}
+
 #[test]
 fn every_vector_holds() {
     assert!(rows().len() > 30, "vectors are missing");

@@ -15,6 +15,7 @@ use crate::error::WeirError;
 use crate::id::RequestId;
 use crate::limit::LimitError;
 use crate::policy::PolicyError;
+use crate::route::RouteError;
 use crate::surface::Surface;
 use crate::time::Millis;
 use crate::wire::WireError;
@@ -128,6 +129,7 @@ fn again(error: &WeirError, surface: Surface) -> Again {
         WeirError::Limit(LimitError::Exceeded { retry_after, .. }) => bounded(*retry_after, databricks),
         WeirError::Limit(LimitError::Unavailable)
         | WeirError::Policy(PolicyError::NoVerdict)
+        | WeirError::Route(RouteError::NotReady { coming: true, .. })
         | WeirError::ConfigurationUnavailable
         | WeirError::Overloaded => Again::After(SOON),
         WeirError::Attempt(AttemptError::UpstreamStatus { status, retry_after, .. }) => {

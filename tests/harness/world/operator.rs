@@ -208,7 +208,7 @@ fn done(managed: &Managed) {
 
 fn report(probes: &[Probe], status: Option<u16>) -> String {
     let update = probes.first().expect("an upstream is probed").update.clone();
-    let outcome = |probe: &Probe| ProbeOutcome { entity: probe.entity.clone(), status };
+    let outcome = |probe: &Probe| ProbeOutcome { entity: probe.entity.clone(), status, refusal: None };
     let outcomes = Probed { update, outcomes: probes.iter().map(outcome).collect() };
     json!({ "probed": outcomes }).to_string()
 }

@@ -34,6 +34,8 @@ const ACCOUNT: &str = "account";
 const FETCH_AWAITED: Duration = Duration::from_secs(5);
 /// Largest answer of an issuer, in bytes.
 const FETCHED_MAX: usize = 1 << 20;
+/// Largest refusal of an upstream that is read, in bytes.
+const REFUSAL_MAX: usize = 16 << 10;
 
 /// The Durable Object.
 #[durable_object]
@@ -146,8 +148,8 @@ impl Shared {
         }
         join_all(updates.into_iter().map(|(update, probes)| async {
             let outcomes = join_all(probes.into_iter().map(|probe| async {
-                let status = status_of(&probe).await;
-                ProbeOutcome { entity: probe.entity, status }
+                let (status, refusal) = met_by(&probe).await.unzip();
+                ProbeOutcome { entity: probe.entity, status, refusal: refusal.flatten() }
             }));
             let report = control::probe::Probed { update, outcomes: outcomes.await };
             let message = serde_json::json!({ "probed": report }).to_string();
@@ -211,13 +213,10 @@ async fn answered(url: &str, mut init: RequestInit) -> Option<String> {
     let call = Fetch::Request(request);
     let answer = Box::pin(async {
         let mut response = call.send_with_signal(&signal).await.ok()?;
-        let declared = response.headers().get("content-length").ok().flatten();
-        let large =
-            declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > FETCHED_MAX);
-        if response.status_code() != 200 || large {
+        if response.status_code() != 200 {
             return None;
         }
-        response.text().await.ok().filter(|body| body.len() <= FETCHED_MAX)
+        text_of(&mut response, FETCHED_MAX).await
     });
     match select(answer, Delay::from(FETCH_AWAITED)).await {
         Either::Left((body, _)) => body,
@@ -228,8 +227,9 @@ async fn answered(url: &str, mut init: RequestInit) -> Option<String> {
     }
 }
 
-/// The status that an upstream answers to a probe; `None` without an answer in time.
-async fn status_of(probe: &Probe) -> Option<u16> {
+/// What an upstream answers to a probe: the status, and of a 403 the body, if it is small; `None` without an answer in
+/// time.
+async fn met_by(probe: &Probe) -> Option<(u16, Option<String>)> {
     let headers = Headers::new();
     for (name, value) in &probe.headers {
         headers.set(name, value).ok()?;
@@ -240,12 +240,26 @@ async fn status_of(probe: &Probe) -> Option<u16> {
     let abort = AbortController::default();
     let signal = abort.signal();
     let call = Fetch::Request(request);
-    let answer = Box::pin(call.send_with_signal(&signal));
+    let answer = Box::pin(async {
+        let mut response = call.send_with_signal(&signal).await.ok()?;
+        let status = response.status_code();
+        let refusal = if status == 403 { text_of(&mut response, REFUSAL_MAX).await } else { None };
+        Some((status, refusal))
+    });
     match select(answer, Delay::from(Duration::from_millis(PROBE_MILLIS.0))).await {
-        Either::Left((answer, _)) => answer.ok().map(|response| response.status_code()),
+        Either::Left((met, _)) => met,
         Either::Right(_) => {
             abort.abort();
             None
         }
     }
+}
+
+/// The body as a text, if it says that it is not larger than `max` bytes, and is not.
+async fn text_of(response: &mut Response, max: usize) -> Option<String> {
+    let declared = response.headers().get("content-length").ok().flatten();
+    if declared.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > max) {
+        return None;
+    }
+    response.text().await.ok().filter(|body| body.len() <= max)
 }

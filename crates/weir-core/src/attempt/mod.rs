@@ -191,6 +191,18 @@ impl AttemptMachine {
         }
     }
 
+    /// The call in flight was a part of what its entity is to do, and good: the next part. Time may be over.
+    pub fn go_on(&mut self, now: UnixMillis) -> Step {
+        let State::Sending { position } = self.state else {
+            return Step::GiveUp(AttemptError::Malformed);
+        };
+        let timeout = self.plan.span(position, now);
+        match self.plan.entity(position).filter(|_| timeout.0 > 0) {
+            Some(entity) => Step::Send { entity, timeout },
+            None => self.fail(AttemptError::Timeout),
+        }
+    }
+
     /// Ends a wait that [`Step::Wait`] asked for.
     pub fn resume(&mut self, now: UnixMillis) -> Step {
         match self.state {

@@ -91,6 +91,7 @@ fn index() -> SnapshotIndex {
         version: 1,
         keys,
         deployments: ["demo", "other", "endpoint"].map(deployment).to_vec(),
+        unready: vec![],
         network: None,
         content: ContentRules::default(),
         access: Access { scope: ACCOUNT.into(), tokens, clients: vec![], principals, issuer: None },

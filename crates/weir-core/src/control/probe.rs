@@ -16,6 +16,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How long an upstream may take to answer a probe.
 pub const PROBE_MILLIS: Millis = Millis::from_secs(10);
@@ -61,17 +62,32 @@ pub struct ProbeOutcome {
     pub entity: String,
     /// Status of the answer; `None` without an answer in time.
     pub status: Option<u16>,
+    /// Body of a 403, as far as the shell reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<String>,
 }
 
 impl ProbeOutcome {
     /// What is wrong with the upstream; `None` if it is ready.
+    ///
+    /// A serving endpoint of a workspace is probed by asking for its description, which a token may not see that may
+    /// query it: the workspace then says which permission is missing (`databricks.md`, 5.2). It knows the token, so the
+    /// upstream is ready. A token that it does not know it refuses with a 403 as well, in other words.
     pub fn problem(&self) -> Option<String> {
         match self.status {
             None => Some("the upstream did not answer within 10 seconds".to_owned()),
+            Some(403) if self.refusal.as_deref().is_some_and(is_known_caller) => None,
             Some(401 | 403) => Some("the upstream refused the configured credential".to_owned()),
             Some(_) => None,
         }
     }
+}
+
+/// Whether a refusal is one of somebody whom the workspace knows.
+fn is_known_caller(refusal: &str) -> bool {
+    let Ok(refusal) = crate::json::read::<Value>(refusal) else { return false };
+    let text = |member: &str| refusal.get(member).and_then(Value::as_str).unwrap_or_default();
+    text("error_code") == "PERMISSION_DENIED" && text("message").contains("does not have permission")
 }
 
 /// What credentials are opened with.

@@ -14,6 +14,7 @@ use crate::id::PrincipalId;
 use crate::snapshot::routing::Routing;
 use crate::snapshot::{
     Deadlines, Deployment, KeyEntry, Limit, LimitScope, Meter, Price, ServedEntity, Serverless, Snapshot,
+    Unready,
 };
 use crate::time::Millis;
 use alloc::borrow::ToOwned;
@@ -31,6 +32,7 @@ pub fn of(state: &AccountState) -> Snapshot {
         version: state.version,
         keys: keys(state),
         deployments: deployments(state),
+        unready: unready(state),
         network: resource::network(state),
         content: content::rules(state),
         access: super::access::rights::compile(state),
@@ -45,6 +47,14 @@ fn deployments(state: &AccountState) -> Vec<Deployment> {
         deployment(state, &row)
     });
     own.chain(system).collect()
+}
+
+/// The serving endpoints that are there and cannot be called.
+fn unready(state: &AccountState) -> Vec<Unready> {
+    let rows = state.deployments.values().filter_map(|row| Some((row, row.endpoint()?)));
+    let idle = rows
+        .filter(|(_, spec)| endpoint::entities(state, spec).is_none_or(|(entities, _)| entities.is_empty()));
+    idle.map(|(row, spec)| Unready { name: row.name.clone(), coming: spec.updating().is_some() }).collect()
 }
 
 /// Every key that opens the data plane.
@@ -134,6 +144,7 @@ fn deployment(state: &AccountState, row: &DeploymentRow) -> Option<Deployment> {
         spillover,
         content_policy: content::policy_of(row),
         payload_sampling: row.endpoint().and_then(EndpointSpec::payload_sampling),
+        payload_table: row.endpoint().and_then(|spec| spec.payload_table(row.name.as_str())),
         usage_tracking: row.endpoint().is_some_and(|spec| spec.gateway.tracks_usage()),
         // In catalog backends always, in the order of their priority (`design.md`, section 8).
         fallback: row.endpoint().is_none_or(endpoint::fallback),

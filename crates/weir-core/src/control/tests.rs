@@ -359,7 +359,7 @@ fn a_credential_opens_for_its_upstream_only_and_follows_its_secret() {
     assert_eq!(probe.url, "https://a.example/v1/models");
     assert_eq!(probe.headers, vec![("authorization".to_string(), "Bearer CANARY-1".to_string())]);
     assert!(!format!("{probe:?}").contains("CANARY"));
-    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(500) }], "ready");
+    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(500), refusal: None }], "ready");
     let (base, sealed) = credential(&world);
     assert_eq!(base, "https://a.example/v1");
     assert_eq!(crate::seal::open(&key, &base, &sealed).as_deref(), Ok("CANARY-1"));
@@ -386,7 +386,7 @@ fn an_update_that_is_never_settled_fails_and_a_late_outcome_changes_nothing() {
     let (_, answer) = world.admin("GET", "/api/2.0/serving-endpoints/e", &Value::Null);
     assert_eq!(answer["state"]["config_update"], "UPDATE_FAILED");
     let version = world.registry.state().version;
-    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(200) }], "late");
+    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(200), refusal: None }], "late");
     assert_eq!(world.registry.state().version, version);
     assert_eq!(world.admin("PUT", "/api/2.0/serving-endpoints/e/config", &update).0, 200);
     // A probe of a deleted endpoint does not reach one that was made later under its name.
@@ -394,7 +394,10 @@ fn an_update_that_is_never_settled_fails_and_a_late_outcome_changes_nothing() {
     world.admin("DELETE", "/api/2.0/serving-endpoints/e", &Value::Null);
     world.admin("POST", "/api/2.0/serving-endpoints", &body);
     world.probes = old;
-    world.probed(vec![ProbeOutcome { entity: "m".to_string(), status: Some(200) }], "of another");
+    world.probed(
+        vec![ProbeOutcome { entity: "m".to_string(), status: Some(200), refusal: None }],
+        "of another",
+    );
     assert!(world.registry.snapshot().deployments.is_empty());
 }
 

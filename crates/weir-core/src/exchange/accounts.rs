@@ -120,6 +120,11 @@ impl Accounts {
         self.views.len() != 1 || self.views.values().any(|view| known(view).unwrap_or(true))
     }
 
+    /// The snapshot that is at hand, however old.
+    pub(super) fn at_hand(&self, account: &AccountId) -> Option<&SnapshotIndex> {
+        self.views.get(account)?.index.as_deref()
+    }
+
     /// Whether some deployment has several entities, so that a caller's session may matter.
     pub(super) fn has_choices(&self) -> bool {
         self.views.values().any(|view| view.index.as_ref().is_some_and(|index| index.has_choices()))
@@ -197,6 +202,7 @@ mod tests {
             version,
             keys: Vec::new(),
             deployments: Vec::new(),
+            unready: Vec::new(),
             network: None,
             content: ContentRules::default(),
             access: crate::snapshot::access::Access::default(),

@@ -298,6 +298,9 @@ impl Isolate {
     ) -> Result<Running, Stop> {
         let Asking { now, request, route, caller, index } = *asking;
         let mut envelope = Envelope::parse(request.body, route.task)?;
+        if route.task.is_none() && invocations::is_conversation(&envelope) {
+            return self.admit_conversation(asking, &envelope, account, admission);
+        }
         let ready = match route::find(index, caller, route, &request.headers, &envelope) {
             Ok(ready) => ready,
             Err(error) => return Err(self.doubted(now, &account, admission, error.into())),
@@ -375,23 +378,6 @@ impl Isolate {
                 Err(error)
             }
         }
-    }
-
-    /// Counts the refusal of a request whose deployment is known.
-    pub(super) fn counted<T>(
-        &mut self,
-        facts: &Facts<'_>,
-        account: &AccountId,
-        outcome: Result<T, Stop>,
-    ) -> Result<T, Stop> {
-        if let Err(Stop::Refuse(error)) = &outcome {
-            self.count_unanswered(facts.now, account, &facts.unanswered(error));
-            if let Some(tracked) = facts.tracked() {
-                let record = facts.turned_away(&tracked, error);
-                self.batches.push_failure(facts.now, account, &record);
-            }
-        }
-        outcome
     }
 
     /// As [`Isolate::reserve`]. What the limits of a deployment refuse that spills over, the other deployment takes

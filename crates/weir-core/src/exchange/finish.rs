@@ -17,6 +17,7 @@ use super::relay::StreamRelay;
 use super::running::Running;
 use super::settled::refused;
 use super::words::{Words, upstream_words};
+use crate::account::record::Usage;
 use crate::account::{chars, usage};
 use crate::attempt::backoff::retry_after;
 use crate::attempt::{AttemptError, Outcome, Step};
@@ -111,6 +112,9 @@ impl Isolate {
     ) -> Action {
         match step {
             Step::Send { entity, timeout } => {
+                if running.entity != entity {
+                    self.scatter(now, &mut running);
+                }
                 running.entity = entity;
                 let Some(prepared) = running.entities.get(usize::try_from(entity).unwrap_or(usize::MAX))
                 else {
@@ -123,6 +127,7 @@ impl Isolate {
                 let mut send = prepared.send.clone();
                 send.timeout = timeout;
                 send.hedge = running.hedge_after();
+                running.part(&mut send);
                 if let Some(translation) = &prepared.translation {
                     translation.sign(now, &mut send);
                 }
@@ -243,6 +248,11 @@ impl Isolate {
                 }
             };
         };
+        let (told, several) = (answer.usage, !running.gathered.is_empty());
+        let Some(body) = running.gather(body) else {
+            let step = running.machine.go_on(now);
+            return self.perform(now, handle, running, step, None);
+        };
         let step = self.step(now, random, &mut running, &outcome);
         if step != Step::Deliver {
             return self.perform(now, handle, running, step, None);
@@ -251,7 +261,8 @@ impl Isolate {
             Task::Chat | Task::Completions => u64::try_from(body.len()).unwrap_or(u64::MAX),
             Task::Embeddings => 0,
         };
-        let used = answer.usage.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
+        let told = if several { usage::read(&body).and_then(|whole| whole.usage) } else { told };
+        let used = told.unwrap_or_else(|| usage::estimate(running.prompt_chars, text));
         running.head_at = Some(now);
         if let Some(tracked) = running.tracked.as_mut() {
             tracked.output_chars = chars::of_answer(&body);
@@ -263,6 +274,18 @@ impl Isolate {
                 return self.ask_all(now, handle, running, questions, then);
             }
         }
+        self.deliver(now, running, status, used, body)
+    }
+
+    /// The whole answer goes to the caller, unless the deployment's content policy refuses it.
+    fn deliver(
+        &mut self,
+        now: UnixMillis,
+        mut running: Running,
+        status: u16,
+        used: Usage,
+        body: Cow<'_, [u8]>,
+    ) -> Action {
         let filtered = match &mut running.filtering {
             Some(filtering) => filtering.delivered(now, &body, &[], &used, false),
             None => Ok(None),
@@ -315,6 +338,7 @@ impl Isolate {
     /// No answer: the tokens go back, the request stays counted.
     pub(super) fn fail(&mut self, now: UnixMillis, mut running: Running, error: &WeirError) -> Action {
         self.forget_asked(now, &mut running);
+        self.scatter(now, &mut running);
         self.track_left(now, &mut running);
         if let Some(estimate) = self.estimated(now, &mut running, error) {
             return estimate;

@@ -94,7 +94,10 @@ impl Watched {
             for part in parts.into_iter().flat_map(|list| list.items()) {
                 let text = part.get("text").map_or(0, |text| text.as_str().len().saturating_sub(2));
                 self.chars = self.chars.saturating_add(u64::try_from(text).unwrap_or(u64::MAX));
-                seen = Seen::Content;
+                // An empty text is how a stream begins that may yet fail.
+                if text > 0 || part.get("text").is_none() {
+                    seen = Seen::Content;
+                }
             }
             if candidate.get("finishReason").is_some() {
                 (self.done, seen) = (true, Seen::Content);

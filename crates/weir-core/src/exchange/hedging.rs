@@ -9,15 +9,11 @@
 use super::action::Action;
 use super::isolate::Isolate;
 use super::running::{PreparedEntity, Running};
-use super::settled::refused;
 use super::tracking::{Track, Tried};
 use super::words::Words;
-use crate::account::price;
-use crate::account::record::UsageRecord;
 use crate::attempt::budget::RetryBudget;
 use crate::attempt::plan::AttemptPlan;
 use crate::attempt::{AttemptMachine, Outcome};
-use crate::id::RequestId;
 use crate::time::{Millis, UnixMillis};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -219,21 +215,6 @@ impl Isolate {
         let (at, took) = loser.track.span(now, whole.admission.began);
         whole.tried.push(Tried { entity, at, took, outcome: None });
         let Some(used) = loser.relay.take().and_then(|relay| relay.observed().usage) else { return };
-        let tracked = whole.tracked.take();
-        let base = refused(now, whole, 200, "overtaken");
-        whole.tracked = tracked;
-        let called = usize::try_from(entity).ok().and_then(|at| whole.entities.get(at));
-        let price = called.and_then(|called| called.price.as_ref());
-        let record = UsageRecord {
-            id: RequestId::from_random(!whole.admission.random),
-            entity: called.map(|called| called.name.clone()).unwrap_or_default(),
-            usage: used,
-            cost: price.and_then(|price| price::cost(price, &used)),
-            input_cost: price.and_then(|price| price::input_cost(price, &used)),
-            currency: price.map(|price| price.currency.clone()),
-            attempts: 1,
-            ..base
-        };
-        self.batches.push(now, &whole.account, &record);
+        self.spent(now, whole, entity, used, "overtaken");
     }
 }

@@ -7,12 +7,17 @@
 
 use super::action::{Action, Event, Request};
 use super::isolate::Isolate;
+use super::prepare::Facts;
 use super::running::Running;
 use crate::account::record::{Logged, UsageRecord};
+use crate::error::WeirError;
 use crate::id::AccountId;
+use crate::policy::PolicyError;
+use crate::reply;
 use crate::sorted::SortedMap;
 use crate::time::UnixMillis;
 use alloc::borrow::ToOwned;
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use serde::Serialize;
@@ -51,8 +56,16 @@ struct Item<'a> {
 #[derive(Serialize)]
 struct Payload<'a> {
     record: &'a UsageRecord,
+    /// Where it belongs in a bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    table: Option<String>,
     request: Option<&'a str>,
     response: Option<&'a str>,
+}
+
+/// Whether the lot falls on an exchange with this random word.
+fn is_drawn(random: u128, sampling: u32) -> bool {
+    (random >> 64).checked_rem(MILLION).unwrap_or(0) < u128::from(sampling)
 }
 
 impl Logs {
@@ -96,8 +109,7 @@ impl Isolate {
             self.logs.forget(handle);
         }
         let Some(sampling) = running.sampling else { return };
-        let lot = (running.admission.random >> 64).checked_rem(MILLION).unwrap_or(0);
-        if lot >= u128::from(sampling) {
+        if !is_drawn(running.admission.random, sampling) {
             return;
         }
         let size = request.body.len();
@@ -113,6 +125,29 @@ impl Isolate {
             record: None,
         };
         self.logs.by_handle.insert(handle, log);
+    }
+
+    /// Logs an exchange whose prompt was stopped before a model was asked, with what its caller gets (`databricks.md`,
+    /// 7.2). Other refusals are no exchanges with the model.
+    pub(super) fn log_refused(&mut self, facts: &Facts<'_>, account: &AccountId, error: &WeirError) {
+        let stopped = matches!(
+            error,
+            WeirError::Policy(PolicyError::Guardrail { .. } | PolicyError::PromptFiltered { .. })
+        );
+        let Some(sampling) = facts.ready.deployment.payload_sampling.filter(|_| stopped) else { return };
+        if !is_drawn(facts.admission.random, sampling) {
+            return;
+        }
+        let body = facts.request.body;
+        let reply = reply::render(error, facts.route.surface, facts.route.operation, facts.admission.id);
+        let log = Log {
+            account: account.clone(),
+            sampling,
+            request: (body.len() <= BODY_BYTES_MAX).then(|| body.to_vec()),
+            response: Some(reply.body.into_bytes()),
+            record: Some(facts.turned_away(&facts.tracked().unwrap_or_default(), error)),
+        };
+        self.hand_over(facts.now, log);
     }
 
     /// What is logged of an exchange is logged under another handle from now on.
@@ -172,9 +207,17 @@ impl Isolate {
         record.logged = Some(Logged { sampling: log.sampling, errors });
         let text = |body: &Option<Vec<u8>>| body.as_deref().map(String::from_utf8_lossy).map(String::from);
         let (request, response) = (text(&log.request), text(&log.response));
-        let payload = Payload { record: &record, request: request.as_deref(), response: response.as_deref() };
+        let table = self.table_of(&log.account, &record.deployment);
+        let payload =
+            Payload { record: &record, table, request: request.as_deref(), response: response.as_deref() };
         if let Ok(item) = serde_json::to_vec(&Item { payload }) {
             self.payloads.push_text(now, &log.account, &item);
         }
+    }
+
+    /// The inference table of a deployment, with its account, by the snapshot at hand.
+    fn table_of(&self, account: &AccountId, deployment: &str) -> Option<String> {
+        let ready = self.accounts.at_hand(account)?.find(deployment)?;
+        Some(format!("{account}/{}", ready.deployment.payload_table.as_ref()?))
     }
 }

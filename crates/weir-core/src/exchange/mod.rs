@@ -43,6 +43,8 @@ mod holding;
 mod isolate;
 mod kept;
 mod logged;
+mod own_words;
+mod parts;
 mod pass;
 mod passed;
 mod prepare;

@@ -20,7 +20,7 @@ use crate::route::select::{self, Chance, Pick, UNKNOWN, Why};
 use crate::route::{self, RouteError};
 use crate::snapshot::index::{self, ReadyDeployment, ReadyEntity, SnapshotIndex};
 use crate::snapshot::{DeploymentKind, ServedEntity, Target, Task, UpstreamPaths};
-use crate::surface::{DataRoute, Header, Matter, Passage, query_without_version};
+use crate::surface::{DataRoute, Header, INVOCATIONS, Matter, Passage, query_without_version};
 use crate::time::UnixMillis;
 use crate::wire::bounds::{BODY_BYTES_MAX, FORM_BYTES_MAX};
 use crate::wire::envelope::{Edit, Envelope, Rewrite};
@@ -36,6 +36,9 @@ use alloc::vec::Vec;
 /// Providers whose API is the one that is passed through (`design.md`, 8, "Tasks"); a custom one is compatible by
 /// its own word.
 const PROVIDERS: [&str; 3] = ["openai", "azure-openai", "custom"];
+
+/// Members of bodies on `…/invocations` that are for the log alone (`databricks.md`, 10.2).
+pub(super) const LOGGED: [&str; 2] = ["client_request_id", "usage_context"];
 
 /// A request, and who asks.
 #[derive(Clone, Copy)]
@@ -349,7 +352,8 @@ impl<'a> Call<'a> {
                 let is_own = |name: Cow<'_, str>| !self.passage.tunes() || name.eq_ignore_ascii_case(own);
                 let named = envelope.model.is_some_and(|field| field.text().is_none_or(is_own));
                 let model = (self.generates() || named).then_some(model);
-                let mut edits = envelope.edits(&Rewrite { model, ..Rewrite::default() });
+                let drop: &[&str] = if facts.route.operation == INVOCATIONS { &LOGGED } else { &[] };
+                let mut edits = envelope.edits(&Rewrite { model, drop, ..Rewrite::default() });
                 edits.extend(self.edits.iter().cloned());
                 edits.sort_by_key(|edit| (edit.start, edit.end));
                 edits

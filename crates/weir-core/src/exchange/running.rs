@@ -102,6 +102,8 @@ pub(super) struct Running {
     pub(super) hedge: Option<Millis>,
     /// Given while two calls of one exchange are under way: which of them this is.
     pub(super) leg: Option<Box<Leg>>,
+    /// What calls of the attempt were answered, each a part of the answer.
+    pub(super) gathered: Vec<Vec<u8>>,
     /// How the call in flight is followed.
     pub(super) track: Track,
     /// The attempts that failed, in order.
@@ -178,6 +180,7 @@ impl Running {
             hedging: None,
             hedge: None,
             leg: None,
+            gathered: Vec::new(),
             track: Track::new(false, false),
             tried: Vec::new(),
         }

@@ -1,14 +1,16 @@
 //! The end of an exchange: its reservation settled and its record written.
 //!
-//! Above the stages. Decides what a record says; not when an exchange ends (`finish`, `passed`).
+//! Above the stages. Decides what a record says, also of one that was turned away; not when an exchange ends (`finish`,
+//! `passed`).
 
+use super::admit::Stop;
 use super::isolate::Isolate;
 use super::prepare::Facts;
 use super::running::Running;
 use crate::account::price;
 use crate::account::record::{CallKind, Tracked, Usage, UsageRecord, harm_keys, model_key};
 use crate::error::WeirError;
-use crate::id::AccountId;
+use crate::id::{AccountId, RequestId};
 use crate::limit::Reservation;
 use crate::limit::headers::Standing;
 use crate::policy::{PolicyError, Side, harms};
@@ -135,6 +137,36 @@ impl Running {
     }
 }
 
+impl Isolate {
+    /// Records what calls of an entity of the plan used that did not come to be the answer, beside the exchange's own record.
+    pub(super) fn spent(
+        &mut self,
+        now: UnixMillis,
+        running: &mut Running,
+        entity: u32,
+        used: Usage,
+        word: &'static str,
+    ) {
+        let tracked = running.tracked.take();
+        let base = refused(now, running, 200, word);
+        running.tracked = tracked;
+        let called = usize::try_from(entity).ok().and_then(|at| running.entities.get(at));
+        let price = called.and_then(|called| called.price.as_ref());
+        let record = UsageRecord {
+            // Of each entity once.
+            id: RequestId::from_random(!running.admission.random ^ u128::from(entity)),
+            entity: called.map(|called| called.name.clone()).unwrap_or_default(),
+            usage: used,
+            cost: price.and_then(|price| price::cost(price, &used)),
+            input_cost: price.and_then(|price| price::input_cost(price, &used)),
+            currency: price.map(|price| price.currency.clone()),
+            attempts: 1,
+            ..base
+        };
+        self.batches.push(now, &running.account, &record);
+    }
+}
+
 /// The record of an exchange without an answer, for the log of bodies and where usage is tracked.
 pub(super) fn refused(
     now: UnixMillis,
@@ -177,6 +209,26 @@ pub(super) fn refused(
     }
 }
 
+impl Isolate {
+    /// Counts the refusal of a request whose deployment is known.
+    pub(super) fn counted<T>(
+        &mut self,
+        facts: &Facts<'_>,
+        account: &AccountId,
+        outcome: Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        if let Err(Stop::Refuse(error)) = &outcome {
+            self.count_unanswered(facts.now, account, &facts.unanswered(error));
+            if let Some(tracked) = facts.tracked() {
+                let record = facts.turned_away(&tracked, error);
+                self.batches.push_failure(facts.now, account, &record);
+            }
+            self.log_refused(facts, account, error);
+        }
+        outcome
+    }
+}
+
 impl Facts<'_> {
     /// The request, as one that was not admitted.
     pub(super) fn unanswered<'a>(&'a self, error: &'a WeirError) -> Unanswered<'a> {
@@ -192,7 +244,7 @@ impl Facts<'_> {
         }
     }
 
-    /// The record of a request that was not admitted, where usage is tracked.
+    /// The record of a request that was not admitted, where usage is tracked or bodies are logged.
     pub(super) fn turned_away(&self, tracked: &Tracked, error: &WeirError) -> UsageRecord {
         let deployment = &self.ready.deployment;
         let began = self.admission.began;

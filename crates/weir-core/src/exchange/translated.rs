@@ -6,6 +6,8 @@
 
 use super::action::{Send, UpstreamHeaders};
 use super::admit::Stop;
+use super::own_words;
+use super::parts;
 use super::prepare::Facts;
 use super::running::Running;
 use crate::account::usage;
@@ -21,7 +23,6 @@ use crate::translate::{self, Ask, Decoder, Form, Notes, Provider};
 use crate::wire::WireError;
 use crate::wire::envelope::{Edit, Envelope};
 use crate::wire::inference::Extra;
-use crate::wire::quote;
 use crate::wire::raw::Raw;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -32,15 +33,17 @@ use memchr::memmem;
 /// How one entity is spoken to.
 #[derive(Clone)]
 pub(super) struct Translation {
-    provider: &'static dyn Provider,
-    task: Task,
-    model: String,
-    base64: bool,
+    pub(super) provider: &'static dyn Provider,
+    pub(super) task: Task,
+    pub(super) model: String,
+    pub(super) base64: bool,
     /// What its calls are signed with, and the region that they are signed for.
-    signer: Option<(AwsKeys, String)>,
+    pub(super) signer: Option<(AwsKeys, String)>,
     pub(super) notes: Notes,
     /// Whether it is the caller's own dialect: then what both say goes on as it is, and is read beside that only.
-    own_words: bool,
+    pub(super) own_words: bool,
+    /// The bodies of the calls that follow the first one, each for a part of the answer.
+    pub(super) more: Vec<Vec<u8>>,
 }
 
 /// An upstream's whole answer, canonical by now.
@@ -86,7 +89,12 @@ impl Translation {
         let stream = facts.envelope.stream;
         let ask = Ask { task: facts.task, model: &entity.upstream_model, place, stream, body };
         let mut notes = facts.spoken.map(|spoken| spoken.heard.notes.clone()).unwrap_or_default();
-        let translated = translate::request(provider, &ask, &mut notes)?;
+        let parts = parts::split(facts.task, body, provider.texts_max(ask.model))?;
+        let mut bodies = parts.iter().map(|part| Ask { body: Raw::trusted(part), ..ask });
+        let first = bodies.next().unwrap_or(ask);
+        let translated = translate::request(provider, &first, &mut notes)?;
+        let more = bodies.map(|ask| Ok(translate::request(provider, &ask, &mut notes)?.body.into_bytes()));
+        let more = more.collect::<Result<Vec<_>, WireError>>()?;
         strict(facts, body, &notes)?;
         let mut headers = own.to_vec();
         headers.extend(provider.headers().iter().map(|(name, value)| (name.to_string(), value.to_string())));
@@ -106,54 +114,10 @@ impl Translation {
         let model = entity.upstream_model.clone();
         let region = place.get("region").cloned().unwrap_or_default();
         let signer = ready.aws().map(|keys| (keys.clone(), region));
-        Ok(Some((Self { provider, task: facts.task, model, base64, signer, notes, own_words: false }, send)))
-    }
-
-    /// How a request goes on to an entity that speaks the caller's own dialect; nothing if it does not, or if a content
-    /// policy has to read what is said.
-    pub(super) fn in_own_words(
-        facts: &Facts<'_>,
-        entity: &ServedEntity,
-        upstream: &Upstream,
-        own: &[(String, String)],
-    ) -> Option<(Self, Send)> {
-        let counts = facts.route.asks.counts();
-        let spoken = facts.spoken.filter(|_| counts || facts.ready.policy.is_none())?;
-        if !matches!(facts.route.asks, Asks::Messages { .. })
-            || Dialect::of(entity) != Some(Dialect::Anthropic)
-        {
-            return None;
-        }
-        let provider = translate::provider(Dialect::Anthropic);
-        let mut headers = own.to_vec();
-        let legal =
-            |value: &&str| value.len() <= 512 && value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
-        let mut pass = |name: &str, given: Option<&str>, default: Option<&str>| {
-            if let Some(value) = given.filter(legal).or(default) {
-                headers.push((name.to_string(), value.to_string()));
-            }
-        };
-        let given = |header| facts.request.headers.get(header);
-        for (name, default) in provider.headers() {
-            pass(name, given(Header::AnthropicVersion), Some(default));
-        }
-        pass("anthropic-beta", given(Header::AnthropicBeta), None);
-        let model = entity.upstream_model.clone();
-        let edit = |(start, end)| Edit { start, end, with: quote::json(&model).into_bytes() };
-        let send = Send {
-            url: format!("{}/v1/messages{}", base(upstream), if counts { "/count_tokens" } else { "" }),
-            headers,
-            edits: spoken.model.map(edit).into_iter().collect(),
-            timeout: Millis(0),
-            hedge: None,
-            head_first: facts.envelope.stream,
-            quota: facts.remembers(),
-            rest: false,
-            script: None,
-        };
-        let (task, notes) = (facts.task, Notes::default());
-        let (base64, signer, own_words) = (false, None, true);
-        Some((Self { provider, task, model, base64, signer, notes, own_words }, send))
+        Ok(Some((
+            Self { provider, task: facts.task, model, base64, signer, notes, own_words: false, more },
+            send,
+        )))
     }
 
     /// Whether what its upstream says goes on to the caller as it is.
@@ -165,7 +129,7 @@ impl Translation {
     pub(super) fn passed(dialect: Dialect, model: &str) -> Self {
         let (provider, notes) = (translate::provider(dialect), Notes::default());
         let (task, model) = (Task::Chat, model.to_string());
-        Self { provider, task, model, base64: false, signer: None, notes, own_words: false }
+        Self { provider, task, model, base64: false, signer: None, notes, own_words: false, more: Vec::new() }
     }
 
     /// Signs a call that is about to be made, if its upstream asks for that.
@@ -182,13 +146,13 @@ impl Translation {
 
     fn form(&self, running: &Running, now: UnixMillis) -> Form {
         let (id, created) = (running.admission.id.to_string(), now.0 / 1000);
-        let input_tokens = taken_for(running.prompt_chars);
+        let input_tokens = running.share(taken_for(running.prompt_chars));
         Form { id, created, model: self.model.clone(), base64: self.base64, input_tokens }
     }
 }
 
 /// What a call's path is put behind. A native base of Workers AI may have its route's name at its end.
-fn base(upstream: &Upstream) -> &str {
+pub(super) fn base(upstream: &Upstream) -> &str {
     let base = upstream.base.trim_end_matches('/');
     base.strip_suffix("/run").unwrap_or(base)
 }
@@ -199,7 +163,9 @@ pub(super) struct Spoken {
     /// Bytes of the caller's own body.
     length: u32,
     /// Where the model's name stands in it.
-    model: Option<(u32, u32)>,
+    pub(super) model: Option<(u32, u32)>,
+    /// Where the whole member stands that names the model, if it is written plainly and may make room for another one.
+    pub(super) member: Option<(u32, u32)>,
     /// Why no canonical chat asks for the same. An upstream of the caller's own dialect may be asked still.
     unsayable: Option<WireError>,
 }
@@ -214,6 +180,8 @@ impl Spoken {
         // The same faults as for every body, with their places.
         let model = Envelope::parse_open(body)?.model.map(|field| (field.start, field.end));
         let raw = Raw::object(body).ok_or(WireError::NotAnObject)?;
+        let alone = raw.get(own_words::VERSION_MEMBER).is_none();
+        let member = model.filter(|_| alone).and_then(|model| own_words::member_of(body, model));
         let (heard, unsayable) = match caller::hear(caller, raw) {
             Ok(heard) => (heard, None),
             Err(error @ WireError::NotSupported { .. }) if caller == CallerDialect::Messages => {
@@ -221,7 +189,7 @@ impl Spoken {
             }
             Err(error) => return Err(error),
         };
-        Ok(Self { heard, length: u32::try_from(body.len()).unwrap_or(u32::MAX), model, unsayable })
+        Ok(Self { heard, length: u32::try_from(body.len()).unwrap_or(u32::MAX), model, member, unsayable })
     }
 
     /// Why an upstream of another dialect than the caller's cannot be asked for this.
@@ -280,7 +248,7 @@ fn strict(facts: &Facts<'_>, body: Raw<'_>, notes: &Notes) -> Result<(), WireErr
 }
 
 impl Running {
-    fn translation(&self) -> Option<&Translation> {
+    pub(super) fn translation(&self) -> Option<&Translation> {
         self.entities.get(usize::try_from(self.entity).ok()?)?.translation.as_deref()
     }
 
@@ -308,23 +276,6 @@ impl Running {
     /// Whether the caller speaks another dialect than the answer, once that is canonical.
     pub(super) fn retells(&self) -> bool {
         self.teller.is_some() && self.passed.is_none() && self.own_words.is_none()
-    }
-
-    /// Whole events of a stream that goes on as it is; what is not whole yet is held back.
-    pub(super) fn whole_events<'p>(&mut self, piece: &'p [u8]) -> Option<Cow<'p, [u8]>> {
-        let held = self.own_words.as_mut()?;
-        let end = |bytes: &[u8]| {
-            let ends = ["\n\n", "\r\n\r\n"].into_iter().filter_map(|gap| {
-                memmem::rfind(bytes, gap.as_bytes()).map(|at| at.saturating_add(gap.len()))
-            });
-            ends.max().unwrap_or(0)
-        };
-        if held.is_empty() && end(piece) == piece.len() {
-            return Some(Cow::Borrowed(piece));
-        }
-        held.extend_from_slice(piece);
-        let rest = held.split_off(end(held));
-        Some(Cow::Owned(core::mem::replace(held, rest)))
     }
 
     /// Canonical events as the caller's dialect has them.

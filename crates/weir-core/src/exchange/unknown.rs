@@ -87,7 +87,9 @@ impl Isolate {
             self.refresh_both_or(now, account, admission, error)
         } else if matches!(
             error,
-            WeirError::Route(RouteError::UnknownDeployment { .. } | RouteError::UnknownId)
+            WeirError::Route(
+                RouteError::UnknownDeployment { .. } | RouteError::NotReady { .. } | RouteError::UnknownId
+            )
         ) {
             self.refresh_or(now, account, admission, error)
         } else {

@@ -49,6 +49,9 @@ pub(super) struct LoggedItem {
 #[derive(Debug, Deserialize)]
 pub(super) struct LoggedBodies {
     pub(super) record: Box<RawValue>,
+    /// The inference table that it belongs into: account, catalog, schema and table, as a path.
+    #[serde(default)]
+    pub(super) table: Option<String>,
     pub(super) request: Option<String>,
     pub(super) response: Option<String>,
 }

@@ -24,6 +24,7 @@ mod totals;
 
 pub mod endpoint;
 pub mod metrics;
+pub mod outgoing;
 pub mod query;
 pub mod requests;
 pub mod scrape;
@@ -55,8 +56,10 @@ pub const TABLE_PAYLOAD: &str = "payload";
 pub const TABLE_REQUEST_BODY: &str = "request_body";
 /// The answers, under the same keys.
 pub const TABLE_RESPONSE_BODY: &str = "response_body";
+/// The objects that wait to be put into a bucket, by the time since when.
+pub const TABLE_OUTGOING: &str = "outgoing";
 /// Every table that the driver must have; each is `key TEXT PRIMARY KEY, value TEXT`.
-pub const TABLES: [&str; 9] = [
+pub const TABLES: [&str; 10] = [
     TABLE_BATCH,
     TABLE_META,
     TABLE_RECORD,
@@ -66,6 +69,7 @@ pub const TABLES: [&str; 9] = [
     TABLE_PAYLOAD,
     TABLE_REQUEST_BODY,
     TABLE_RESPONSE_BODY,
+    TABLE_OUTGOING,
 ];
 
 /// How long sums by minute are kept.
@@ -101,10 +105,11 @@ enum Work {
 
 impl Plan {
     /// Understands `message`: a batch of records, or a question of [`query`] or [`requests`]. What cannot be
-    /// understood is answered with `{"refused": why}` and changes nothing.
-    pub fn new(now: UnixMillis, message: &[u8]) -> Self {
+    /// understood is answered with `{"refused": why}` and changes nothing. `bucket`: logged exchanges are to be put into
+    /// one as well ([`outgoing`]).
+    pub fn new(now: UnixMillis, message: &[u8], bucket: bool) -> Self {
         let work = match serde_json::from_slice(message) {
-            Ok(Message::Batch(batch)) => match store::Intake::new(now, &batch) {
+            Ok(Message::Batch(batch)) => match store::Intake::new(now, &batch, bucket) {
                 Ok(intake) => Work::Store(intake),
                 Err(reason) => Work::Refuse(reason.to_string()),
             },

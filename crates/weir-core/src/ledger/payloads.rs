@@ -4,6 +4,7 @@
 //! without bodies reads and writes nothing here.
 
 use super::message::{LoggedItem, record_key};
+use super::outgoing;
 use super::store::{AGED, LAST_KEY, one, put, read_row};
 use super::{
     PAYLOADS_MAX, RECORDS_KEPT, TABLE_META, TABLE_PAYLOAD, TABLE_REQUEST_BODY, TABLE_RESPONSE_BODY, stamp,
@@ -20,45 +21,73 @@ use alloc::vec::Vec;
 const COUNT: &str = "payloads";
 const ALL: [&str; 3] = [TABLE_PAYLOAD, TABLE_REQUEST_BODY, TABLE_RESPONSE_BODY];
 
-/// The logged exchanges of one batch: record, request and response by key.
-#[derive(Debug, Default)]
-pub(super) struct Payloads(SortedMap<String, [Option<String>; 3]>);
+/// The logged exchanges of one batch.
+#[derive(Debug)]
+pub(super) struct Payloads {
+    /// Record, request and response by key.
+    rows: SortedMap<String, [Option<String>; 3]>,
+    /// The objects that they go into, where there is a bucket.
+    objects: Option<outgoing::Grouped>,
+}
 
 impl Payloads {
+    /// None yet. `bucket`: they go into one as well.
+    pub(super) fn new(bucket: bool) -> Self {
+        Self { rows: SortedMap::new(), objects: bucket.then(SortedMap::new) }
+    }
+
     /// Reads an item; whether it could be.
     pub(super) fn take(&mut self, text: &str) -> bool {
         let Ok(LoggedItem { payload }) = crate::json::read::<LoggedItem>(text) else { return false };
         let Ok(record) = crate::json::read::<UsageRecord>(payload.record.get()) else { return false };
+        let key = record_key(record.at, record.id);
+        if let Some(objects) = &mut self.objects {
+            objects.entry(outgoing::prefix(&payload, &record)).or_default().push(key.clone());
+        }
         let row = [Some(payload.record.get().to_owned()), payload.request, payload.response];
-        self.0.insert(record_key(record.at, record.id), row);
+        self.rows.insert(key, row);
         true
     }
 
     /// How many there are, and some that are too old; nothing, if nothing comes.
     pub(super) fn reads(&self, now: UnixMillis) -> Vec<Read> {
-        if self.0.is_empty() {
+        if self.rows.is_empty() {
             return Vec::new();
         }
         let to = stamp(now.minus(RECORDS_KEPT));
         let aged = Read { table: TABLE_PAYLOAD, from: String::new(), to, limit: AGED, descending: false };
-        Vec::from([one(TABLE_META, COUNT), aged])
+        let waiting = self.objects.is_some().then(outgoing::reads);
+        [one(TABLE_META, COUNT), aged].into_iter().chain(waiting).collect()
+    }
+
+    /// Notes the objects that they go into.
+    pub(super) fn send<'r>(
+        &self,
+        now: UnixMillis,
+        (isolate, number): (&str, u64),
+        writes: &mut Vec<Write>,
+        mut next: impl FnMut() -> &'r [Row],
+    ) {
+        if let Some(objects) = self.objects.as_ref().filter(|objects| !objects.is_empty()) {
+            outgoing::note(now, isolate, number, objects, next(), writes);
+        }
     }
 
     /// Stores them, and deletes what is too old or too many.
     pub(super) fn store<'r>(&self, writes: &mut Vec<Write>, mut next: impl FnMut() -> &'r [Row]) {
-        if self.0.is_empty() {
+        if self.rows.is_empty() {
             return;
         }
         let stored: u64 = next().first().and_then(read_row).unwrap_or(0);
         let aged = u64::try_from(next().len()).unwrap_or(0);
-        let coming = u64::try_from(self.0.len()).unwrap_or(u64::MAX);
+        let coming = u64::try_from(self.rows.len()).unwrap_or(u64::MAX);
         let above = stored.saturating_add(coming).saturating_sub(PAYLOADS_MAX).min(stored);
         let going = above.max(aged);
         for table in ALL.into_iter().filter(|_| going > 0) {
             let limit = u32::try_from(going).unwrap_or(u32::MAX);
             writes.push(Write::DeleteFirst { table, before: LAST_KEY.to_owned(), limit });
         }
-        for (key, row) in &self.0 {
+        for (key, row) in &self.rows {
             for (table, value) in ALL.into_iter().zip(row) {
                 // Every table has every key, so that the first of each are of the same exchanges.
                 let value = value.clone().unwrap_or_default();

@@ -64,7 +64,7 @@ struct Known {
 
 impl Intake {
     /// Reads a batch. A record that cannot be read is counted and left out.
-    pub(super) fn new(now: UnixMillis, batch: &Batch<'_>) -> Result<Self, &'static str> {
+    pub(super) fn new(now: UnixMillis, batch: &Batch<'_>, bucket: bool) -> Result<Self, &'static str> {
         let hex = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
         if batch.isolate.len() != 16 || !batch.isolate.bytes().all(hex) {
             return Err("an isolate is 16 lower-case hex digits");
@@ -79,7 +79,7 @@ impl Intake {
             minutes: SortedMap::new(),
             hours: SortedMap::new(),
             totals: SortedMap::new(),
-            payloads: Payloads::default(),
+            payloads: Payloads::new(bucket),
         };
         for raw in &batch.records {
             if raw.get().starts_with("{\"failed\"") {
@@ -190,7 +190,8 @@ impl Intake {
             stored.add(totals);
             writes.push(put(TABLE_TOTAL, key, &stored));
         }
-        self.payloads.store(&mut writes, next);
+        self.payloads.store(&mut writes, &mut next);
+        self.payloads.send(self.now, (&self.isolate, self.seq), &mut writes, next);
         Handled { reply, writes }
     }
 

@@ -23,15 +23,18 @@ pub(crate) fn asked<'a>(
     Asked { accounts, base: "https://weir.test", path, query, body, now }
 }
 
-/// Every ledger object, by name; each a set of tables.
+/// Every ledger object, by name; each a set of tables. The flag: they have a bucket.
 #[derive(Default)]
-pub(crate) struct Objects(pub(crate) SortedMap<String, SortedMap<&'static str, SortedMap<String, String>>>);
+pub(crate) struct Objects(
+    pub(crate) SortedMap<String, SortedMap<&'static str, SortedMap<String, String>>>,
+    pub(crate) bool,
+);
 
 impl Objects {
     /// Does what a driver does with one message.
     pub(crate) fn call(&mut self, now: UnixMillis, object: &str, body: &[u8]) -> Vec<u8> {
         let tables = self.0.entry(object.to_string()).or_default();
-        let plan = Plan::new(now, body);
+        let plan = Plan::new(now, body, self.1);
         let read = |read: &crate::object::Read| {
             assert!(TABLES.contains(&read.table));
             if read.from >= read.to {

@@ -121,7 +121,9 @@ pub(super) fn kind(error: &WeirError) -> Kind {
         ) => Kind::TaskMismatch,
         WeirError::Limit(LimitError::Exceeded { .. }) => Kind::RateLimited,
         WeirError::Limit(LimitError::NeverFits { .. }) => Kind::NeverFits,
+        WeirError::Route(RouteError::NotReady { coming: false, .. }) => Kind::Invalid,
         WeirError::Limit(LimitError::Unavailable)
+        | WeirError::Route(RouteError::NotReady { .. })
         | WeirError::ConfigurationUnavailable
         | WeirError::Overloaded => Kind::Unavailable,
         WeirError::Attempt(AttemptError::UpstreamStatus { status, .. }) => upstream(*status),

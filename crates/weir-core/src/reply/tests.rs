@@ -102,6 +102,8 @@ fn all() -> Vec<WeirError> {
         WireError::BrokenForm.into(),
         WireError::FormTooLong { max: 1 }.into(),
         RouteError::UnknownId.into(),
+        RouteError::NotReady { name: "demo".into(), coming: true }.into(),
+        RouteError::NotReady { name: "demo".into(), coming: false }.into(),
         RouteError::NowhereKept { what: "The Responses API" }.into(),
         RouteError::ProviderLacks { name: "demo".into(), what: "The Responses API" }.into(),
         out_of_range(),

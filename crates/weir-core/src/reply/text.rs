@@ -178,6 +178,14 @@ fn route(error: &RouteError, surface: Surface) -> String {
             "There is no deployment called '{name}' in this account. If it was created a moment ago, wait five \
              seconds."
         ),
+        RouteError::NotReady { name, coming: true } => format!(
+            "The endpoint '{name}' is not ready yet: its first configuration is being deployed. Send the request \
+             again in a few seconds."
+        ),
+        RouteError::NotReady { name, .. } => format!(
+            "The endpoint '{name}' is not ready: no configuration of it could be deployed. Look at its state, and \
+             update it."
+        ),
         RouteError::NotAllowed { name } | RouteError::Lacks { name, .. } if databricks(surface) => {
             format!("User does not have permission 'Query' on Endpoint {name}")
         }

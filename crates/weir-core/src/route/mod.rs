@@ -6,9 +6,9 @@
 pub mod select;
 
 use crate::auth::{Caller, Refusal};
-use crate::snapshot::Task;
 use crate::snapshot::access::Right;
 use crate::snapshot::index::{ReadyDeployment, SnapshotIndex};
+use crate::snapshot::{Task, Unready};
 use crate::surface::{Asks, DataRoute, Header, HeaderValues, Matter, Surface};
 use crate::wire::envelope::Envelope;
 use crate::wire::error::echo;
@@ -27,6 +27,14 @@ pub enum RouteError {
     UnknownDeployment {
         /// As the caller wrote it, cut to a bounded length.
         name: String,
+    },
+    /// The endpoint is there, and no configuration of it serves.
+    #[error("{name:?} is not ready")]
+    NotReady {
+        /// As it is configured.
+        name: String,
+        /// Its first configuration is being deployed.
+        coming: bool,
     },
     /// The caller's key is bound to other deployments.
     #[error("the key may not query {name:?}")]
@@ -83,6 +91,7 @@ impl RouteError {
         match self {
             Self::NoModel => "no_model",
             Self::UnknownDeployment { .. } => "unknown_deployment",
+            Self::NotReady { .. } => "not_ready",
             Self::NotAllowed { .. } => "not_allowed",
             Self::Lacks { .. } => "lacks_role",
             Self::Suspended { .. } => "suspended",
@@ -97,7 +106,8 @@ impl RouteError {
 /// Finds the deployment that a request asks for.
 ///
 /// # Errors
-/// [`RouteError`]. [`RouteError::UnknownDeployment`] may be the snapshot's age: one refresh before it is final.
+/// [`RouteError`]. [`RouteError::UnknownDeployment`] and [`RouteError::NotReady`] may be the snapshot's age: one refresh
+/// before they are final.
 pub fn find<'i>(
     index: &'i SnapshotIndex,
     caller: &Caller<'_>,
@@ -133,7 +143,12 @@ pub fn locate<'i>(
 ) -> Result<&'i ReadyDeployment, RouteError> {
     let name = named(route, headers, envelope).ok_or(RouteError::NoModel)?;
     let Some(ready) = index.find(&name).or_else(|| foundation(index, route, &name)) else {
-        return Err(RouteError::UnknownDeployment { name: echo(&name) });
+        return Err(match index.unready(&name) {
+            Some(Unready { name, coming }) => {
+                RouteError::NotReady { name: String::from(name.as_str()), coming: *coming }
+            }
+            None => RouteError::UnknownDeployment { name: echo(&name) },
+        });
     };
     let configured = || String::from(ready.deployment.name.as_str());
     let suspended = ready.deployment.serverless.as_ref().is_some_and(|own| own.suspended);

@@ -34,6 +34,7 @@ fn deployment(name: &str, task: Task) -> Deployment {
         routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
+        payload_table: None,
         usage_tracking: false,
     }
 }
@@ -55,6 +56,7 @@ fn index() -> SnapshotIndex {
             deployment("chat-b", Task::Chat),
             deployment("embed", Task::Embeddings),
         ],
+        unready: vec![],
         network: None,
         content: ContentRules::default(),
         access: crate::snapshot::access::Access::default(),

@@ -16,7 +16,9 @@ pub use holders::{Holder, ScopeMark};
 
 use super::access::{Access, ClientEntry, Issuer, TokenEntry};
 use super::network::ReadyNetwork;
-use super::{Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task, UpstreamPaths};
+use super::{
+    Deployment, DeploymentKind, KeyEntry, ServedEntity, Snapshot, Target, Task, Unready, UpstreamPaths,
+};
 use crate::id::{AccountId, PrincipalId};
 use crate::policy::ReadyPolicy;
 use crate::seal::SealKey;
@@ -59,6 +61,7 @@ pub struct SnapshotIndex {
     by_hash: HashTable<u32>,
     deployments: Vec<ReadyDeployment>,
     by_name: HashTable<u32>,
+    unready: Vec<Unready>,
     network: Option<ReadyNetwork>,
     /// All above the account.
     ladder: Vec<ScopeMark>,
@@ -105,7 +108,7 @@ impl SnapshotIndex {
     /// # Errors
     /// [`IndexError`] if it contradicts itself. A credential that does not open only disables its entity.
     pub fn build(snapshot: Snapshot, seal_key: Option<&SealKey>) -> Result<Self, IndexError> {
-        let Snapshot { account, version, keys, deployments, network, content, access } = snapshot;
+        let Snapshot { account, version, keys, deployments, unready, network, content, access } = snapshot;
         let Access { scope, tokens, mut clients, principals, issuer } = access;
         clients.sort_unstable_by(|one, other| one.id.cmp(&other.id));
         let tokens = tokens.into_iter().map(ReadyKey::of_token);
@@ -144,6 +147,7 @@ impl SnapshotIndex {
             by_hash,
             deployments,
             by_name,
+            unready,
             network,
             ladder,
             holders,
@@ -172,6 +176,11 @@ impl SnapshotIndex {
     pub fn find(&self, name: &str) -> Option<&ReadyDeployment> {
         let at = self.by_name.find(folded_hash(name), |at| named(&self.deployments, *at, name))?;
         get(&self.deployments, *at)
+    }
+
+    /// The endpoint of this name that is there and cannot be called, without regard to case.
+    pub fn unready(&self, name: &str) -> Option<&Unready> {
+        self.unready.iter().find(|unready| unready.name.as_str().eq_ignore_ascii_case(name))
     }
 
     /// Whether some deployment has several entities.

@@ -36,6 +36,9 @@ pub struct Snapshot {
     pub keys: Vec<KeyEntry>,
     /// Every deployment that can be called.
     pub deployments: Vec<Deployment>,
+    /// Serving endpoints that are there and cannot be called.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unready: Vec<Unready>,
     /// From where it can be called; from everywhere, if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
@@ -45,6 +48,15 @@ pub struct Snapshot {
     /// Who may query by roles.
     #[serde(default)]
     pub access: access::Access,
+}
+
+/// A serving endpoint that no configuration serves.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unready {
+    /// As it was written when it was created.
+    pub name: DeploymentName,
+    /// Its first configuration is being deployed; else none could be, or its model lost its backends.
+    pub coming: bool,
 }
 
 /// A credential that opens the data plane of its account.
@@ -121,6 +133,9 @@ pub struct Deployment {
     /// Of a million exchanges, so many are logged with their bodies; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload_sampling: Option<u32>,
+    /// The inference table that they are logged in: catalog, schema and table, as a path of legal words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_table: Option<String>,
     /// Whether its exchanges, failed ones too, are rows of Databricks' usage table (`databricks.md`, 7.6).
     #[serde(default, skip_serializing_if = "core::ops::Not::not")]
     pub usage_tracking: bool,

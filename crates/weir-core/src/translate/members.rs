@@ -109,13 +109,39 @@ const CANONICAL: [&str; 49] = [
 const SILENT: [&str; 6] =
     ["model", "stream", "stream_options", "client_request_id", "usage_context", "encoding_format"];
 
+/// What the code of every provider reads of a chat whose messages it writes anew.
+const READ: [&str; 11] = [
+    "messages",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "n",
+    "stop",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "reasoning_effort",
+];
+
 /// Writes the members of `body` by `table`; those without an equivalent are noted.
 pub fn pass(body: Raw<'_>, table: &[(&str, Rule)], out: &mut Object, notes: &mut Notes) {
+    let rule = |name: &str| table.iter().find(|(known, _)| *known == name).map(|(_, rule)| *rule);
+    pass_by(body, &rule, out, notes);
+}
+
+/// As [`pass`], of a chat: what all providers' code reads, and what `own` names beside, is read.
+pub fn pass_chat(body: Raw<'_>, own: &[&str], out: &mut Object, notes: &mut Notes) {
+    let read = |name: &str| READ.iter().chain(own).any(|known| *known == name);
+    pass_by(body, &|name| read(name).then_some(Rule::Read), out, notes);
+}
+
+fn pass_by(body: Raw<'_>, rule: &dyn Fn(&str) -> Option<Rule>, out: &mut Object, notes: &mut Notes) {
     for (name, value) in body.members() {
         if value.is_null() {
             continue;
         }
-        if let Some((_, rule)) = table.iter().find(|(known, _)| *known == name) {
+        if let Some(rule) = rule(&name) {
             if let Rule::As(other) = rule {
                 out.put(other, value.as_str());
             }

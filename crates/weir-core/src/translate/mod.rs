@@ -53,6 +53,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 pub use answer::{Answer, Called, Choice};
+pub use anthropic::{VERSION as ANTHROPIC_VERSION, VERTEX_VERSION, messages_path};
 pub use chunks::{Chunks, Form};
 pub use gemini::passed_path;
 pub use members::Notes;
@@ -96,6 +97,11 @@ pub trait Provider: Sync {
     /// Whether the provider has text completions of its own; else they are asked for as chats.
     fn completes(&self) -> bool {
         false
+    }
+
+    /// How many texts one call for embeddings of `model` takes, where that is known.
+    fn texts_max(&self, _model: &str) -> Option<usize> {
+        None
     }
 
     /// The request in the provider's dialect.

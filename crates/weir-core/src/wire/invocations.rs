@@ -77,6 +77,12 @@ pub fn is_table(envelope: &Envelope<'_>) -> bool {
         && envelope.members.iter().any(|member| unquote(member.name).is_some_and(|name| table(&name)))
 }
 
+/// Whether a body holds a conversation as agents take it: `input`, a list of messages.
+pub fn is_conversation(envelope: &Envelope<'_>) -> bool {
+    let listed = |text: &str| text.strip_prefix('[').is_some_and(|rest| rest.trim_start().starts_with('{'));
+    envelope.messages.is_none() && envelope.input.is_some_and(|input| listed(input.raw))
+}
+
 /// The members of `extra_params` as they stand in the request to the model: `"a":1,"b":"x"`; empty if there are none,
 /// `None` without `extra_params`. Its values are texts by its type, so one that is the JSON of a number, a boolean, an
 /// object or a list stands for that.
@@ -189,6 +195,21 @@ mod tests {
             let got = extras(&envelope(body));
             let got = got.as_ref().map(|text| text.as_deref()).map_err(WireError::label);
             assert_eq!(got, expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn conversations_are_told_from_texts() {
+        let rows = [
+            (r#"{"input":[{"role":"user","content":"x"}]}"#, true),
+            (r#"{"input": [ {"role":"user"}]}"#, true),
+            (r#"{"input":["x"]}"#, false),
+            (r#"{"input":"[{"}"#, false),
+            (r#"{"input":[]}"#, false),
+            (r#"{"input":[{"role":"user"}],"messages":[{}]}"#, false),
+        ];
+        for (body, conversation) in rows {
+            assert_eq!(is_conversation(&envelope(body)), conversation, "{body}");
         }
     }
 

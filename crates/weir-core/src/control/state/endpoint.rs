@@ -67,6 +67,22 @@ impl EndpointSpec {
         self.gateway.sampling().or_else(legacy)
     }
 
+    /// The table that [`Self::payload_sampling`] is of, as a path: catalog, schema and `{prefix}_payload` (`databricks.md`,
+    /// 7.5). What the legacy configuration leaves out is `default`, the prefix `endpoint`.
+    pub fn payload_table(&self, endpoint: &str) -> Option<String> {
+        self.payload_sampling()?;
+        let legacy = || self.active.as_ref()?.auto_capture.as_ref();
+        let gateway = self.gateway.enabled("inference_table_config").and_then(Value::as_object);
+        let config = gateway.or_else(legacy)?;
+        let word = |member: &str, default: &str| {
+            let text = config.get(member).and_then(Value::as_str).filter(|text| !text.is_empty());
+            let legal = |c: char| if c.is_ascii_alphanumeric() || "_-".contains(c) { c } else { '_' };
+            text.unwrap_or(default).chars().map(legal).collect::<String>()
+        };
+        let (catalog, schema) = (word("catalog_name", "default"), word("schema_name", "default"));
+        Some(format!("{catalog}/{schema}/{}_payload", word("table_name_prefix", endpoint)))
+    }
+
     /// The configuration whose upstreams are being probed.
     pub fn updating(&self) -> Option<&PendingConfig> {
         self.pending.as_ref().filter(|pending| pending.failure.is_none())

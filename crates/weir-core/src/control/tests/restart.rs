@@ -38,7 +38,7 @@ fn put(path: &str, body: &Value) -> Value {
 /// What the probes of the last update met, all well.
 fn all_ready(world: &World) -> Value {
     let update = world.probes.first().map(|probe| probe.update.clone()).unwrap_or_default();
-    let met = |probe: &Probe| ProbeOutcome { entity: probe.entity.clone(), status: Some(200) };
+    let met = |probe: &Probe| ProbeOutcome { entity: probe.entity.clone(), status: Some(200), refusal: None };
     json!({"probed": Probed { update, outcomes: world.probes.iter().map(met).collect() }})
 }
 

@@ -47,6 +47,7 @@ fn deployment(name: &str, target: Target) -> Deployment {
         routing: Routing::default(),
         content_policy: None,
         payload_sampling: None,
+        payload_table: None,
         usage_tracking: false,
     }
 }
@@ -77,6 +78,7 @@ fn build(keys: Vec<KeyEntry>, deployments: Vec<Deployment>) -> Result<SnapshotIn
             version: 3,
             keys,
             deployments,
+            unready: Vec::new(),
             network: None,
             content: ContentRules::default(),
             access: Access::default(),

@@ -8,13 +8,17 @@ mod request;
 mod stream;
 
 use super::{Answer, Ask, Notes, Provider, Refusal, Stream, Translated};
-use crate::snapshot::Task;
+use crate::snapshot::{Dialect, Task};
+use crate::sorted::SortedMap;
 use crate::wire::WireError;
 use crate::wire::raw::Raw;
 use alloc::boxed::Box;
+use alloc::string::String;
 
 /// The version of the API.
-const VERSION: &str = "2023-06-01";
+pub const VERSION: &str = "2023-06-01";
+/// What that version is called in `anthropic_version` at Vertex AI.
+pub const VERTEX_VERSION: &str = "vertex-2023-10-16";
 
 /// The dialect, at one of two places.
 pub(super) enum Anthropic {
@@ -22,6 +26,30 @@ pub(super) enum Anthropic {
     Own,
     /// Vertex AI (`providers.md`, 7), which has the model in the path and the version in the body.
     Vertex,
+}
+
+/// Where messages are asked for of a model that speaks `dialect`, below its upstream's base, if that is Anthropic's; `place`
+/// is what the provider's config says beside the credential.
+pub fn messages_path(
+    dialect: Dialect,
+    model: &str,
+    place: &SortedMap<String, String>,
+    stream: bool,
+) -> Option<String> {
+    let own = match dialect {
+        Dialect::Anthropic => Anthropic::Own,
+        Dialect::VertexAnthropic => Anthropic::Vertex,
+        Dialect::Cohere
+        | Dialect::Gemini
+        | Dialect::Vertex
+        | Dialect::Bedrock
+        | Dialect::Mistral
+        | Dialect::Ai21
+        | Dialect::Databricks
+        | Dialect::WorkersAi
+        | Dialect::WorkersAiNative => return None,
+    };
+    Some(request::path(&own, &Ask { task: Task::Chat, model, place, stream, body: Raw::NULL }))
 }
 
 impl Provider for Anthropic {

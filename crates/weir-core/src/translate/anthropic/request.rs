@@ -5,10 +5,10 @@
 //! `reasoning_effort` is a budget of thinking tokens, and thinking is not begun in the middle of a tool's loop without
 //! the blocks of the turns before.
 
-use super::Anthropic;
+use super::{Anthropic, VERTEX_VERSION};
 use crate::translate::chat::{self, Content, Format, Message, Role, Source, ToolChoice};
 use crate::translate::gemini::publishers;
-use crate::translate::members::{self, Rule, refuse};
+use crate::translate::members::{self, refuse};
 use crate::translate::{Ask, Notes, Translated, path_segment};
 use crate::wire::WireError;
 use crate::wire::object::{Array, Object, Text};
@@ -18,8 +18,6 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-/// `anthropic_version` at Vertex AI.
-const VERTEX_VERSION: &str = "vertex-2023-10-16";
 /// Answers of callers that set no maximum.
 const MAX_TOKENS: u64 = 8192;
 /// Room for the answer beside its thinking.
@@ -27,21 +25,8 @@ const BESIDE_THINKING: u64 = 1024;
 /// Stop sequences of one request.
 const STOPS_MAX: usize = 8191;
 
-const TABLE: &[(&str, Rule)] = &[
-    ("messages", Rule::Read),
-    ("max_tokens", Rule::Read),
-    ("max_completion_tokens", Rule::Read),
-    ("temperature", Rule::Read),
-    ("top_p", Rule::Read),
-    ("n", Rule::Read),
-    ("stop", Rule::Read),
-    ("tools", Rule::Read),
-    ("tool_choice", Rule::Read),
-    ("parallel_tool_calls", Rule::Read),
-    ("response_format", Rule::Read),
-    ("reasoning_effort", Rule::Read),
-    ("user", Rule::Read),
-];
+/// Members that are read beside those that every provider reads.
+const OWN: [&str; 2] = ["parallel_tool_calls", "user"];
 
 /// Members of content parts that are said in the block's own words.
 const PART_MEMBERS: [&str; 6] = ["type", "text", "refusal", "image_url", "file", "input_audio"];
@@ -96,11 +81,11 @@ pub(super) fn translate(
     if let Some(user) = body.get("user").filter(Raw::is_text) {
         out.put("metadata", &Object::new().raw("user_id", user.as_str()).end());
     }
-    members::pass(body, TABLE, &mut out, notes);
+    members::pass_chat(body, &OWN, &mut out, notes);
     Ok(Translated { path: path(place, ask), body: out.end() })
 }
 
-fn path(place: &Anthropic, ask: &Ask<'_>) -> String {
+pub(super) fn path(place: &Anthropic, ask: &Ask<'_>) -> String {
     match place {
         Anthropic::Own => "/v1/messages".to_owned(),
         Anthropic::Vertex => {

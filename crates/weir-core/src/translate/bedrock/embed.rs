@@ -1,7 +1,6 @@
 //! Embeddings by `InvokeModel`, whose bodies are each model's own: Titan's, or Cohere's.
 //!
-//! Stage 6. Source: `providers.md` 8.6. Titan takes one text a call; more are refused, because one exchange is one
-//! call.
+//! Stage 6. Source: `providers.md` 8.6. Titan takes one text a call.
 
 use super::call;
 use crate::translate::members::{self, Notes, Rule};
@@ -15,6 +14,15 @@ use alloc::vec::Vec;
 /// Texts of one call to Cohere.
 const TEXTS_MAX: usize = 96;
 
+/// [`super::Provider::texts_max`]: Titan takes one.
+pub(super) fn texts_max(model: &str) -> usize {
+    if is_cohere(model) { TEXTS_MAX } else { 1 }
+}
+
+fn is_cohere(model: &str) -> bool {
+    model.contains("cohere.")
+}
+
 const TITAN: &[(&str, Rule)] = &[("input", Rule::Read), ("dimensions", Rule::As("dimensions"))];
 const COHERE: &[(&str, Rule)] =
     &[("input", Rule::Read), ("input_type", Rule::Read), ("dimensions", Rule::As("output_dimension"))];
@@ -22,7 +30,7 @@ const COHERE: &[(&str, Rule)] =
 pub(super) fn request(ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
     let mut out = Object::new();
     let family = ask.place.get("bedrock_provider").map_or("", |family| family.as_str());
-    if family == "cohere" || ask.model.contains("cohere.") {
+    if family == "cohere" || is_cohere(ask.model) {
         out.put("texts", &members::texts(ask.body, TEXTS_MAX, "one to 96 texts with this model")?.end());
         let kind = ask.body.get("input_type").map_or("\"search_document\"", |kind| kind.as_str());
         out.put("input_type", kind);

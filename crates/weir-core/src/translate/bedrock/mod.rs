@@ -20,6 +20,10 @@ use alloc::string::String;
 pub(super) struct Bedrock;
 
 impl Provider for Bedrock {
+    fn texts_max(&self, model: &str) -> Option<usize> {
+        Some(embed::texts_max(model))
+    }
+
     fn request(&self, ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
         if ask.task == Task::Embeddings {
             return embed::request(ask, notes);

@@ -6,7 +6,7 @@
 
 use super::content::{self, Conversation};
 use crate::translate::chat::{self, Format, Tool, ToolChoice};
-use crate::translate::members::{self, Notes, Rule};
+use crate::translate::members::{self, Notes};
 use crate::wire::WireError;
 use crate::wire::object::{Array, Object};
 use crate::wire::raw::Raw;
@@ -17,26 +17,16 @@ const STOPS_MAX: usize = 2500;
 /// The schema of a tool that takes nothing.
 const NO_PARAMETERS: &str = r#"{"type":"object","properties":{}}"#;
 
-const TABLE: &[(&str, Rule)] = &[
-    ("messages", Rule::Read),
-    ("max_tokens", Rule::Read),
-    ("max_completion_tokens", Rule::Read),
-    ("temperature", Rule::Read),
-    ("top_p", Rule::Read),
-    ("n", Rule::Read),
-    ("stop", Rule::Read),
-    ("tools", Rule::Read),
-    ("tool_choice", Rule::Read),
-    ("response_format", Rule::Read),
-    ("reasoning_effort", Rule::Read),
-    ("service_tier", Rule::Read),
-    ("additionalModelRequestFields", Rule::Read),
-    ("additionalModelResponseFieldPaths", Rule::Read),
-    ("guardrailConfig", Rule::Read),
-    ("performanceConfig", Rule::Read),
-    ("promptVariables", Rule::Read),
-    ("requestMetadata", Rule::Read),
-    ("serviceTier", Rule::Read),
+/// Members that are read beside those that every provider reads.
+const OWN: [&str; 8] = [
+    "service_tier",
+    "additionalModelRequestFields",
+    "additionalModelResponseFieldPaths",
+    "guardrailConfig",
+    "performanceConfig",
+    "promptVariables",
+    "requestMetadata",
+    "serviceTier",
 ];
 
 /// Members of Converse itself, for callers who know what is behind.
@@ -74,7 +64,7 @@ pub(super) fn chat(body: Raw<'_>, notes: &mut Notes) -> Result<String, WireError
     for (name, value) in body.get("additionalModelRequestFields").into_iter().flat_map(|own| own.members()) {
         extra.put(&name, value.as_str());
     }
-    members::pass(body, TABLE, &mut extra, notes);
+    members::pass_chat(body, &OWN, &mut extra, notes);
     put(&mut out, "additionalModelRequestFields", extra);
     Ok(out.end())
 }

@@ -1,7 +1,7 @@
 //! Embeddings of Cohere's.
 //!
 //! Stage 6. Source: `providers.md`, 5.4. `input_type` is what the caller says, else a document to be searched; numbers are
-//! asked for as they are and encoded here. Inputs beyond one call's are refused.
+//! asked for as they are and encoded here.
 
 use crate::translate::embeddings;
 use crate::translate::members::{self, Rule};
@@ -14,7 +14,7 @@ use alloc::borrow::ToOwned;
 use alloc::vec::Vec;
 
 /// Texts of one call.
-const TEXTS_MAX: usize = 96;
+pub(super) const TEXTS_MAX: usize = 96;
 
 const TABLE: &[(&str, Rule)] =
     &[("input", Rule::Read), ("input_type", Rule::Read), ("dimensions", Rule::As("output_dimension"))];

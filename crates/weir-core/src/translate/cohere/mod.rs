@@ -17,6 +17,10 @@ use alloc::boxed::Box;
 pub(super) struct Cohere;
 
 impl Provider for Cohere {
+    fn texts_max(&self, _model: &str) -> Option<usize> {
+        Some(embed::TEXTS_MAX)
+    }
+
     fn request(&self, ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
         if ask.task == Task::Embeddings { embed::ask(ask, notes) } else { request::translate(ask, notes) }
     }

@@ -17,6 +17,15 @@ use alloc::vec::Vec;
 /// Texts of one call.
 const TEXTS_MAX: usize = 100;
 
+/// As many; but Vertex AI's `:predict` takes one text where the model is one of Gemini's own (Google Cloud, "Get text
+/// embeddings", 2026-10).
+pub(super) fn texts_max(place: &Gemini, model: &str) -> usize {
+    match place {
+        Gemini::Vertex if model.starts_with("gemini-embedding") => 1,
+        Gemini::Api | Gemini::Vertex => TEXTS_MAX,
+    }
+}
+
 const TABLE: &[(&str, Rule)] =
     &[("input", Rule::Read), ("input_type", Rule::Read), ("dimensions", Rule::Read)];
 

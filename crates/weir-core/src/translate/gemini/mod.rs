@@ -67,6 +67,10 @@ pub(super) fn publishers(ask: &Ask<'_>) -> String {
 }
 
 impl Provider for Gemini {
+    fn texts_max(&self, model: &str) -> Option<usize> {
+        Some(embed::texts_max(self, model))
+    }
+
     fn request(&self, ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
         if ask.task == Task::Embeddings {
             return embed::ask(self, ask, notes);

@@ -5,7 +5,7 @@
 //! `reasoning_effort` is a budget for models of version 2 and a level from then on.
 
 use crate::translate::chat::{self, Content, Format, Message, Part, Role, Source, ToolChoice};
-use crate::translate::members::{self, Rule, refuse};
+use crate::translate::members::{self, refuse};
 use crate::translate::{Ask, Notes};
 use crate::wire::WireError;
 use crate::wire::object::{Array, Object, Text};
@@ -20,25 +20,8 @@ const STOPS_MAX: usize = 5;
 /// Candidates of one answer.
 const CANDIDATES_MAX: u64 = 8;
 
-/// Members beside those of `generationConfig`.
-const TABLE: &[(&str, Rule)] = &[
-    ("messages", Rule::Read),
-    ("max_tokens", Rule::Read),
-    ("max_completion_tokens", Rule::Read),
-    ("temperature", Rule::Read),
-    ("top_p", Rule::Read),
-    ("top_k", Rule::Read),
-    ("n", Rule::Read),
-    ("stop", Rule::Read),
-    ("seed", Rule::Read),
-    ("frequency_penalty", Rule::Read),
-    ("presence_penalty", Rule::Read),
-    ("tools", Rule::Read),
-    ("tool_choice", Rule::Read),
-    ("response_format", Rule::Read),
-    ("reasoning_effort", Rule::Read),
-    ("generationConfig", Rule::Read),
-];
+/// Members that are read beside those that every provider reads; what goes into `generationConfig` is not passed.
+const OWN: [&str; 5] = ["top_k", "seed", "frequency_penalty", "presence_penalty", "generationConfig"];
 
 /// Members of `generationConfig` that only have another name.
 const CONFIG: [(&str, &str); 6] = [
@@ -63,7 +46,7 @@ pub(super) fn translate(ask: &Ask<'_>, notes: &mut Notes) -> Result<String, Wire
     if !config.is_empty() {
         out.put("generationConfig", &config.end());
     }
-    members::pass(body, TABLE, &mut out, notes);
+    members::pass_chat(body, &OWN, &mut out, notes);
     Ok(out.end())
 }
 

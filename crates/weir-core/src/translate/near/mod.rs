@@ -28,6 +28,10 @@ impl Provider for Near {
         self.0 == Dialect::Databricks
     }
 
+    fn texts_max(&self, _model: &str) -> Option<usize> {
+        (self.0 == Dialect::WorkersAi).then_some(super::workers_ai::request::TEXTS_MAX)
+    }
+
     fn request(&self, ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
         let translate: fn(&Ask<'_>, &mut Notes) -> Result<Translated, WireError> = match self.0 {
             Dialect::Mistral => mistral::request,

@@ -42,7 +42,7 @@ impl NearEvents {
 
 impl Events for NearEvents {
     fn event(&mut self, data: Raw<'_>, out: &mut Chunks) -> Result<(), Broken> {
-        if data.get("error").is_some() || data.get("object").is_some_and(|object| object.is("error")) {
+        if is_error(data) {
             return Err(Broken);
         }
         out.begin(data.get("id"), data.get("model").filter(|model| model.as_str() != "\"\""));
@@ -139,6 +139,15 @@ impl NearEvents {
             if out.has_calls(index) && finish == Finish::Stop { Finish::ToolCalls } else { finish },
         );
     }
+}
+
+/// Whether an event tells of an error, in the form of any of these providers: `error`, Mistral's flat one, Cloudflare's list,
+/// Databricks' code.
+fn is_error(data: Raw<'_>) -> bool {
+    let told = |name: &str| data.get(name).is_some();
+    let listed = data.get("errors").is_some_and(|list| list.items().next().is_some());
+    let flat = data.get("object").is_some_and(|object| object.is("error"));
+    told("error") || told("error_code") || listed || flat
 }
 
 fn small(raw: Option<Raw<'_>>) -> Option<u32> {

@@ -3,7 +3,7 @@
 //! Stage 6. Source: `providers.md` 12. Newer models answer in the canonical form even here, so every answer and every
 //! event is looked at for `choices` first.
 
-mod request;
+pub(super) mod request;
 mod stream;
 
 use super::near;
@@ -21,6 +21,10 @@ use alloc::vec::Vec;
 pub(super) struct WorkersAi;
 
 impl Provider for WorkersAi {
+    fn texts_max(&self, _model: &str) -> Option<usize> {
+        Some(request::TEXTS_MAX)
+    }
+
     fn request(&self, ask: &Ask<'_>, notes: &mut Notes) -> Result<Translated, WireError> {
         request::translate(ask, notes)
     }

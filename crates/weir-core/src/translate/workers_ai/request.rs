@@ -11,7 +11,7 @@ use crate::wire::object::Object;
 use crate::wire::raw::Raw;
 
 /// Texts of one call.
-const TEXTS_MAX: usize = 100;
+pub(in crate::translate) const TEXTS_MAX: usize = 100;
 
 const CHAT: &[(&str, Rule)] = &[
     ("messages", Rule::Read),
