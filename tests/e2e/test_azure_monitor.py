@@ -66,6 +66,8 @@ def test_calls_are_told_apart_by_what_became_of_them(monitor, busy):
     assert found.pop("400,Non-Streaming") >= 1 and all(key[0] == "4" for key in found), found
     assert total(monitor, name, "ModelAvailabilityRate", "average") == {"": 100}
     assert total(monitor, name, "TotalErrors") == {"": 2} and total(monitor, name, "SuccessfulCalls") == {"": 2}
+    assert total(monitor, name, "ModelRequests", filter="OperationName eq '*' and ModelVersion eq '*'") == {
+        "ChatCompletions_Create,1": 4}
     assert total(monitor, name, "InputTokens")[""] >= 2 * used["prompt_tokens"]
     assert total(monitor, name, "RAITotalRequests")[""] >= 3
     assert total(monitor, name, "RAIRejectedRequests", filter="TextType eq 'Prompt' and Category eq '*'") == {
