@@ -11,7 +11,7 @@ use super::running::Running;
 use crate::account::record::Usage;
 use crate::attempt::Outcome;
 use crate::policy::kept::{self, Element};
-use crate::policy::{Findings, PolicyError, Side, mask_text};
+use crate::policy::{Findings, PolicyError, Side, about, mask_text};
 use crate::time::UnixMillis;
 use crate::wire::envelope::Edit;
 use crate::wire::quote;
@@ -71,10 +71,7 @@ impl Filtering {
         body: &str,
         found: &[(u32, Findings)],
     ) -> Result<Option<String>, PolicyError> {
-        let told = |at: u32| {
-            let own = found.iter().filter(|(of, _)| *of == at || *of == ALL);
-            own.fold(Findings::default(), |joined, (_, found)| joined.joined(*found))
-        };
+        let told = |at: u32| about(found, at).joined(about(found, ALL));
         let refused = |found: Findings| {
             let results = self.policy.results(Side::Completion, found);
             Err(PolicyError::PromptFiltered { results })

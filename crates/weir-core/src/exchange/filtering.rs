@@ -8,7 +8,7 @@ use super::response::texts_of_response;
 use super::vetting::Vets;
 use crate::policy::{
     AnswerParts, ChoiceParts, Findings, Lexicon, PolicyError, Question, ReadyClassifier, ReadyPolicy, Side,
-    Texts, harms, mask_prompt, texts_of_events,
+    Texts, about, harms, mask_prompt, texts_of_events,
 };
 use crate::snapshot::Task;
 use crate::snapshot::content::Service;
@@ -351,8 +351,7 @@ impl Filtering {
         let parts = AnswerParts::of(text);
         let mut edits = Vec::new();
         for (at, choice) in (0u32..).zip(&parts.choices).filter(|(_, choice)| choice.close > choice.open) {
-            let told = found.iter().filter(|(of, _)| *of == at);
-            let mut found = told.fold(Findings::default(), |joined, (_, found)| joined.joined(*found));
+            let mut found = about(found, at);
             for (_, text) in &choice.texts {
                 found = found.joined(self.policy.read(&self.lexicon, Side::Completion, text));
             }

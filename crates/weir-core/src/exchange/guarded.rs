@@ -19,7 +19,7 @@ use crate::account::usage;
 use crate::attempt::health::HealthBook;
 use crate::attempt::{Outcome, Step};
 use crate::id::AccountId;
-use crate::policy::{Findings, PolicyError, Side, mask_answer, mask_events};
+use crate::policy::{Findings, PolicyError, Side, about, mask_answer, mask_events};
 use crate::surface::Surface;
 use crate::time::UnixMillis;
 use crate::wire::WireError;
@@ -90,9 +90,7 @@ impl Filtering {
         events: bool,
     ) -> Result<(), PolicyError> {
         for (at, said) in texts_of(text, events) {
-            let told = found.iter().filter(|(of, _)| *of == at);
-            let told = told.fold(Findings::default(), |joined, (_, found)| joined.joined(*found));
-            let found = told.joined(self.policy.read(&self.lexicon, Side::Completion, &said));
+            let found = about(found, at).joined(self.policy.read(&self.lexicon, Side::Completion, &said));
             if self.filters(found) {
                 let content = quote::json(&said);
                 let edits = mask_answer(&format!("{{\"content\":{content}}}"));

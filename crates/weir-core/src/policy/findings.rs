@@ -64,6 +64,12 @@ pub(super) fn join(one: Marks, other: Marks) -> Marks {
     joined
 }
 
+/// All that was found about one choice of an answer; each finding stands with the choice that it is about.
+pub fn about(found: &[(u32, Findings)], choice: u32) -> Findings {
+    let own = found.iter().filter(|(of, _)| *of == choice);
+    own.fold(Findings::default(), |joined, (_, found)| joined.joined(*found))
+}
+
 impl Findings {
     /// Of a text that a classifier should have judged and did not.
     pub fn unjudged() -> Self {

@@ -35,7 +35,7 @@ mod words;
 
 pub use answer::{AnswerParts, ChoiceParts};
 pub use classifier::{Matter, Question, ReadyClassifier, missing};
-pub use findings::Findings;
+pub use findings::{Findings, about};
 pub use harms::harms;
 pub use lexicon::{Lexicon, is_term};
 pub use mask::{mask as mask_text, mask_answer, mask_events, mask_prompt, texts_of_events};
