@@ -75,7 +75,7 @@ impl ProbeOutcome {
     /// upstream is ready. A token that it does not know it refuses with a 403 as well, in other words.
     pub fn problem(&self) -> Option<String> {
         match self.status {
-            None => Some("the upstream did not answer within 10 seconds".to_owned()),
+            None => Some("the upstream cannot be reached, or did not answer within 10 seconds".to_owned()),
             Some(403) if self.refusal.as_deref().is_some_and(is_known_caller) => None,
             Some(401 | 403) => Some("the upstream refused the configured credential".to_owned()),
             Some(_) => None,
