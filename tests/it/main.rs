@@ -25,6 +25,7 @@ mod messages;
 mod own_words;
 mod parts;
 mod peers;
+mod replay;
 mod responding;
 mod responses;
 mod simulation;
