@@ -186,12 +186,14 @@ impl World {
         if let Some((_, action)) = &next {
             self.see(action);
         }
-        match next {
-            None
-            | Some((_, Action::Reply(_) | Action::Deliver(_) | Action::HandThrough(_)))
-            | Some((_, Action::Close(_) | Action::Abort(_) | Action::ReadMore | Action::ReadHeaders)) => {}
-            Some(open) => self.open.push(open),
-        }
+        let over = |action: &Action| {
+            use Action::{Abort, Close, Deliver, HandThrough, ReadHeaders, ReadMore, Reply};
+            matches!(
+                action,
+                Reply(_) | Deliver(_) | HandThrough(_) | Close(_) | Abort(_) | ReadMore | ReadHeaders
+            )
+        };
+        self.open.extend(next.filter(|(_, action)| !over(action)));
     }
 
     /// Performs the object calls that core has ready; one in a hundred is lost.
