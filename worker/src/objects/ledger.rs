@@ -78,9 +78,12 @@ impl Shared {
         reads.iter().map(|read| self.rows.read(read)).collect()
     }
 
-    /// Puts one object after the other; whether none waits any more.
+    /// Puts one object after the other; whether none waits any more. While somebody else puts them, some may.
     async fn put_all(&self) -> bool {
-        let Some(bucket) = self.bucket.as_ref().filter(|_| !self.putting.replace(true)) else { return true };
+        let Some(bucket) = &self.bucket else { return true };
+        if self.putting.replace(true) {
+            return false;
+        }
         let mut outcome = self.put_oldest(bucket).await;
         while matches!(outcome, Ok(true)) {
             outcome = self.put_oldest(bucket).await;

@@ -101,24 +101,25 @@ struct Counts<'a> {
 
 impl<'a> Counts<'a> {
     /// The Responses API and images say input and output for prompt and completion; newer foundation models of
-    /// Databricks have the reasoning beside the others (`databricks.md`, 10.4).
+    /// Databricks have the reasoning beside the others (`databricks.md`, 10.4). Where a server says both, the chat's own
+    /// names count, whatever their order.
     fn read(usage: Raw<'a>) -> Self {
         let mut counts = Self::default();
         for (name, value) in usage.members().filter(|(_, value)| !value.is_null()) {
-            let (count, value) = match &*name {
-                "prompt_tokens" | "input_tokens" => (&mut counts.input, Some(value)),
-                "completion_tokens" | "output_tokens" => (&mut counts.output, Some(value)),
-                "total_tokens" => (&mut counts.total, Some(value)),
-                "prompt_tokens_details" | "input_tokens_details" => {
-                    (&mut counts.cached, value.get("cached_tokens"))
-                }
-                "completion_tokens_details" | "output_tokens_details" => {
-                    (&mut counts.reasoning, value.get("reasoning_tokens"))
-                }
-                "reasoning_tokens" => (&mut counts.reasoning, Some(value)),
+            let (count, value, own) = match &*name {
+                "prompt_tokens" => (&mut counts.input, Some(value), true),
+                "input_tokens" => (&mut counts.input, Some(value), false),
+                "completion_tokens" => (&mut counts.output, Some(value), true),
+                "output_tokens" => (&mut counts.output, Some(value), false),
+                "total_tokens" => (&mut counts.total, Some(value), true),
+                "prompt_tokens_details" => (&mut counts.cached, value.get("cached_tokens"), true),
+                "input_tokens_details" => (&mut counts.cached, value.get("cached_tokens"), false),
+                "completion_tokens_details" => (&mut counts.reasoning, value.get("reasoning_tokens"), true),
+                "output_tokens_details" => (&mut counts.reasoning, value.get("reasoning_tokens"), false),
+                "reasoning_tokens" => (&mut counts.reasoning, Some(value), false),
                 _ => continue,
             };
-            *count = count.or(value);
+            *count = if own { value.or(*count) } else { count.or(value) };
         }
         counts
     }
@@ -176,6 +177,20 @@ mod tests {
             (
                 r#"{"prompt_tokens":3,"completion_tokens":1,"prompt_tokens_details":{"cached_tokens":9}}"#,
                 used(3, 3, 1, 0),
+            ),
+            (
+                r#"{"input_tokens":0,"output_tokens":0,"prompt_tokens":5,"completion_tokens":7}"#,
+                used(5, 0, 7, 0),
+            ),
+            (
+                r#"{"prompt_tokens":5,"completion_tokens":7,"input_tokens":0,"output_tokens":0}"#,
+                used(5, 0, 7, 0),
+            ),
+            (r#"{"input_tokens":5,"output_tokens":7,"total_tokens":12}"#, used(5, 0, 7, 0)),
+            (
+                r#"{"reasoning_tokens":1,"prompt_tokens":5,"completion_tokens":7,
+                    "completion_tokens_details":{"reasoning_tokens":3}}"#,
+                used(5, 0, 7, 3),
             ),
             (r#"{"prompt_tokens":-1,"completion_tokens":1}"#, None),
             (r#"{"prompt_tokens":4294967295,"completion_tokens":1}"#, None),
